@@ -1,0 +1,86 @@
+"""Training pictures: a folder in memory, random crops, and the held-out set."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vaecodec.grid import space_to_depth
+from vaecodec.model import dct_basis
+
+HELDOUT = Path(__file__).with_name("heldout.txt")
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+
+
+def heldout_names() -> set[str]:
+    """File names of the pictures that choose the weights and are never trained on."""
+    return set(HELDOUT.read_text().split())
+
+
+def find_pictures(folder: Path, heldout: bool) -> list[Path]:
+    """Pictures below a folder, sorted: the held-out ones or the others."""
+    names = heldout_names()
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return [p for p in files if (p.name in names) == heldout]
+
+
+def load(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    with Image.open(path) as im:
+        return np.asarray(im.convert("RGB"))
+
+
+class Crops:
+    """Random crops from pictures held in memory, flipped and transposed, some reduced 2x by a box filter
+    (the photographs are stored with 4:2:0 chroma; reduced ones show the model full chroma)."""
+
+    def __init__(self, folder: Path, size: int, seed: int) -> None:
+        self.size = size
+        self.rng = np.random.default_rng(seed)
+        pictures = (load(p) for p in find_pictures(folder, heldout=False))
+        self.pictures = [p for p in pictures if min(p.shape[:2]) >= size]
+        if not self.pictures:
+            raise SystemExit(f"{folder}: no picture of at least {size} x {size} pixels")
+        weight = np.array([math.sqrt(p.shape[0] * p.shape[1]) for p in self.pictures])
+        self.weight = weight / weight.sum()
+
+    def one(self) -> np.ndarray:
+        p = self.pictures[self.rng.choice(len(self.pictures), p=self.weight)]
+        n = 2 if min(p.shape[:2]) >= 2 * self.size and self.rng.random() < 0.5 else 1
+        side = self.size * n
+        i, j = (int(self.rng.integers(s - side + 1)) for s in p.shape[:2])
+        crop = p[i : i + side, j : j + side]
+        if n == 2:
+            crop = np.round(crop.reshape(self.size, 2, self.size, 2, 3).mean((1, 3), dtype=np.float32)).astype(np.uint8)
+        if self.rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        return crop.transpose(1, 0, 2) if self.rng.random() < 0.5 else crop
+
+    def batch(self, n: int) -> Tensor:
+        """(n, size, size, 3) uint8."""
+        return torch.from_numpy(np.ascontiguousarray(np.stack([self.one() for _ in range(n)])))
+
+    def spectrum(self, n: int = 256) -> Tensor:
+        """(768,) mean square of the block-DCT coefficients (see `dct_basis`) of n crops, in levels squared."""
+        x = self.batch(n).float() - 128
+        return (space_to_depth(x, 16) @ dct_basis().T).square().mean((0, 1, 2))
+
+
+def jpeg_point(x: np.ndarray, quality: int) -> tuple[float, float]:
+    """(bpp, RGB-PSNR) of Pillow's JPEG: 4:2:0, optimised, progressive."""
+    buffer = io.BytesIO()
+    Image.fromarray(x).save(buffer, "JPEG", quality=quality, optimize=True, progressive=True, subsampling="4:2:0")
+    decoded = np.asarray(Image.open(buffer).convert("RGB"))
+    return buffer.tell() * 8 / (x.shape[0] * x.shape[1]), psnr(x, decoded)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """RGB-PSNR in dB of two (H, W, 3) uint8 arrays."""
+    mse = np.mean((a.astype(np.float64) - b) ** 2)
+    return 10 * math.log10(255**2 / max(mse, 1e-10))

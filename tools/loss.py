@@ -1,0 +1,121 @@
+"""The training loss, bpp + lambda * MSE, and the same estimate for rounded symbols."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecodec.grid import round_ste
+from vaecodec.model import (
+    ANCHOR_STEP,
+    INDEX_ONE,
+    MEAN_ONE,
+    PIXEL_ONE,
+    QUALITY_MAX,
+    Y_MAX,
+    Z_MAX,
+    Model,
+    quality_lambda,
+)
+
+
+def logistic_bits(r: Tensor, scale: Tensor) -> Tensor:
+    """Bits of the unit interval around r under a zero-mean logistic of the given scale; stable in the tails.
+
+    log P = logsigmoid((1/2 - |r|)/s) + logsigmoid((1/2 + |r|)/s) + log(1 - exp(-1/s)).
+    """
+    r, inverse = r.abs(), 1 / scale
+    log_p = F.logsigmoid((0.5 - r) * inverse) + F.logsigmoid((0.5 + r) * inverse) + torch.log(1 - torch.exp(-inverse))
+    return log_p * (-1 / math.log(2))
+
+
+def index_scale(index: Tensor) -> Tensor:
+    """Logistic scale of a scale index in 1/16: sigma = 2 ** (index / 7 - 3), scale = sigma * sqrt(3) / pi."""
+    return torch.exp(index.float() * (math.log(2) / (7 * INDEX_ONE)) + math.log(math.sqrt(3) / (8 * math.pi)))
+
+
+def forward(model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """Bits (B,) and x_hat (B,H,W,3) in levels minus 128, for x (B,H,W,3) uint8, sides multiples of 64.
+
+    With uniform `noise` for z and y (see `uniform_noise`) the rate sees noisy values and x_hat rounded
+    ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values.
+    """
+    device = x.device.type
+    # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
+    exact = torch.autocast(device, enabled=False) if model.grid else torch.autocast(device, torch.bfloat16)
+    step = model.steps(q)
+    with torch.autocast(device, torch.bfloat16):
+        y = model.g_a(x.float() - 128, q, step).float()
+        z = model.h_a(y)
+
+    k = ((q + ANCHOR_STEP // 2) // ANCHOR_STEP).long()
+    loc, scale = model.z_mean[k][:, None, None, :], model.z_log_scale[k][:, None, None, :].exp()
+    z_hat = round_ste(z).clamp(-Z_MAX, Z_MAX)
+    z_rate = z_hat if noise is None else z + noise[0]
+    bits = logistic_bits(z_rate - loc, scale).sum((1, 2, 3))
+
+    coded: list[tuple[Tensor, Tensor]] = []  # (deviation from the mean, index) of each group
+
+    def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        start, stop = model.groups[i // 2]
+        d = y[..., start:stop] - mean * (1 / MEAN_ONE)
+        if i % 2 == 0:
+            coded.append((d, index))
+        else:
+            coded[-1] = tuple(torch.where(mask, new, old) for new, old in zip((d, index), coded[-1], strict=True))
+        return (round_ste(d) * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
+
+    with exact:
+        y_hat = model.contexts(model.h_s(z_hat, q), q, code)
+        x_hat = model.g_s(y_hat, q, step)
+
+    d, index = (torch.cat(parts, dim=-1) for parts in zip(*coded, strict=True))
+    if noise is None:
+        d, index = d.round(), (index / INDEX_ONE).round() * INDEX_ONE
+    else:
+        d = d + noise[1]
+    bits = bits + logistic_bits(d, index_scale(index)).sum((1, 2, 3))
+    return bits, x_hat * (1 / PIXEL_ONE)
+
+
+def uniform_noise(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Noise in [-1/2, 1/2) of the shapes of z and y for pictures x (B,H,W,3)."""
+    b, h, w, _ = x.shape
+    z = torch.rand(b, h // 64, w // 64, model.cfg.N, device=x.device)
+    return z - 0.5, torch.rand(b, h // 16, w // 16, model.cfg.M, device=x.device) - 0.5
+
+
+class Loss:
+    """Mean over the batch of (bpp + lambda MSE) / (0.3 + 3 sqrt(lambda)), a random quality for each picture.
+
+    The divisor keeps the high rates from drowning the low ones.
+    """
+
+    def __init__(self, device: torch.device, compiled: bool = False) -> None:
+        self.device = device
+        self.forward = torch.compile(forward, dynamic=False) if compiled else forward
+
+    def __call__(self, model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8."""
+        # Stratified: each batch spans the whole dial.
+        q = (torch.arange(len(x)) + torch.rand(len(x))) / len(x) * (QUALITY_MAX + 1)
+        q = q.long().clamp(0, QUALITY_MAX).to(self.device)
+        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x))
+        bpp = bits / (x.shape[1] * x.shape[2])
+        mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
+        lam = quality_lambda(q)
+        loss = ((bpp + lam * mse) / (0.3 + 3 * lam.sqrt())).mean()
+        return loss, bpp.mean().detach(), mse.mean().detach()
+
+
+@torch.no_grad()
+def evaluate(model: Model, x: Tensor, quality: int) -> tuple[float, float]:
+    """(bpp, RGB-PSNR of the rounded pixels) of one picture (1,H,W,3) uint8, bits estimated."""
+    q = torch.tensor([quality], device=x.device)
+    bits, x_hat = forward(model, x, q, None)
+    pixels = (x_hat.round() + 128).clamp(0, 255)
+    mse = (pixels - x.float()).square().mean().item()
+    return bits.item() / (x.shape[1] * x.shape[2]), 10 * math.log10(255**2 / max(mse, 1e-10))

@@ -1,0 +1,222 @@
+"""Train the codec: python tools/train.py PICTURES OUT --minutes 120
+
+Reads a folder of pictures, writes checkpoints and a CSV log to OUT, and resumes from there to the
+step when called again. Needs torch, numpy and pillow only; runs on a CPU or a CUDA device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import statistics
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.bdrate import bd_rate
+from tools.data import Crops, find_pictures, jpeg_point, load
+from tools.loss import Loss, evaluate
+from vaecodec.model import Config, Model
+
+GRID_FROM = 0.87  # share of the run after which the decoder side is rounded to the grid
+DECAY_FROM = 0.45  # share of the run after which the learning rate falls
+EVAL_QUALITIES = (50, 200, 400, 600, 800, 950)
+EVAL_JPEG = (5, 10, 20, 40, 65, 85, 94, 98)
+FIELDS = ("step", "minutes", "lr", "grid", "loss", "bpp", "psnr", "skipped", "steps_per_s", "heldout_bd_rate")
+
+
+def arguments() -> argparse.Namespace:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("pictures", type=Path, help="folder of training pictures (searched recursively)")
+    p.add_argument("out", type=Path, help="folder for checkpoint.pt and log.csv; resumed if it has a checkpoint")
+    p.add_argument("--minutes", type=float, default=60, help="wall-clock budget of the whole run, over all resumes")
+    p.add_argument("--stop-after", type=float, default=math.inf, help="leave this call after so many minutes")
+    p.add_argument("--init", type=Path, help="start from a checkpoint's or shipped model's weights")
+    p.add_argument("--lr", type=float, default=4e-4)
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 64")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--interval", type=int, default=200, help="steps between log lines")
+    p.add_argument("--eval-minutes", type=float, default=10, help="minutes between quick R-D checks")
+    p.add_argument("--compile", action="store_true", help="torch.compile the loss: over twice as fast where it works")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--config", default="", help="architecture, e.g. C=16,M=48 (default: the shipped one)")
+    return p.parse_args()
+
+
+def schedule(progress: float, step: int) -> float:
+    """Factor on the learning rate: warm up, hold, then a cosine down to 1 %."""
+    t = max(0.0, min(1.0, (progress - DECAY_FROM) / (1 - DECAY_FROM)))
+    return min(1.0, (step + 1) / 300) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
+
+
+def parameter_groups(model: Model, lr: float) -> list[dict]:
+    """Adam moves every weight by about lr a step; what is small or large by nature gets its own rate."""
+    factors = {"g_a.shortcut": 0.1, "z_mean": 5.0, "z_log_scale": 5.0, "log_step": 2.0, "index_bias": 2.0}
+    groups: dict[float, list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    return [{"params": params, "lr": lr * f, "base": lr * f} for f, params in groups.items()]
+
+
+class Run:
+    """A training run: everything that a checkpoint must hold to go on to the step."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.device = args, torch.device(args.device)
+        torch.manual_seed(args.seed)
+        overrides = dict(item.split("=") for item in args.config.split(",") if item)
+        self.model = Model(Config(**{k: int(v) for k, v in overrides.items()}))
+        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.norms: deque[float] = deque(maxlen=200)
+        self.crops = Crops(args.pictures, args.size, args.seed)
+        self.path = args.out / "checkpoint.pt"
+        saved = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
+        if saved is None and args.init:
+            from tools.checkpoint import load_weights
+
+            load_weights(self.model, args.init)
+        elif saved is None:
+            self.model.start_from_dct(self.crops.spectrum())
+        self.model.to(self.device)
+        self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.optimiser = torch.optim.Adam(parameter_groups(self.model, args.lr), betas=(0.9, 0.99), foreach=True)
+        if saved is not None:
+            self.restore(saved)
+
+    def restore(self, saved: dict) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.ema = {k: v.to(self.device) for k, v in saved["ema"].items()}
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
+        self.norms.extend(saved["norms"])
+        torch.set_rng_state(saved["rng"])
+        self.crops.rng = np.random.default_rng([self.args.seed, self.step])
+
+    def save(self) -> None:
+        state = {
+            "config": self.model.cfg.to_dict(),
+            "model": self.model.state_dict(),
+            "ema": self.ema,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "norms": list(self.norms),
+            "rng": torch.get_rng_state(),
+        }
+        temporary = self.path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.path)
+
+    @property
+    def progress(self) -> float:
+        return self.seconds / (60 * self.args.minutes)
+
+    def train_step(self, loss_of: Loss) -> tuple[float, float, float]:
+        """One optimiser step; skipped when the loss or the gradient is not to be trusted."""
+        grid = self.progress >= GRID_FROM
+        if grid != self.model.grid:
+            self.model.set_grid(grid)
+        factor = schedule(self.progress, self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base"] * factor
+        x = self.crops.batch(self.args.batch).to(self.device)
+        loss, bpp, mse = loss_of(self.model, x)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        median = statistics.median(self.norms) if len(self.norms) >= 20 else math.inf
+        limit = 3 * median if median < math.inf else 1e6
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        self.step += 1
+        if not math.isfinite(norm) or norm > 20 * median or not math.isfinite(loss.item()):
+            self.skipped += 1
+        else:
+            self.norms.append(norm)
+            self.optimiser.step()
+            decay = min(0.999, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)
+        return loss.item(), bpp.item(), mse.item()
+
+
+class HeldOut:
+    """Quick R-D check on the centres of a few held-out pictures: estimated bits, BD-rate against JPEG."""
+
+    def __init__(self, folder: Path, device: torch.device, count: int = 8, side: int = 384) -> None:
+        self.pictures, self.device = [], device
+        for path in find_pictures(folder, heldout=True):
+            x = load(path)
+            if min(x.shape[:2]) >= side and len(self.pictures) < count:
+                i, j = (x.shape[0] - side) // 2, (x.shape[1] - side) // 2
+                self.pictures.append(np.ascontiguousarray(x[i : i + side, j : j + side]))
+        points = [[jpeg_point(x, q) for x in self.pictures] for q in EVAL_JPEG]
+        self.jpeg = [tuple(np.mean(p, axis=0)) for p in points]
+
+    def __call__(self, model: Model, weights: dict[str, Tensor]) -> float:
+        if not self.pictures:
+            return math.nan
+        own = {k: v.clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(weights)
+        curve = []
+        for q in EVAL_QUALITIES:
+            points = [evaluate(model, torch.from_numpy(x)[None].to(self.device), q) for x in self.pictures]
+            curve.append(tuple(np.mean(points, axis=0)))
+        model.load_state_dict(own)
+        print("  held-out " + "  ".join(f"{b:.3f} bpp {p:.2f} dB" for b, p in curve), flush=True)
+        return bd_rate(self.jpeg, curve)[0]
+
+
+def main() -> None:
+    args = arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    run = Run(args)
+    loss_of, heldout = Loss(run.device, args.compile), HeldOut(args.pictures, run.device)
+    log_path = args.out / "log.csv"
+    new = not log_path.exists()
+    with log_path.open("a", newline="") as handle:
+        log = csv.writer(handle)
+        if new:
+            log.writerow(FIELDS)
+        begun, last, sums, since = time.monotonic(), time.monotonic(), np.zeros(3), 0
+        next_eval = run.seconds + 60 * min(2, args.eval_minutes)
+        mark, at = time.monotonic(), run.step
+        while run.progress < 1 and time.monotonic() - begun < 60 * args.stop_after:
+            sums += run.train_step(loss_of)
+            since += 1
+            now = time.monotonic()
+            run.seconds += now - last
+            last = now
+            if sys.stderr.isatty():
+                print(f"\r{run.progress:6.1%}  step {run.step}", end="", file=sys.stderr)
+            due = run.seconds >= next_eval or run.progress >= 1
+            if run.step % args.interval and not due:
+                continue
+            loss, bpp, mse = sums / since
+            rate = (run.step - at) / (now - mark)
+            bd = heldout(run.model, run.ema) if due else math.nan
+            row = [run.step, f"{run.seconds / 60:.2f}", f"{args.lr * schedule(run.progress, run.step):.2e}"]
+            row += [int(run.model.grid), f"{loss:.4f}", f"{bpp:.4f}", f"{10 * math.log10(255**2 / mse):.2f}"]
+            row += [run.skipped, f"{rate:.2f}", f"{bd:.2f}" if due else ""]
+            log.writerow(row)
+            handle.flush()
+            print("  ".join(f"{k} {v}" for k, v in zip(FIELDS, row, strict=True)), flush=True)
+            sums, since = np.zeros(3), 0
+            if due:
+                run.save()
+                next_eval = run.seconds + 60 * args.eval_minutes
+                last = time.monotonic()
+            mark, at = time.monotonic(), run.step
+    run.save()
+
+
+if __name__ == "__main__":
+    main()

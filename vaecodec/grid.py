@@ -1,0 +1,205 @@
+"""Exact arithmetic on the dyadic grid: why a `.vaec` file decodes to the same bytes everywhere.
+
+Every activation on the decoder side is an *integer* held in a float tensor, clamped to
+``[-FEATURE_MAX, FEATURE_MAX]``; every weight is an integer times ``2**-k`` with its own k per output
+channel. A sum of products is then exact, in any order and on any device, as long as
+
+    sum_i |w_i| * A_i + |bias| < 2**24        (float32; 2**53 for the layers that run in float64)
+
+counted in units of ``2**-k``. `exponents` chooses the finest k for which the inequality *provably*
+holds, so a layer that is built by it cannot overflow. After each layer the result is rounded to an
+integer again (half to even) and clamped. See bitstream_spec.md, section "Arithmetic".
+
+During training the same modules run in floating point (`grid=False`), then with the rounding
+switched on and gradients passed straight through it (`grid=True`).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FEATURE_ONE = 128  # the integer that stands for 1.0 in a feature
+FEATURE_MAX = 2047  # features are 12-bit signed integers
+FLOAT32_BITS = 24  # significand bits of float32: integers below 2**24 are exact
+FLOAT64_BITS = 53
+WIDE_FRACTION = 9  # a float64 layer takes inputs on the grid of 2**-9
+WEIGHT_MAX = 32767  # weights are stored as int16
+EXPONENT_MAX = 24
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round half to even; the gradient passes straight through."""
+    return x + (x.round() - x).detach() if x.requires_grad else x.round()
+
+
+class _Clamp(torch.autograd.Function):
+    """Clamp whose gradient also passes outside the range when it points back inside."""
+
+    @staticmethod
+    def forward(ctx, x, low, high):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x)
+        ctx.low, ctx.high = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (x,) = ctx.saved_tensors
+        keep = ((x >= ctx.low) | (grad < 0)) & ((x <= ctx.high) | (grad > 0))
+        return grad * keep, None, None
+
+
+def clamp_ste(x: Tensor, low: float, high: float) -> Tensor:
+    """Clamp to [low, high]; a value outside can still learn its way back (see `_Clamp`)."""
+    return _Clamp.apply(x, low, high)
+
+
+def requantise(x: Tensor, grid: bool, limit: float = FEATURE_MAX) -> Tensor:
+    """Back to the grid of integers: round half to even, clamp to [-limit, limit].
+
+    Without `grid` only the clamp is applied. Works in place when no gradient is asked for; the
+    gradient passes straight through, which saves the masks (and a third of a training step on a CPU).
+    """
+    if torch.is_grad_enabled():
+        return x + ((x.round() if grid else x).clamp(-limit, limit) - x).detach()
+    return (x.round_() if grid else x).clamp_(-limit, limit)
+
+
+def exponents(weight: Tensor, bias: Tensor, limit: float, bits: int) -> Tensor:
+    """Finest exponent k per output channel that the overflow proof allows.
+
+    Args:
+        weight: (out, fan_in) real weights. bias: (out,) in units of the output.
+        limit: largest magnitude A of an input. bits: 24 for float32, 53 for float64.
+
+    Returns:
+        (out,) int64 k such that with w = round(weight * 2**k), b = round(bias * 2**k)
+        sum|w| * A + |b| < 2**bits and |w| <= 32767. Rounding adds at most half a unit per weight.
+    """
+    w, b = weight.detach().double(), bias.detach().double()
+    room = 2.0**bits - 2 - limit * 0.5 * w.shape[1]
+    fits = room / (w.abs().sum(1) * limit + b.abs()).clamp_min(1e-9)
+    stores = (WEIGHT_MAX - 0.5) / w.abs().amax(1).clamp_min(1e-9)
+    return torch.minimum(fits, stores).log2().floor().clamp(-EXPONENT_MAX, EXPONENT_MAX).long()
+
+
+class Linear(nn.Module):
+    """A 1x1 convolution on NHWC tensors; on the decoder side an exact one.
+
+    Args:
+        limit: bound on the magnitude of the inputs, None on the (float) encoder side.
+        wide: run in float64, where 2**53 leaves room for 24-bit inputs.
+        zero: start at zero, so that a fresh block is the identity.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, *, limit: float | None = None, wide: bool = False, zero: bool = False
+    ) -> None:
+        super().__init__()
+        self.limit, self.wide, self.grid = limit, wide, False
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) * (0.0 if zero else n_in**-0.5))
+        self.bias = nn.Parameter(torch.zeros(n_out))  # in units of FEATURE_ONE
+        self.frozen: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def bits(self) -> int:
+        """What the sums of integers may take: significand bits less the fraction bits of the inputs."""
+        return FLOAT64_BITS - WIDE_FRACTION if self.wide else FLOAT32_BITS
+
+    def grid_weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer weight (out, in), integer bias (out,) and exponent k (out,) of the exact layer."""
+        assert self.limit is not None
+        bias = self.bias.detach() * FEATURE_ONE
+        k = exponents(self.weight, bias, self.limit, self.bits)
+        scale = torch.exp2(k.double())
+        w = (self.weight.detach().double() * scale[:, None]).round()
+        return w, (bias.double() * scale).round(), k
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias as used: on the grid if `grid`, with straight-through gradients."""
+        if self.frozen is not None:
+            return self.frozen
+        weight, bias = self.weight, self.bias * FEATURE_ONE
+        if self.grid and self.limit is not None:
+            w, b, k = self.grid_weights()
+            scale = torch.exp2(-k.double())
+            weight = weight + ((w * scale[:, None]).float() - weight).detach()
+            bias = bias + ((b * scale).float() - bias).detach()
+        return weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective()
+        if self.wide and self.grid:
+            return F.linear(x.double(), weight.double(), bias.double())
+        return F.linear(x, weight, bias)
+
+
+class Depthwise(nn.Module):
+    """A depthwise 3x3 convolution on NHWC tensors with zeros outside; exact on the decoder side."""
+
+    bits = FLOAT32_BITS
+
+    def __init__(self, channels: int, *, limit: float | None = None) -> None:
+        super().__init__()
+        self.limit, self.grid = limit, False
+        weight = torch.randn(channels, 9) * 0.1
+        weight[:, 4] += 1.0  # near the identity
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.frozen: tuple[Tensor, Tensor] | None = None
+
+    grid_weights = Linear.grid_weights
+    effective = Linear.effective
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective()
+        weight = weight.view(-1, 1, 3, 3)
+        return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=weight.shape[0]).permute(0, 2, 3, 1)
+
+
+class Block(nn.Module):
+    """x + W2(gate(DW3x3(W1 x))), gate(a, b) = a * clamp(b, -2, 2). About 3 C^2 MAC per position.
+
+    The gate is a product and a clamp because those are exact on the grid; exp, SiLU, softmax are not.
+    """
+
+    def __init__(self, channels: int, *, exact: bool) -> None:
+        super().__init__()
+        limit = FEATURE_MAX if exact else None
+        self.exact = exact
+        self.w1 = Linear(channels, 2 * channels, limit=limit)
+        self.dw = Depthwise(2 * channels, limit=limit)
+        self.w2 = Linear(channels, channels, limit=limit, zero=True)
+        with torch.no_grad():
+            self.dw.bias[channels:] = 1.0  # the gate starts open: a fresh block is near linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        grid = self.dw.grid
+        h = requantise(self.w1(x), grid)
+        a, b = requantise(self.dw(h), grid).chunk(2, dim=-1)
+        h = a * b.clamp(-2 * FEATURE_ONE, 2 * FEATURE_ONE) * (1 / FEATURE_ONE)
+        h = self.w2(requantise(h, grid))
+        if grid:
+            h = round_ste(h)
+        return requantise(x + h, False)
+
+
+def set_grid(module: nn.Module, grid: bool) -> None:
+    """Switch the rounding of every exact layer below `module` on or off."""
+    for m in module.modules():
+        if isinstance(m, (Linear, Depthwise)) and m.limit is not None:
+            m.grid = grid
+
+
+def space_to_depth(x: Tensor, n: int) -> Tensor:
+    """(B, H, W, C) -> (B, H/n, W/n, n*n*C), the position inside the cell outermost."""
+    b, h, w, c = x.shape
+    return x.view(b, h // n, n, w // n, n, c).permute(0, 1, 3, 2, 4, 5).reshape(b, h // n, w // n, n * n * c)
+
+
+def depth_to_space(x: Tensor, n: int) -> Tensor:
+    """The inverse of `space_to_depth`: (B, H, W, n*n*C) -> (B, H*n, W*n, C)."""
+    b, h, w, c = x.shape
+    x = x.view(b, h, w, n, n, c // (n * n)).permute(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h * n, w * n, c // (n * n))
