@@ -61,7 +61,7 @@ def schedule(progress: float, step: int) -> float:
 
 def parameter_groups(model: Model, lr: float) -> list[dict]:
     """Adam moves every weight by about lr a step; what is small or large by nature gets its own rate."""
-    factors = {"g_a.shortcut": 0.1, "z_mean": 5.0, "z_log_scale": 5.0, "log_step": 2.0, "index_bias": 2.0}
+    factors = {"g_a.shortcut": 0.1, "z_mean": 5.0, "z_log_scale": 5.0, "step.value": 2.0, "index_bias.value": 2.0}
     groups: dict[float, list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         groups.setdefault(factors.get(name, 1.0), []).append(parameter)

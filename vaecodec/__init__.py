@@ -1,0 +1,63 @@
+"""vaecodec: a learned image codec with a file format of its own.
+
+    data = vaecodec.encode(image, quality=75)   # NumPy array or PIL image -> bytes
+    array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
+
+For many pictures make one `vaecodec.Codec`. Importing this package loads neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vaecodec.errors import (
+    CorruptFileError,
+    LimitError,
+    NotVaecError,
+    PictureError,
+    TruncatedError,
+    UnsupportedError,
+    VaecError,
+)
+
+if TYPE_CHECKING:
+    from vaecodec.api import decode, encode
+    from vaecodec.codec import Codec
+    from vaecodec.info import read_info
+    from vaecodec.picture import Picture
+
+__version__ = "0.1.0"
+__all__ = [
+    "Codec",
+    "CorruptFileError",
+    "LimitError",
+    "NotVaecError",
+    "Picture",
+    "PictureError",
+    "TruncatedError",
+    "UnsupportedError",
+    "VaecError",
+    "__version__",
+    "decode",
+    "encode",
+    "read_info",
+]
+
+_HOME = {
+    "Codec": "vaecodec.codec",
+    "Picture": "vaecodec.picture",
+    "encode": "vaecodec.api",
+    "decode": "vaecodec.api",
+    "read_info": "vaecodec.info",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch or NumPy when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

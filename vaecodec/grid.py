@@ -84,6 +84,20 @@ def exponents(weight: Tensor, bias: Tensor, limit: float, bits: int) -> Tensor:
     return torch.minimum(fits, stores).log2().floor().clamp(-EXPONENT_MAX, EXPONENT_MAX).long()
 
 
+def matmul(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """F.linear; where oneDNN is there, by its 1x1 convolution, twice as fast as MKL on AMD machines.
+
+    On the grid every correct implementation gives the same bits, so this choice is one of speed.
+    """
+    if x.dim() == 4 and x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled():
+        if torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu"):
+            out = torch.mkldnn_convolution(
+                x.permute(0, 3, 1, 2), weight[:, :, None, None], bias, (0, 0), (1, 1), (1, 1), 1
+            )
+            return out.permute(0, 2, 3, 1)
+    return F.linear(x, weight, bias)
+
+
 class Linear(nn.Module):
     """A 1x1 convolution on NHWC tensors; on the decoder side an exact one.
 
@@ -128,17 +142,36 @@ class Linear(nn.Module):
             bias = bias + ((b * scale).float() - bias).detach()
         return weight, bias
 
+    def freeze(self, w: Tensor, b: Tensor, k: Tensor, dtype: torch.dtype) -> None:
+        """Run from now on with these integers (see `grid_weights`), without gradients.
+
+        Raises: ValueError where they fail the overflow proof.
+        """
+        assert self.limit is not None
+        w, b, k = w.double(), b.double(), k.double()
+        if (w.abs().sum(1) * self.limit + b.abs() >= 2.0**self.bits).any():
+            raise ValueError("a layer's weights fail the overflow proof")
+        scale = torch.exp2(-k)
+        with torch.no_grad():
+            self.weight.copy_(w * scale[:, None])
+            self.bias.copy_(b * scale / FEATURE_ONE)
+        dtype = torch.float64 if self.wide else dtype
+        self.frozen = (w * scale[:, None]).to(dtype), (b * scale).to(dtype)
+        self.grid = True
+
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.effective()
         if self.wide and self.grid:
             return F.linear(x.double(), weight.double(), bias.double())
-        return F.linear(x, weight, bias)
+        if self.frozen is not None:
+            x = x.to(weight.dtype)
+        return matmul(x, weight, bias)
 
 
 class Depthwise(nn.Module):
     """A depthwise 3x3 convolution on NHWC tensors with zeros outside; exact on the decoder side."""
 
-    bits = FLOAT32_BITS
+    bits, wide = FLOAT32_BITS, False
 
     def __init__(self, channels: int, *, limit: float | None = None) -> None:
         super().__init__()
@@ -151,9 +184,12 @@ class Depthwise(nn.Module):
 
     grid_weights = Linear.grid_weights
     effective = Linear.effective
+    freeze = Linear.freeze
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.effective()
+        if self.frozen is not None:
+            x = x.to(weight.dtype)
         weight = weight.view(-1, 1, 3, 3)
         return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=weight.shape[0]).permute(0, 2, 3, 1)
 

@@ -71,23 +71,58 @@ def quality_lambda(q: Tensor) -> Tensor:
     return torch.exp(low + (high - low) * q / QUALITY_MAX)
 
 
-def interpolate(anchors: Tensor, q: Tensor, grid: bool) -> Tensor:
-    """Table row for quality q: linear between the two nearest anchors.
+class QualityTable(nn.Module):
+    """A row of integers for each quality: linear between integer anchors, every 125 qualities.
 
     Args:
-        anchors: (ANCHORS, n), integers if `grid`. q: (B,) int64, 0..1000.
-
-    Returns:
-        (B, 1, 1, n): (A[k] * (125 - f) + A[k+1] * f + 62) // 125 with k = min(q // 125, 7), f = q - 125 k.
+        columns: n. unit: the integer that stands for 1. low, high: range of the integers.
+        start: initial value, in units. log: train the logarithm.
     """
-    k = (q // ANCHOR_STEP).clamp_max(ANCHORS - 2)
-    f = (q - k * ANCHOR_STEP)[:, None]
-    row = (anchors[k] * (ANCHOR_STEP - f) + anchors[k + 1] * f) / ANCHOR_STEP
-    if grid:
-        a = anchors.detach().round().long()
-        exact = torch.div(a[k] * (ANCHOR_STEP - f) + a[k + 1] * f + ANCHOR_STEP // 2, ANCHOR_STEP, rounding_mode="floor")
-        row = row + (exact.to(row.dtype) - row).detach()
-    return row[:, None, None, :]
+
+    def __init__(
+        self, columns: int, unit: float, low: int, high: int, *, start: float = 0.0, log: bool = False
+    ) -> None:
+        super().__init__()
+        self.unit, self.low, self.high, self.start, self.log = unit, low, high, start, log
+        self.value = nn.Parameter(torch.zeros(ANCHORS, columns))
+        self.frozen: Tensor | None = None
+
+    def anchors(self) -> Tensor:
+        """(ANCHORS, n), not yet rounded."""
+        value = self.value.exp() if self.log else self.value + self.start
+        return (value * self.unit).clamp(self.low, self.high)
+
+    def integers(self) -> Tensor:
+        """(ANCHORS, n) int64, what the model file holds."""
+        return self.anchors().detach().round().long() if self.frozen is None else self.frozen
+
+    def freeze(self, integers: Tensor) -> None:
+        """Run from now on with these anchors. Raises ValueError where they are out of range."""
+        if integers.min() < self.low or integers.max() > self.high:
+            raise ValueError("a quality table is out of range")
+        value = integers.float() / self.unit
+        with torch.no_grad():
+            self.value.copy_(value.log() if self.log else value - self.start)
+        self.frozen = integers.long()
+
+    def forward(self, q: Tensor, grid: bool) -> Tensor:
+        """Rows (B, 1, 1, n) of qualities q (B,) int64, 0..1000; on the grid
+
+        (A[k] * (125 - f) + A[k+1] * f + 62) // 125 with k = min(q // 125, 7), f = q - 125 k.
+        """
+        k = (q // ANCHOR_STEP).clamp_max(ANCHORS - 2)
+        f = (q - k * ANCHOR_STEP)[:, None]
+        if grid:
+            a = self.integers()
+            total = a[k] * (ANCHOR_STEP - f) + a[k + 1] * f + ANCHOR_STEP // 2
+            exact = torch.div(total, ANCHOR_STEP, rounding_mode="floor").float()
+            if not torch.is_grad_enabled():
+                return exact[:, None, None, :]
+        a = self.anchors()
+        row = (a[k] * (ANCHOR_STEP - f) + a[k + 1] * f) / ANCHOR_STEP
+        if grid:
+            row = row + (exact - row).detach()
+        return row[:, None, None, :]
 
 
 class Analysis(nn.Module):
@@ -97,7 +132,7 @@ class Analysis(nn.Module):
         super().__init__()
         self.enter = Linear(192, cfg.C)
         self.blocks = nn.ModuleList(Block(cfg.C, exact=False) for _ in range(cfg.blocks_a))
-        self.film = nn.Parameter(torch.zeros(ANCHORS, cfg.C))
+        self.film = QualityTable(cfg.C, 1.0, 0, 8, start=1.0)
         self.leave = Linear(4 * cfg.C, cfg.M, zero=True)
         self.shortcut = nn.Parameter(torch.zeros(cfg.M, 768))
 
@@ -106,7 +141,7 @@ class Analysis(nn.Module):
         f = requantise(self.enter(space_to_depth(x, 8)), False)
         for i, block in enumerate(self.blocks):
             if i == len(self.blocks) // 2:
-                f = f * (1 + interpolate(self.film, q, False))
+                f = f * self.film(q, False)
             f = block(f)
         detail = self.leave(space_to_depth(f, 2)).float() * (16 / FEATURE_ONE)
         with torch.autocast(x.device.type, enabled=False):
@@ -122,14 +157,9 @@ class Synthesis(nn.Module):
         self.enter = Linear(cfg.M, 4 * cfg.C, limit=Y_PIXEL_MAX / 512, wide=True)
         self.shortcut = Linear(cfg.M, 768, limit=Y_PIXEL_MAX / 512, wide=True)
         self.blocks = nn.ModuleList(Block(cfg.C, exact=True) for _ in range(cfg.blocks_s))
-        self.film = nn.Parameter(torch.zeros(ANCHORS, 2, cfg.C))
+        self.film_scale = QualityTable(cfg.C, 64, 0, 511, start=1.0)
+        self.film_bias = QualityTable(cfg.C, FEATURE_ONE, -FEATURE_MAX, FEATURE_MAX)
         self.leave = Linear(cfg.C, 192, limit=FEATURE_MAX, zero=True)
-
-    def film_table(self) -> Tensor:
-        """(ANCHORS, 2C): scales in 1/64, then biases in feature units."""
-        scale = ((1 + self.film[:, 0]) * 64).clamp(0, 511)
-        bias = (self.film[:, 1] * FEATURE_ONE).clamp(-FEATURE_MAX, FEATURE_MAX)
-        return torch.cat((scale, bias), dim=1)
 
     def forward(self, y_hat: Tensor, q: Tensor, step: Tensor) -> Tensor:
         """y_hat (B,h,w,M) in 1/16 step -> x_hat (B,16h,16w,3) in 1/64 level, minus 128 levels."""
@@ -139,7 +169,7 @@ class Synthesis(nn.Module):
         y = y.clamp(-Y_PIXEL_MAX, Y_PIXEL_MAX) * (1 / 512)
         f = requantise(self.enter(y), grid).float()
         f = depth_to_space(f, 2)
-        scale, bias = interpolate(self.film_table(), q, grid).chunk(2, dim=-1)
+        scale, bias = self.film_scale(q, grid), self.film_bias(q, grid)
         for i, block in enumerate(self.blocks):
             if i == len(self.blocks) // 2:
                 f = requantise(f * scale * (1 / 64) + bias, grid)
@@ -178,18 +208,14 @@ class HyperSynthesis(nn.Module):
         self.block1 = Block(cfg.D, exact=True)
         self.up = Linear(cfg.D, 4 * cfg.D, limit=FEATURE_MAX)
         self.blocks = nn.ModuleList(Block(cfg.D, exact=True) for _ in range(cfg.blocks_h))
-        self.bias = nn.Parameter(torch.zeros(ANCHORS, cfg.D))
-
-    def bias_table(self) -> Tensor:
-        """(ANCHORS, D) in feature units."""
-        return (self.bias * FEATURE_ONE).clamp(-FEATURE_MAX, FEATURE_MAX)
+        self.bias = QualityTable(cfg.D, FEATURE_ONE, -FEATURE_MAX, FEATURE_MAX)
 
     def forward(self, z_hat: Tensor, q: Tensor) -> Tensor:
         """z_hat (B,h/4,w/4,N) integers -> features (B,h,w,D)."""
         grid = self.up.grid
         f = self.block1(depth_to_space(requantise(self.enter(z_hat * 16), grid), 2))
         f = depth_to_space(requantise(self.up(f), grid), 2)
-        f = requantise(f + interpolate(self.bias_table(), q, grid), False)
+        f = requantise(f + self.bias(q, grid), False)
         for block in self.blocks:
             f = block(f)
         return f
@@ -228,7 +254,7 @@ def checkerboard(h: int, w: int, channels: int, phase: int, device: torch.device
     return (i[:, None, None] + j[None, :, None] + c) % 2 == phase
 
 
-# What `Codec.contexts` calls to turn (step, mean, index, mask) into y_hat where the mask is set.
+# What `Model.contexts` calls to turn (step, mean, index, mask) into y_hat where the mask is set.
 Coder = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -245,10 +271,13 @@ class Model(nn.Module):
         self.context = nn.ModuleList(
             ContextStep(cfg, known, group) for known, group in ((0, low), (low, low), (low, high), (cfg.M, high))
         )
+        self.step = QualityTable(cfg.M, STEP_ONE, 1, 32767, log=True)
         lam = quality_lambda(torch.linspace(0, QUALITY_MAX, ANCHORS))
-        # The high-rate optimum of a uniform quantiser: dD/dR gives step = sqrt(18 / (ln 2 * lambda)).
-        self.log_step = nn.Parameter(torch.log(5.1 / lam.sqrt())[:, None].repeat(1, cfg.M))
-        self.index_bias = nn.Parameter(torch.zeros(ANCHORS, cfg.M))
+        with torch.no_grad():
+            # The high-rate optimum of a uniform quantiser: dD/dR gives step = sqrt(18 / (ln 2 * lambda)).
+            self.step.value.copy_(torch.log(5.1 / lam.sqrt())[:, None])
+        # In units of 8 indices, so that Adam moves it about as fast as the weights.
+        self.index_bias = QualityTable(cfg.M, 8 * INDEX_ONE, -2047, 2047)
         self.z_mean = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
         self.z_log_scale = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
 
@@ -259,17 +288,9 @@ class Model(nn.Module):
     def set_grid(self, grid: bool) -> None:
         set_grid(self, grid)
 
-    def step_table(self) -> Tensor:
-        """(ANCHORS, M) quantiser steps in 1/64 level."""
-        return (self.log_step.exp() * STEP_ONE).clamp(1, 32767)
-
-    def index_table(self) -> Tensor:
-        """(ANCHORS, M) biases of the scale index in 1/16."""
-        return (self.index_bias * 128).clamp(-2047, 2047)
-
     def steps(self, q: Tensor) -> Tensor:
         """Quantiser steps (B,1,1,M) of quality q, in 1/64 level."""
-        return interpolate(self.step_table(), q, self.grid)
+        return self.step(q, self.grid)
 
     def contexts(self, f: Tensor, q: Tensor, code: Coder) -> Tensor:
         """The one traversal that training, encoder and decoder share.
@@ -280,7 +301,7 @@ class Model(nn.Module):
         Args:
             f: (B,h,w,D) from h_s. q: (B,). Returns y_hat (B,h,w,M) in 1/16 step.
         """
-        bias = interpolate(self.index_table(), q, self.grid)
+        bias = self.index_bias(q, self.grid)
         known: list[Tensor] = []
         for g, (start, stop) in enumerate(self.groups):
             for phase in (0, 1):
@@ -307,8 +328,8 @@ class Model(nn.Module):
             self.g_a.shortcut.copy_(basis)
             # The shortcut of g_s takes half levels and gives 1/64 levels.
             self.g_s.shortcut.weight.copy_(basis.T * (PIXEL_ONE / 2))
-            sigma = spectrum[order].sqrt() / self.log_step.exp()
-            self.index_bias.copy_((7 * (sigma.clamp_min(1e-4).log2() + 3)).clamp(-8, TABLES) * INDEX_ONE / 128)
+            sigma = spectrum[order].sqrt() / self.step.value.exp()
+            self.index_bias.value.copy_((7 * (sigma.clamp_min(1e-4).log2() + 3)).clamp(-8, TABLES) * INDEX_ONE / 128)
 
 
 def dct_basis() -> Tensor:

@@ -1,0 +1,143 @@
+"""Turn a checkpoint into a model file: python tools/export_model.py CHECKPOINT OUT.safetensors --pictures FOLDER
+
+Puts the decoder side on the grid, makes the integer probability tables (from the statistics of the
+pictures' training crops, over the trained prior), and proves that no layer can overflow; loading the
+result repeats the proof. Runs in the `train` environment: compressai quantises the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from compressai._CXX import pmf_to_quantized_cdf
+from numpy.typing import NDArray
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.checkpoint import load_checkpoint
+from tools.data import Crops
+from tools.loss import index_scale
+from vaecodec import weights
+from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, QUALITY_MAX, TABLES, Y_MAX, Z_MAX, Model
+from vaecodec.rans import PRECISION
+
+Y_REACH = 127  # |r| beyond is an escape: 255 values and the escape fill a byte
+PRIOR_COUNT = 300.0  # how many observations the trained prior weighs
+
+
+def logistic_pmf(values: NDArray, location: NDArray, scale: NDArray) -> NDArray:
+    """(n, v) probability of the unit interval around each value."""
+    upper = (values[None] + 0.5 - location[:, None]) / scale[:, None]
+    lower = (values[None] - 0.5 - location[:, None]) / scale[:, None]
+    # From the nearer tail, or large arguments cancel: both sides are mirrored to the negative half.
+    flip = np.where(values[None] > location[:, None], -1.0, 1.0)
+    a, b = upper * flip, lower * flip
+    return np.abs(1 / (1 + np.exp(-np.clip(a, -500, 500))) - 1 / (1 + np.exp(-np.clip(b, -500, 500))))
+
+
+def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
+    """Integer tables of PMFs whose last entry is the escape; frequencies stored less one."""
+    size = np.array([len(p) for p in pmfs])
+    frequency = np.zeros((len(pmfs), size.max()), np.int64)
+    for row, pmf in zip(frequency, pmfs, strict=True):
+        row[: len(pmf)] = np.diff(pmf_to_quantized_cdf((pmf / pmf.sum()).tolist(), PRECISION))
+    stored = np.where(frequency > 0, frequency - 1, 0).astype(np.uint16)
+    return {"low": low.astype(np.int16), "size": size.astype(np.int16), "frequency": stored}
+
+
+@torch.no_grad()
+def statistics(model: Model, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
+    """How often each value occurs: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel (ANCHORS, N, 2 Z_MAX + 1)."""
+    y_count = np.zeros((TABLES, Y_REACH + 2))
+    z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
+    for i in range(batches):
+        x = crops.batch(8)
+        q = torch.arange(i, QUALITY_MAX + 1, QUALITY_MAX // 8)[:8] % (QUALITY_MAX + 1)
+        y = model.g_a(x.float() - 128, q, model.steps(q))
+        z_hat = model.h_a(y).round().clamp(-Z_MAX, Z_MAX)
+        for anchor, z in zip((q + ANCHOR_STEP // 2) // ANCHOR_STEP, z_hat.long() + Z_MAX, strict=True):
+            for n in range(model.cfg.N):
+                z_count[anchor, n] += np.bincount(z[..., n].flatten(), minlength=2 * Z_MAX + 1)
+
+        def code(i: int, mean: Tensor, index: Tensor, mask: Tensor, y: Tensor = y) -> Tensor:
+            start, stop = model.groups[i // 2]
+            r = (y[..., start:stop] - mean / MEAN_ONE).round()
+            table = (index / INDEX_ONE).round().long()
+            symbol = r.abs().clamp_max(Y_REACH + 1).long()
+            flat = (table * (Y_REACH + 2) + symbol)[mask.expand_as(table)]
+            y_count.ravel()[:] += np.bincount(flat.numpy(), minlength=y_count.size)
+            return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
+
+        model.contexts(model.h_s(z_hat, q), q, code)
+    return y_count, z_count
+
+
+def y_tables(count: NDArray) -> dict[str, NDArray]:
+    """Tables of r, symmetric, by scale index."""
+    values = np.arange(-Y_REACH, Y_REACH + 1)
+    scales = index_scale(torch.arange(TABLES) * INDEX_ONE).numpy().astype(np.float64)
+    pmfs, low = [], []
+    for prior, n in zip(logistic_pmf(values, np.zeros(TABLES), scales), count, strict=True):
+        half = n[1 : Y_REACH + 1] / 2
+        seen = np.concatenate((half[::-1], n[:1], half))
+        p = (seen + PRIOR_COUNT * prior) / (n.sum() + PRIOR_COUNT)
+        escape = (n[-1] + PRIOR_COUNT * (1 - prior.sum())) / (n.sum() + PRIOR_COUNT)
+        # A value rarer than an escape with its two bytes is better escaped.
+        reach = max(1, int(np.flatnonzero(p > 2.0**-16).max(initial=Y_REACH + 1) - Y_REACH))
+        kept = p[Y_REACH - reach : Y_REACH + reach + 1]
+        pmfs.append(np.append(kept, max(p.sum() - kept.sum() + escape, 1e-7)))
+        low.append(-reach)
+    return make_tables(np.array(low), pmfs)
+
+
+def z_tables(model: Model, count: NDArray) -> dict[str, NDArray]:
+    """Tables of z by quality anchor and channel."""
+    values = np.arange(-Z_MAX, Z_MAX + 1)
+    pmfs, low = [], []
+    location = model.z_mean.detach().double().numpy()
+    scale = model.z_log_scale.detach().double().exp().numpy()
+    for a in range(ANCHORS):
+        for prior, n in zip(logistic_pmf(values, location[a], scale[a]), count[a], strict=True):
+            p = (n + PRIOR_COUNT * prior) / (n.sum() + PRIOR_COUNT * prior.sum())
+            kept = np.flatnonzero(p > 2.0**-16)
+            first, last = kept.min(), kept.max()
+            inside = p[first : last + 1]
+            pmfs.append(np.append(inside, max(1 - inside.sum(), 1e-7)))
+            low.append(values[first])
+    return make_tables(np.array(low), pmfs)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("checkpoint", type=Path)
+    p.add_argument("out", type=Path)
+    p.add_argument("--name", default="base", help="model name, up to 8 printable characters (default: base)")
+    p.add_argument("--pictures", type=Path, required=True, help="training pictures, for the statistics of the tables")
+    p.add_argument("--batches", type=int, default=60, help="batches of 8 crops to take statistics from")
+    p.add_argument("--size", type=int, default=256, help="side of the crops")
+    p.add_argument("--skip", type=int, default=1, help="tables below this index are not coded")
+    args = p.parse_args()
+
+    model = load_checkpoint(args.checkpoint).eval()
+    model.set_grid(True)
+    y_count, z_count = statistics(model, Crops(args.pictures, args.size, seed=7), args.batches)
+    tables = {f"y.{k}": v for k, v in y_tables(y_count).items()}
+    tables |= {f"z.{k}": v for k, v in z_tables(model, z_count).items()}
+    data = weights.pack(args.name, model, args.skip, tables)
+    temporary = args.out.with_name(args.out.name + ".tmp")
+    temporary.write_bytes(data)
+    loaded = weights.load(temporary)  # proves every layer again, from the file
+    os.replace(temporary, args.out)
+    nonzero = 1 - y_count[: args.skip, 0].sum() / max(1, y_count[: args.skip].sum())
+    print(f"{args.out}: model {loaded.name} {loaded.hash.hex()}, {len(data) / 1e6:.2f} MB")
+    print(f"skipped symbols: {y_count[: args.skip].sum() / y_count.sum():.1%} of all, {nonzero:.3%} of them not 0")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m vaecodec`."""
+
+from vaecodec.cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""The functions of the package: arrays or PIL images to bytes and back, with a model that stays loaded."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vaecodec.codec import Codec
+from vaecodec.errors import VaecError
+from vaecodec.info import Info, read_info
+from vaecodec.picture import Picture, from_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Info", "decode", "encode", "read_info"]
+
+
+@lru_cache(maxsize=1)
+def default_codec() -> Codec:
+    """The package's model, loaded once."""
+    return Codec()
+
+
+def as_picture(image: ArrayLike | Image | Picture) -> Picture:
+    """A Picture from an (H, W), (H, W, 1..4) uint8 or uint16 array, a PIL image (with its metadata) or a Picture.
+
+    16-bit values become (v * 255 + 32767) // 65535. Raises VaecError for anything else.
+    """
+    if isinstance(image, Picture):
+        return image
+    if hasattr(image, "getexif"):
+        return from_image(image)[0]
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
+        raise VaecError(f"an array of shape {array.shape} is no picture: (H, W) or (H, W, 1..4) is needed")
+    if array.dtype == np.uint16:
+        array = ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise VaecError(f"an array of {array.dtype} is no picture: uint8 or uint16 is needed")
+    return Picture(array)
+
+
+def encode(
+    image: ArrayLike | Image | Picture,
+    /,
+    quality: float = 75,
+    *,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    tile: int | None = None,
+) -> bytes:
+    """Code a picture into the bytes of a `.vaec` file.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8 or uint16 array, C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha;
+            or a PIL image, whose ICC profile, EXIF and XMP are kept.
+        quality: 0..100, in steps of 0.1. 100 is the best lossy quality, not lossless.
+        icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
+        tile: side of the tiles in pixels, a multiple of 64 up to 1024.
+
+    Raises: VaecError where an argument is not usable.
+    """
+    picture = as_picture(image)
+    kept = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
+    given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
+    metadata = {k: (kept[k] if v is None else v) or None for k, v in given.items()}
+    return default_codec().encode(Picture(picture.pixels, **metadata), quality, tile=tile)
+
+
+def decode(data: bytes | memoryview, /, *, max_pixels: int | None = None) -> NDArray[np.uint8]:
+    """Decode the bytes of a `.vaec` file: (H, W, C) uint8, the same pixels on every machine.
+
+    Args: max_pixels: refuse larger pictures before any work.
+    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
+    """
+    return default_codec().decode(bytes(data), max_pixels=max_pixels).pixels

@@ -1,0 +1,438 @@
+"""The command line: reads arguments, calls the library, reports. Messages go to stderr, data to stdout.
+
+Imports of NumPy, Pillow and torch stand inside the commands that need them: `info` starts without them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from vaecodec import container, files
+from vaecodec.errors import VaecError
+
+if TYPE_CHECKING:
+    from vaecodec.codec import Codec
+
+FAILED, INTERRUPTED = 1, 130
+MAX_PIXELS = 2**28
+PROGRESS_AFTER = 1.0  # seconds until a progress bar shows
+
+HELP = """Learned image compression: pictures to .vaec files and back.
+
+\b
+Examples:
+  vaecodec encode photo.jpg                   makes photo.vaec beside it
+  vaecodec encode -q 40 -o small/ *.png       many at once, into a folder
+  vaecodec decode photo.vaec photo.png        the ending chooses the format
+
+\b
+"-" as a file name stands for stdin or stdout. Existing files are kept unless -f is given.
+
+\b
+Exit codes:
+  0  everything worked
+  1  a file failed: unreadable picture, output exists, I/O error;
+     with several inputs: at least one of them failed
+  2  usage error
+  3  not a .vaec file, or damaged (3, 4 and 5: when there is one input)
+  4  made with a format version or a model that this program does not have
+  5  more pixels than --max-pixels
+  130  interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `vaecodec` and `python -m vaecodec`: runs a command and exits with its code."""
+    try:
+        code = cli.main(argv, prog_name="vaecodec", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("vaecodec: interrupted")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+@click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vaecodec", message="%(prog)s %(version)s")
+def cli() -> None:
+    pass
+
+
+def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """The options of these names, shared by several commands."""
+    known = {
+        "output": click.option(
+            "-o", "--output", type=click.Path(path_type=Path, allow_dash=True), help="File, folder, or - for stdout."
+        ),
+        "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
+        "threads": click.option(
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: all cores]"
+        ),
+        "max_pixels": click.option(
+            "--max-pixels",
+            type=click.IntRange(min=0),
+            default=MAX_PIXELS,
+            show_default=True,
+            metavar="N",
+            help="Refuse larger pictures; 0 = no limit.",
+        ),
+        "quiet": click.option("--quiet", is_flag=True, help="Only report errors."),
+    }
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        for name in reversed(names):
+            command = known[name](command)
+        return command
+
+    return decorate
+
+
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path(path_type=Path))
+
+
+def check_quality(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("nan is not a quality")
+    return value
+
+
+@cli.command()
+@inputs
+@options("output")
+@click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    default=75.0,
+    show_default=True,
+    callback=check_quality,
+    help="Larger is better and bigger; 100 is still lossy.",
+)
+@options("force", "threads", "max_pixels", "quiet")
+def encode(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    quality: float,
+    force: bool,
+    threads: int | None,
+    max_pixels: int,
+    quiet: bool,
+) -> int:
+    """Make .vaec files of pictures.
+
+    Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
+    ends in .vaec or is - is the output. Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP
+    and transparency are kept.
+    """
+    jobs = plan(inputs, output, ".vaec", is_output=lambda path: path.suffix.lower() == ".vaec", force=force)
+    codec = CodecOnDemand(threads)
+
+    def run(source: Path, target: Path) -> None:
+        from vaecodec.picture import read_picture
+
+        files.check_target(target, source, force)
+        start = time.perf_counter()
+        picture, notes = read_picture(files.read(source), max_pixels)
+        with Progress(source, quiet) as progress:
+            data = codec().encode(picture, quality, progress=progress)
+        files.write(target, data, source, force)
+        bpp = len(data) * 8 / (picture.width * picture.height)
+        report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp", start, quiet)
+
+    return each(jobs, run)
+
+
+@cli.command()
+@inputs
+@options("output", "force", "threads", "max_pixels", "quiet")
+def decode(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    force: bool,
+    threads: int | None,
+    max_pixels: int,
+    quiet: bool,
+) -> int:
+    """Make pictures of .vaec files.
+
+    Each output lies beside its input as a PNG file unless -o says otherwise; the ending of a name chooses the format
+    (.png .jpg .webp .tif .avif .bmp .ppm ...), stdout gets PNG. Of two names, a second one that does not end in .vaec
+    is the output.
+    """
+    jobs = plan(inputs, output, ".png", is_output=lambda path: path.suffix.lower() != ".vaec", force=force)
+    formats = {target: output_format(target) for _, target in jobs}
+    codec = CodecOnDemand(threads)
+
+    def run(source: Path, target: Path) -> None:
+        from io import BytesIO
+
+        from vaecodec.picture import write_picture
+
+        files.check_target(target, source, force)
+        start = time.perf_counter()
+        data = files.read(source)
+        container.parse(data, max_pixels=max_pixels)  # fails fast, before the model is loaded
+        with Progress(source, quiet) as progress:
+            picture = codec().decode(data, max_pixels=max_pixels or None, progress=progress)
+        written = BytesIO()
+        notes = write_picture(picture, written, formats[target])
+        size = written.tell()
+        files.write(target, written.getbuffer(), source, force)
+        report(source, target, notes, f"{picture.width} x {picture.height}  {human(size)}", start, quiet)
+
+    return each(jobs, run)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(file: Path, as_json: bool) -> int:
+    """Print what a .vaec file holds: dimensions, quality, model, and its size by part."""
+
+    def run(source: Path, _target: Path) -> None:
+        facts = {"file": str(source), **describe(files.read(source))}
+        click.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+
+    return each([(file, file)], run)
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--decode", "reconstruct", is_flag=True, help="Decode every pixel too.")
+@options("threads", "max_pixels", "quiet")
+def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max_pixels: int, quiet: bool) -> int:
+    """Check the structure and the checksums of .vaec files; with --decode, their whole content."""
+    if inputs.count(files.STREAM) > 1:
+        raise click.UsageError("stdin can be read only once")
+    codec = CodecOnDemand(threads)
+
+    def run(source: Path, _target: Path) -> None:
+        data = files.read(source)
+        layout = container.parse(data, max_pixels=max_pixels)
+        for tile in layout.tiles:
+            container.Tile.unpack(tile)
+        if reconstruct:
+            with Progress(source, quiet) as progress:
+                codec().decode(data, max_pixels=max_pixels or None, progress=progress)
+        if not quiet:
+            header, done = layout.header, "decoded" if reconstruct else "structure and checksums"
+            say(f"{source}: ok ({header.width} x {header.height}, {count(len(layout.tiles), 'tile')}, {done})")
+
+    return each([(path, path) for path in inputs], run)
+
+
+# What goes where
+
+
+def plan(
+    inputs: tuple[Path, ...], output: Path | None, ending: str, is_output: Callable[[Path], bool], force: bool
+) -> list[tuple[Path, Path]]:
+    """Input and output of each job. `is_output`: whether a second positional of this name is the output.
+
+    Raises: click.UsageError.
+    """
+    if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
+        inputs, output = inputs[:1], inputs[1]
+    if inputs.count(files.STREAM) > 1:
+        raise click.UsageError("stdin can be read only once")
+    if output is not None and output != files.STREAM and output.is_dir():
+        if files.STREAM in inputs:
+            raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
+        targets = [output / path.with_suffix(ending).name for path in inputs]
+    elif output is not None:
+        if len(inputs) > 1:
+            raise click.UsageError(f"several inputs cannot go into the one output {output}; -o may name a folder")
+        targets = [output]
+    else:
+        targets = [path if path == files.STREAM else path.with_suffix(ending) for path in inputs]
+    if files.STREAM in targets and len(targets) > 1:
+        raise click.UsageError("stdout takes the output of one input only")
+    if files.STREAM in targets and sys.stdout.isatty() and not force:
+        raise click.UsageError("the output would go to the terminal; give -o FILE, or -f to do it anyway")
+    taken: dict[Path, Path] = {}
+    for source, target in zip(inputs, targets, strict=True):
+        if (other := taken.setdefault(target.resolve(), source)) is not source:
+            raise click.UsageError(f"{other} and {source} would both become {target}")
+    return list(zip(inputs, targets, strict=True))
+
+
+def output_format(target: Path) -> str:
+    """Raises: click.UsageError where the name's ending is no format that can be written."""
+    if target == files.STREAM or target.suffix.lower() == ".png":
+        return "PNG"
+    from vaecodec.picture import format_of
+
+    try:
+        return format_of(target)
+    except VaecError as error:
+        raise click.UsageError(f"{target}: {error}") from None
+
+
+def each(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], None]) -> int:
+    """Run every job, report those that fail, and return the exit code."""
+    codes = []
+    for source, target in jobs:
+        try:
+            run(source, target)
+            codes.append(0)
+        except BrokenPipeError:  # nobody reads stdout any more
+            raise
+        except (VaecError, OSError, MemoryError, RuntimeError) as error:
+            if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
+                raise
+            say(f"vaecodec: {source}: {reason(error)}")
+            codes.append(error.exit_code if isinstance(error, VaecError) else FAILED)
+    return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
+
+
+class CodecOnDemand:
+    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch."""
+
+    def __init__(self, threads: int | None) -> None:
+        self.threads = threads
+        self.codec: Codec | None = None
+
+    def __call__(self) -> Codec:
+        if self.codec is None:
+            from vaecodec.codec import Codec
+
+            self.codec = Codec(threads=self.threads)
+        return self.codec
+
+
+# What is said
+
+
+def say(message: str) -> None:
+    """One line on stderr; stdout is for data."""
+    click.echo(message, err=True)
+
+
+def reason(error: BaseException) -> str:
+    """Why a file failed, in one sentence."""
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return str(error)
+
+
+def report(source: Path, target: Path, notes: list[str], figures: str, start: float, quiet: bool) -> None:
+    """Notes and the result line, such as `kodim01.png -> kodim01.vaec  61.2 kB  1.245 bpp  0.31 s`."""
+    if quiet:
+        return
+    for note in notes:
+        say(f"vaecodec: {source}: note: {note}")
+    say(f"{source} -> {target}  {figures}  {time.perf_counter() - start:.2f} s")
+
+
+def human(size: int) -> str:
+    """Bytes in the unit that suits: 312 B, 61.2 kB (1000 bytes each), 12.3 MB."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{size / 1e3:.1f} kB" if size < 999_950 else f"{size / 1e6:.1f} MB"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class Progress:
+    """A bar on a terminal for work that takes more than a second. Call it with the share done, 0..1."""
+
+    STEPS = 1000
+
+    def __init__(self, source: Path, quiet: bool) -> None:
+        self.start = time.perf_counter()
+        self.wanted = not quiet and sys.stderr.isatty()
+        self.make = partial(click.progressbar, length=self.STEPS, label=source.name, file=sys.stderr)
+        self.bar: Any = None
+
+    def __call__(self, share: float) -> None:
+        if self.bar is None and self.wanted and time.perf_counter() - self.start > PROGRESS_AFTER:
+            self.bar = self.make().__enter__()
+        if self.bar is not None:
+            self.bar.update(round(min(share, 1.0) * self.STEPS) - self.bar.pos)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(*error)
+
+
+# info
+
+
+def describe(data: bytes) -> dict[str, Any]:
+    """The facts about a file, in the keys and the order that `info --json` prints. The sizes add up to the file's.
+
+    Raises: VaecError.
+    """
+    layout = container.parse(data)
+    header = layout.header
+    parts = dict.fromkeys(("header", "tile_headers", "lane_states", *container.SECTIONS), 0)
+    parts |= dict.fromkeys((*container.METADATA, "preview", "other", "end"), 0)
+    names = {"HEAD": "header", "prev": "preview", "DONE": "end"}
+    names |= {kind: name for name, kind in container.METADATA.items()}
+    parts["header"] = len(container.SIGNATURE)
+    for chunk in layout.chunks:
+        if chunk.type != "TILE":
+            parts[names.get(chunk.type, "other")] += chunk.size
+            continue
+        tile = container.Tile.unpack(chunk.data)
+        sizes = {"lane_states": len(tile.states)}
+        sizes |= {name: len(part) for name, part in zip(container.SECTIONS, tile.sections, strict=True)}
+        sizes["tile_headers"] = chunk.size - sum(sizes.values())
+        for name, size in sizes.items():
+            parts[name] += size
+    return {
+        "format_version": header.version,
+        "width": header.width,
+        "height": header.height,
+        "colour": container.COLOURS[header.colour],
+        "channels": header.channels,
+        "bit_depth": header.depth,
+        "alpha": ("none", "constant", "coded")[header.alpha],
+        "lossy": True,
+        "quality": header.quality / 10,
+        "model": header.model,
+        "model_hash": header.model_hash.hex(),
+        "tiles": len(layout.tiles),
+        "tile_side": header.tile_side,
+        "size": len(data),
+        "bpp": round(len(data) * 8 / (header.width * header.height), 4),
+        "parts": parts,
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The same for a person; parts that take nothing are left out."""
+    rows = [
+        ("picture", f"{facts['width']} x {facts['height']}, {facts['colour']}, {facts['bit_depth']} bits"),
+        ("quality", f"{facts['quality']:g} of 100, lossy"),
+        ("size", f"{human(facts['size'])}, {facts['bpp']:.3f} bpp"),
+        ("model", f"{facts['model']} {facts['model_hash']}"),
+        (
+            "format",
+            f"version {facts['format_version']}, {count(facts['tiles'], 'tile')} of {facts['tile_side']} pixels",
+        ),
+    ]
+    lines = [facts["file"], *(f"  {name:<14}{value}" for name, value in rows), "  bytes by part"]
+    for name, size in facts["parts"].items():
+        if size:
+            lines.append(f"    {name.replace('_', ' '):<14}{size:>10}  {100 * size / facts['size']:5.1f} %")
+    return "\n".join(lines)

@@ -1,0 +1,291 @@
+"""The `.vaec` container: signature, chunks, header, tile sections. See bitstream_spec.md.
+
+Standard library only: `vaecodec info` must not load a network. All integers are little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, TruncatedError, UnsupportedError
+
+# The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
+SIGNATURE = b"\x9bVAEC\r\n\x1a"
+VERSION = 1
+SIDE_MAX = 2**31 - 1
+CELL = 16  # pixels per side of one position of y
+TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
+TILE_UNITS_MAX = 16
+LANES_LOG2_MAX = 12
+CHUNK_OVERHEAD = 12  # length, type, CRC
+TILE_SMALLEST = CHUNK_OVERHEAD + 10  # a tile chunk: log2 of lanes, 5 section lengths, one lane's state
+
+GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
+COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
+CHANNELS = (1, 3, 2, 4)
+ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
+METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
+SECTIONS = ("z", "low", "high", "escapes", "alpha")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The HEAD chunk. `LAYOUT` drives reading, writing and range checks."""
+
+    version: int
+    width: int
+    height: int
+    colour: int
+    depth: int
+    quality: int  # 0..1000
+    tile: int  # side of a tile in units of 64 pixels
+    alpha: int
+    alpha_value: int
+    model: str
+    model_hash: bytes
+
+    # name, struct code, smallest, largest; text and bytes have no range
+    LAYOUT: ClassVar[tuple[tuple[str, str, int, int], ...]] = (
+        ("version", "B", 1, 255),
+        ("width", "I", 1, SIDE_MAX),
+        ("height", "I", 1, SIDE_MAX),
+        ("colour", "B", GREY, RGB_ALPHA),
+        ("depth", "B", 1, 16),
+        ("quality", "H", 0, 1000),
+        ("tile", "B", 1, TILE_UNITS_MAX),
+        ("alpha", "B", ALPHA_NONE, ALPHA_CODED),
+        ("alpha_value", "B", 0, 255),
+        ("model", "8s", 0, 0),
+        ("model_hash", "8s", 0, 0),
+    )
+    STRUCT: ClassVar[struct.Struct] = struct.Struct("<" + "".join(code for _, code, _, _ in LAYOUT))
+
+    def check(self) -> None:
+        """Raise CorruptFileError where a field is out of range or contradicts another."""
+        for name, _, low, high in self.LAYOUT:
+            value = getattr(self, name)
+            if high and not low <= value <= high:
+                raise CorruptFileError(f"header field {name} is {value}, not within {low}..{high}")
+        has_alpha = self.colour in (GREY_ALPHA, RGB_ALPHA)
+        if has_alpha != (self.alpha != ALPHA_NONE) or (self.alpha != ALPHA_CONSTANT and self.alpha_value):
+            raise CorruptFileError("the header's alpha fields contradict its colour type")
+        if not self.model or not all(33 <= ord(c) <= 126 for c in self.model):
+            raise CorruptFileError("the header's model name is not printable ASCII")
+
+    def pack(self) -> bytes:
+        self.check()
+        values = [getattr(self, f.name) for f in fields(self)]
+        return self.STRUCT.pack(*(v.encode("ascii") if isinstance(v, str) else v for v in values))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Header:
+        """Raises UnsupportedError for another version or depth, CorruptFileError for anything out of range."""
+        if not data:
+            raise CorruptFileError("the header is empty")
+        if data[0] != VERSION:
+            raise UnsupportedError(f"format version {data[0]}; this decoder reads version {VERSION}")
+        if len(data) != cls.STRUCT.size:
+            raise CorruptFileError(f"the header has {len(data)} bytes, not {cls.STRUCT.size}")
+        values = dict(zip((name for name, *_ in cls.LAYOUT), cls.STRUCT.unpack(data), strict=True))
+        name = values["model"].rstrip(b"\0")
+        values["model"] = name.decode("latin-1")
+        header = cls(**values)
+        header.check()
+        if header.depth != 8:
+            raise UnsupportedError(f"bit depth {header.depth}; this decoder reads depth 8")
+        return header
+
+    @property
+    def channels(self) -> int:
+        return CHANNELS[self.colour]
+
+    @property
+    def tile_side(self) -> int:
+        """Pixels."""
+        return self.tile * TILE_UNIT
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tiles."""
+        return -(-self.height // self.tile_side), -(-self.width // self.tile_side)
+
+    def tile_box(self, index: int) -> tuple[int, int, int, int]:
+        """(top, left, height, width) in pixels of tile `index` in raster order, clipped to the picture."""
+        row, column = divmod(index, self.grid[1])
+        top, left = row * self.tile_side, column * self.tile_side
+        return top, left, min(self.tile_side, self.height - top), min(self.tile_side, self.width - left)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk as it lies in the file: `start` is the offset of its first byte."""
+
+    type: str
+    start: int
+    data: memoryview
+
+    @property
+    def size(self) -> int:
+        return len(self.data) + CHUNK_OVERHEAD
+
+    @property
+    def critical(self) -> bool:
+        return self.type[0].isupper()
+
+
+def pack_chunk(kind: str, data: bytes) -> bytes:
+    """length (u32), type (4 letters), data, CRC-32 (u32) of type and data."""
+    body = kind.encode("ascii") + data
+    return struct.pack("<I", len(data)) + body + struct.pack("<I", zlib.crc32(body))
+
+
+def chunks(data: bytes | memoryview, checksums: bool = True) -> Iterator[Chunk]:
+    """The chunks of a file up to and including DONE, each checked before it is given out.
+
+    Raises: NotVaecError, TruncatedError, CorruptFileError.
+    """
+    view = memoryview(data)
+    head = bytes(view[: len(SIGNATURE)])
+    if head != SIGNATURE:
+        if head and SIGNATURE.startswith(head):
+            raise TruncatedError("the file ends inside the signature")
+        if head[:5] == SIGNATURE[:5]:
+            raise NotVaecError("the signature is damaged: the file was probably transferred as text")
+        raise NotVaecError("not a .vaec file")
+    at = len(SIGNATURE)
+    while True:
+        if len(view) - at < CHUNK_OVERHEAD:
+            raise TruncatedError(f"the file ends at byte {len(view)}, before its DONE chunk")
+        (length,) = struct.unpack_from("<I", view, at)
+        kind = bytes(view[at + 4 : at + 8])
+        if not (kind.isalpha() and kind.isascii()):
+            raise CorruptFileError(f"no chunk type at byte {at + 4}")
+        if length > len(view) - at - CHUNK_OVERHEAD:
+            raise TruncatedError(f"chunk {kind.decode()} at byte {at} reaches past the end of the file")
+        body = view[at + 4 : at + 8 + length]
+        (crc,) = struct.unpack_from("<I", view, at + 8 + length)
+        if checksums and zlib.crc32(body) != crc:
+            raise CorruptFileError(f"chunk {kind.decode()} at byte {at} has a wrong checksum")
+        yield Chunk(kind.decode(), at, body[4:])
+        at += length + CHUNK_OVERHEAD
+        if kind == b"DONE":
+            break
+    if length:
+        raise CorruptFileError("the DONE chunk is not empty")
+    if at != len(view):
+        raise CorruptFileError(f"{len(view) - at} bytes follow the DONE chunk")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The sections of a TILE chunk. z, low and high share one stream of 16-bit words behind the lanes' states."""
+
+    lanes_log2: int
+    states: memoryview | bytes  # 4 bytes a lane
+    sections: tuple[memoryview | bytes, ...]  # in the order of SECTIONS
+
+    def pack(self) -> bytes:
+        lengths = b"".join(pack_varint(len(s)) for s in self.sections)
+        return bytes([self.lanes_log2]) + lengths + b"".join(bytes(s) for s in (self.states, *self.sections))
+
+    @classmethod
+    def unpack(cls, data: memoryview) -> Tile:
+        """Raises CorruptFileError where lengths and data disagree."""
+        if not data or data[0] > LANES_LOG2_MAX:
+            raise CorruptFileError("a tile's lane count is out of range")
+        at, lengths = 1, []
+        for _ in SECTIONS:
+            length, at = unpack_varint(data, at)
+            lengths.append(length)
+        lengths.insert(0, 4 << data[0])
+        if sum(lengths) != len(data) - at:
+            raise CorruptFileError("a tile's section lengths do not add up to its size")
+        if any(n % 2 for n in lengths[1:4]):
+            raise CorruptFileError("a tile's coded section has an odd length")
+        parts = []
+        for n in lengths:
+            parts.append(data[at : at + n])
+            at += n
+        return cls(data[0], parts[0], tuple(parts[1:]))
+
+
+def pack_varint(value: int) -> bytes:
+    """Unsigned LEB128: 7 bits a byte, low bits first, the high bit set on all but the last."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def unpack_varint(data: memoryview, at: int) -> tuple[int, int]:
+    """Value and the offset behind it; at most 5 bytes, shortest form only."""
+    value = 0
+    for n in range(5):
+        if at + n >= len(data):
+            raise CorruptFileError("a tile ends inside its header")
+        byte = data[at + n]
+        value |= (byte & 127) << (7 * n)
+        if byte < 128:
+            if n and not byte:
+                raise CorruptFileError("a length is not in its shortest form")
+            return value, at + n + 1
+    raise CorruptFileError("a length has more than 5 bytes")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A parsed file: its header and where its chunks are. No pixel has been decoded."""
+
+    header: Header
+    tiles: tuple[memoryview, ...]
+    metadata: dict[str, bytes]  # Picture field -> bytes as stored
+    preview: bytes | None
+    chunks: tuple[Chunk, ...]
+
+
+def parse(data: bytes | memoryview, *, max_pixels: int | None = None, checksums: bool = True) -> Layout:
+    """Read the structure of a file and check every rule that needs no decoding.
+
+    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
+    """
+    header: Header | None = None
+    tiles: list[memoryview] = []
+    ancillary: dict[str, bytes] = {}
+    known = {*METADATA.values(), "prev"}
+    seen: list[Chunk] = []
+    for chunk in chunks(data, checksums):
+        seen.append(chunk)
+        if (header is None) != (chunk.type == "HEAD"):
+            raise CorruptFileError("the first chunk, and no other, must be HEAD")
+        if chunk.type == "HEAD":
+            header = Header.unpack(bytes(chunk.data))
+            check_size(header, len(data), max_pixels)
+        elif chunk.type == "TILE":
+            tiles.append(chunk.data)
+        elif chunk.type in known:
+            if chunk.type in ancillary or tiles:
+                raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
+            ancillary[chunk.type] = bytes(chunk.data)
+        elif chunk.critical and chunk.type != "DONE":
+            raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
+    assert header is not None
+    rows, columns = header.grid
+    if len(tiles) != rows * columns:
+        raise CorruptFileError(f"the file has {len(tiles)} tiles, not {rows * columns}")
+    metadata = {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
+    return Layout(header, tuple(tiles), metadata, ancillary.get("prev"), tuple(seen))
+
+
+def check_size(header: Header, file_size: int, max_pixels: int | None) -> None:
+    """Refuse a size before anything is allocated for it: by the caller's limit, then by what the file can hold."""
+    if max_pixels and header.width * header.height > max_pixels:
+        raise LimitError(f"{header.width} x {header.height} is more than the limit of {max_pixels} pixels")
+    rows, columns = header.grid
+    if rows * columns * TILE_SMALLEST > file_size:
+        raise TruncatedError(f"the file is too short for its {rows * columns} tiles")

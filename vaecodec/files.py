@@ -1,0 +1,58 @@
+"""Files in and out: `-` for the standard streams, and outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+STREAM = Path("-")
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file or of stdin."""
+    return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
+
+
+def check_target(target: Path, source: Path, force: bool) -> None:
+    """Refuse, before any work is done, an output that cannot or must not be written.
+
+    Raises: FileExistsError for the input itself and, without `force`, for any existing file;
+    FileNotFoundError where its folder is missing.
+    """
+    if target == STREAM:
+        return
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent}")
+    if not target.is_file():  # devices and pipes take data without losing any
+        return
+    if source != STREAM and source.exists() and target.samefile(source):
+        raise FileExistsError("the output would replace the input")
+    if not force:
+        raise FileExistsError(f"{target} exists already; -f replaces it")
+
+
+def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> None:
+    """Write `data` beside `target`, then rename: on any failure what was there before is still there.
+
+    Raises: what `check_target` does; OSError.
+    """
+    if target == STREAM:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return
+    target = Path(os.path.realpath(target))  # through a symbolic link, which stays
+    temporary = target.with_name(f".vaecodec-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
+            handle.write(data)
+        check_target(target, source, force)  # it may have appeared meanwhile
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

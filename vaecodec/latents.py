@@ -1,0 +1,156 @@
+"""Latents of tiles to coded sections and back: one traversal, `Model.contexts`, for both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaecodec import rans
+from vaecodec.container import Tile
+from vaecodec.errors import CorruptFileError
+from vaecodec.model import ANCHOR_STEP, INDEX_ONE, MEAN_ONE, R_MAX, Y_MAX, Z_MAX
+from vaecodec.weights import Weights
+
+Z_CELL = 4  # positions of y per side of one position of z
+
+
+def z_table(weights: Weights, q: int, positions: int) -> NDArray[np.int64]:
+    """Table of each z symbol of a tile, in raster order with channels innermost: by the nearest quality anchor."""
+    n = weights.model.cfg.N
+    anchor = (q + ANCHOR_STEP // 2) // ANCHOR_STEP
+    return np.tile(np.arange(n) + anchor * n, positions)
+
+
+def z_features(weights: Weights, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
+    """h_s(z_hat), cropped to the h x w positions of y."""
+    return weights.model.h_s(z_hat, q)[:, :h, :w]
+
+
+def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Tile]:
+    """Code tiles of one shape.
+
+    Args:
+        q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
+
+    Returns: a Tile for each, with an empty alpha section.
+    """
+    model, count = weights.model, len(y)
+    z_hat = z.round().clamp(-Z_MAX, Z_MAX)
+    table = z_table(weights, q, z_hat[0, ..., 0].numel())
+    values = [v.numpy().astype(np.int32).ravel() for v in z_hat]
+    coded = [(weights.z_tables, [table] * count, values)]
+
+    def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        start, stop = model.groups[i // 2]
+        t = (index * (1 / INDEX_ONE)).round()
+        r = (y[..., start:stop] - mean * (1 / MEAN_ONE)).round().clamp(-R_MAX, R_MAX)
+        present = mask & (t >= weights.skip)
+        r = torch.where(present, r, 0.0)
+        parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
+        coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
+        return reconstruct(r, mean)
+
+    qs = torch.full((1,), q)
+    model.contexts(z_features(weights, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
+    return pack_tiles(coded, count)
+
+
+def select(present: Tensor, table: Tensor, r: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tables and residuals of the coded positions, in raster order with channels innermost."""
+    at = np.flatnonzero(present.numpy())
+    return table.numpy().reshape(-1)[at].astype(np.int64), r.numpy().reshape(-1)[at].astype(np.int64)
+
+
+def reconstruct(r: Tensor, mean: Tensor) -> Tensor:
+    """y_hat in 1/16 step, before any use clamped."""
+    return (r * MEAN_ONE + mean).clamp_(-Y_MAX, Y_MAX)
+
+
+def pack_tiles(coded: Sequence[tuple[rans.Tables, list[NDArray], list[NDArray]]], count: int) -> list[Tile]:
+    """Entropy-code the (tables, table of each symbol, value of each symbol) of all steps of some tiles."""
+    escapes = [bytearray() for _ in range(count)]
+    steps: list[rans.Step] = []
+    for tables, table, value in coded:
+        symbols = []
+        for b in range(count):
+            s, escaped = tables.symbols(table[b], value[b])
+            escapes[b] += rans.pack_escapes(value[b][escaped])
+            symbols.append(s)
+        steps.append((tables, table, symbols))
+    lanes = [rans.lanes_for(sum(len(table[b]) for _, table, _ in steps)) for b in range(count)]
+    states, words = rans.encode(steps, lanes)
+    tiles = []
+    for b in range(count):
+        z, low, high = words[0][b], words[1][b] + words[2][b], words[3][b] + words[4][b]
+        tiles.append(Tile(lanes[b], states[b], (z, low, high, bytes(escapes[b]), b"")))
+    return tiles
+
+
+class Reader:
+    """The symbols of some tiles of one shape, step by step, with their escapes."""
+
+    def __init__(self, tiles: Sequence[Tile]) -> None:
+        self.decoder = rans.Decoder(
+            [t.states for t in tiles], [b"".join(bytes(s) for s in t.sections[:3]) for t in tiles]
+        )
+        lengths = np.array([[len(s) // 2 for s in t.sections[:3]] for t in tiles])
+        self.left_after = lengths.sum(1, keepdims=True) - lengths.cumsum(1)  # words left after each section
+        self.escapes = [rans.unpack_escapes(t.sections[3], R_MAX) for t in tiles]
+        self.escaped = [0] * len(tiles)
+
+    def read(self, tables: rans.Tables, table: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int32]]:
+        """Values of the next step. Raises CorruptFileError."""
+        out = []
+        for b, (t, s) in enumerate(zip(table, self.decoder.decode(tables, table), strict=True)):
+            value = tables.low[t] + s
+            at = np.flatnonzero(s == tables.size[t] - 1)
+            if len(at):
+                begin, end = self.escaped[b], self.escaped[b] + len(at)
+                if end > len(self.escapes[b]):
+                    raise CorruptFileError("a tile has too few escapes")
+                value[at] = self.escapes[b][begin:end]
+                self.escaped[b] = end
+            out.append(value)
+        return out
+
+    def end_section(self, section: int) -> None:
+        """Raises CorruptFileError unless exactly sections 0..section have been read."""
+        if (self.decoder.left() != self.left_after[:, section]).any():
+            raise CorruptFileError("a tile's section does not end where its length says")
+
+    def finish(self) -> None:
+        """Raises CorruptFileError unless everything was read and the coder is back at its start."""
+        self.decoder.finish()
+        if any(n != len(e) for n, e in zip(self.escaped, self.escapes, strict=True)):
+            raise CorruptFileError("a tile has too many escapes")
+
+
+def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) -> Tensor:
+    """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step. Raises CorruptFileError."""
+    model, count = weights.model, len(tiles)
+    reader = Reader(tiles)
+    zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
+    z = np.stack(reader.read(weights.z_tables, [z_table(weights, q, zh * zw)] * count))
+    z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
+    reader.end_section(0)
+
+    def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        t = (index * (1 / INDEX_ONE)).round()
+        present = mask & (t >= weights.skip)
+        at = [np.flatnonzero(p.numpy()) for p in present]
+        table = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
+        r = torch.zeros_like(mean)
+        for v, a, values in zip(r, at, reader.read(weights.y_tables, table), strict=True):
+            v.numpy().reshape(-1)[a] = values
+        if i % 2:
+            reader.end_section(1 + i // 2)
+        return reconstruct(r, mean)
+
+    qs = torch.full((1,), q)
+    y_hat = model.contexts(z_features(weights, z_hat, qs, h, w), qs, code)
+    reader.finish()
+    return y_hat

@@ -1,0 +1,231 @@
+"""Interleaved rANS over integer tables, vectorised over lanes and tiles in NumPy.
+
+Asymmetric numeral systems after Duda (2013, arXiv:1311.2540), with 32-bit states in [2**16, 2**32), 16-bit
+words and 16-bit probabilities; interleaved as Giesen (2014, arXiv:1402.3392). Symbol i of a step goes
+to lane i % L in round i // L; in each round the lanes that fall below 2**16 take the next words in
+lane order. Several tiles run in lockstep: their lanes stand side by side in one vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec.errors import CorruptFileError
+
+PRECISION = 16
+ONE = 1 << PRECISION
+STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
+SYMBOLS_MAX = 256
+
+IntArray = NDArray[np.integer]
+
+
+class Tables:
+    """A set of integer probability tables; the last symbol of each is the escape.
+
+    Args:
+        low: (n,) value of symbol 0 of each table; symbol s stands for low + s.
+        size: (n,) number of symbols, the escape included, 2..256.
+        frequency: (n, S) of 65536ths, zero from `size` on; each row sums to 65536.
+
+    Raises: ValueError where the numbers are not such tables.
+    """
+
+    def __init__(self, low: IntArray, size: IntArray, frequency: IntArray) -> None:
+        n, width = frequency.shape
+        used = np.arange(width) < size[:, None]
+        if len(low) != n or len(size) != n or not (2 <= size.min() and size.max() <= min(width, SYMBOLS_MAX)):
+            raise ValueError("table sizes out of range")
+        if (frequency.sum(1) != ONE).any() or ((frequency > 0) != used).any():
+            raise ValueError("a table's frequencies do not sum to 65536, or a symbol has none")
+        self.low = low.astype(np.int32)
+        self.size = size.astype(np.int32)
+        # One more table whose only symbol is certain: coding it changes no state, which fills idle lanes.
+        self.null = n
+        self.width = width
+        self.frequency = np.zeros((n + 1, width), np.uint32)
+        self.frequency[:n] = frequency
+        self.frequency[n, 0] = ONE
+        self.start = np.zeros_like(self.frequency)
+        self.start[:, 1:] = np.cumsum(self.frequency, 1)[:, :-1]
+
+    @cached_property
+    def lookup(self) -> NDArray[np.uint8]:
+        """(n + 1) * 65536: the symbol of each table at each slot."""
+        symbols = np.tile(np.arange(self.width, dtype=np.uint8), len(self.frequency))
+        return np.repeat(symbols, self.frequency.ravel())
+
+    def symbols(self, table: IntArray, value: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Symbol of each value in its table, and where it is the escape."""
+        s = value - self.low[table]
+        last = self.size[table] - 1
+        escaped = (s < 0) | (s >= last)
+        return np.where(escaped, last, s), escaped
+
+
+def lanes_for(symbols: int) -> int:
+    """log2 of a good lane count: a lane costs about 4 bytes, so one for 2000 to 4000 symbols, at most 1024."""
+    return min(10, max(0, (symbols // 2000).bit_length() - 1))
+
+
+def arrange(parts: Sequence[IntArray], lanes: Sequence[int], fill: int) -> IntArray:
+    """Symbols of several tiles as rounds x lanes, side by side, `fill` where a lane is idle."""
+    rounds = [-(-len(p) // n) for p, n in zip(parts, lanes, strict=True)]
+    out = np.full((max(rounds, default=0), sum(lanes)), fill, np.uint32)
+    column = 0
+    for part, r, n in zip(parts, rounds, lanes, strict=True):
+        block = np.full(r * n, fill, np.uint32)
+        block[: len(part)] = part
+        out[:r, column : column + n] = block.reshape(r, n)
+        column += n
+    return out
+
+
+def gather(matrix: IntArray, counts: Sequence[int], lanes: Sequence[int]) -> list[IntArray]:
+    """The inverse of `arrange`."""
+    out, column = [], 0
+    for count, n in zip(counts, lanes, strict=True):
+        out.append(matrix[: -(-count // n), column : column + n].reshape(-1)[:count])
+        column += n
+    return out
+
+
+# One step of coding: the tables, and for each tile the table and the symbol of each symbol in order.
+Step = tuple[Tables, Sequence[IntArray], Sequence[IntArray]]
+
+
+def encode(steps: Sequence[Step], lanes_log2: Sequence[int]) -> tuple[list[bytes], list[list[bytes]]]:
+    """Code the steps of several tiles in lockstep.
+
+    Returns: for each tile the lanes' states (4 bytes each), and for each step and tile its words.
+    """
+    lanes = [1 << n for n in lanes_log2]
+    tile_of_lane = np.repeat(np.arange(len(lanes)), lanes)
+    x = np.full(sum(lanes), STATE_START, np.uint64)
+    words: list[list[bytes]] = []
+    for tables, table, symbol in reversed(steps):
+        t = arrange(table, lanes, tables.null)
+        at = t * tables.width + arrange(symbol, lanes, 0)
+        frequency = tables.frequency.ravel()[at].astype(np.uint64)
+        start = tables.start.ravel()[at].astype(np.uint64)
+        out: list[tuple[NDArray[np.uint16], IntArray]] = []
+        for f, c in zip(frequency[::-1], start[::-1], strict=True):
+            full = np.flatnonzero(x >= f << np.uint64(16))
+            out.append((x[full].astype(np.uint16), tile_of_lane[full]))
+            x[full] >>= np.uint64(16)
+            quotient = x // f
+            x = (quotient << np.uint64(16)) + (x - quotient * f) + c
+        values = np.concatenate([w for w, _ in out[::-1]]) if out else np.zeros(0, np.uint16)
+        owners = np.concatenate([o for _, o in out[::-1]]) if out else np.zeros(0, np.int64)
+        words.append([values[owners == b].astype("<u2").tobytes() for b in range(len(lanes))])
+    states = [s.astype("<u4").tobytes() for s in np.split(x, np.cumsum(lanes)[:-1])]
+    return states, words[::-1]
+
+
+class Decoder:
+    """Reads the steps of several tiles in lockstep, in the order in which they were coded.
+
+    Args:
+        states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
+
+    Raises: CorruptFileError where a state is out of range.
+    """
+
+    def __init__(self, states: Sequence[bytes | memoryview], words: Sequence[bytes | memoryview]) -> None:
+        self.lanes = [len(s) // 4 for s in states]
+        self.x = np.concatenate([np.frombuffer(s, "<u4") for s in states]).astype(np.uint32)
+        if (self.x < STATE_START).any():
+            raise CorruptFileError("an entropy coder state is out of range")
+        sizes = [len(w) // 2 for w in words]
+        self.words = np.concatenate([np.frombuffer(w, "<u2") for w in words]).astype(np.uint32)
+        self.end = np.cumsum(sizes)
+        self.at = self.end - sizes
+        self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
+
+    def decode(self, tables: Tables, table: Sequence[IntArray]) -> list[IntArray]:
+        """Symbols of one step, for each tile as many as `table` has entries.
+
+        Raises: CorruptFileError where a tile's words run out.
+        """
+        t = arrange(table, self.lanes, tables.null)
+        base = t << np.uint32(PRECISION)
+        row = t * np.uint32(tables.width)
+        lookup, frequency, start = tables.lookup, tables.frequency.ravel(), tables.start.ravel()
+        out = np.empty(t.shape, np.uint8)
+        x = self.x
+        mask = np.uint32(ONE - 1)
+        for i in range(len(t)):
+            slot = x & mask
+            s = lookup.take(base[i] | slot)
+            out[i] = s
+            at = row[i] + s
+            x = frequency.take(at) * (x >> np.uint32(PRECISION)) + slot - start.take(at)
+            empty = np.flatnonzero(x < STATE_START)
+            if len(empty):
+                x[empty] = (x[empty] << np.uint32(16)) | self._take(empty)
+        self.x = x
+        return gather(out, [len(p) for p in table], self.lanes)
+
+    def _take(self, lanes: IntArray) -> NDArray[np.uint32]:
+        """The next word of each lane's tile, in lane order."""
+        if len(self.lanes) == 1:
+            at, self.at[0] = self.at[0], self.at[0] + len(lanes)
+            if self.at[0] > self.end[0]:
+                raise CorruptFileError("a tile's coded data ends too early")
+            return self.words[at : self.at[0]]
+        tile = self.tile_of_lane[lanes]
+        counts = np.bincount(tile, minlength=len(self.lanes))
+        rank = np.arange(len(lanes)) - (np.cumsum(counts) - counts)[tile]
+        at = self.at[tile] + rank
+        self.at = self.at + counts
+        if (self.at > self.end).any():
+            raise CorruptFileError("a tile's coded data ends too early")
+        return self.words[at]
+
+    def left(self) -> IntArray:
+        """How many words each tile has left."""
+        return self.end - self.at
+
+    def finish(self) -> None:
+        """Raises CorruptFileError unless every word was read and every lane is back where it started."""
+        if self.left().any() or (self.x != STATE_START).any():
+            raise CorruptFileError("a tile's coded data does not end where it should")
+
+
+def pack_escapes(values: IntArray) -> bytes:
+    """Zigzag LEB128 of each value: 0, -1, 1, -2, ... as 0, 1, 2, 3, ... in 1 to 3 bytes."""
+    out = bytearray()
+    for v in values.astype(np.int64):
+        u = int(v << 1) ^ int(v >> 63)
+        while u >= 128:
+            out.append(u & 127 | 128)
+            u >>= 7
+        out.append(u)
+    return bytes(out)
+
+
+def unpack_escapes(data: bytes | memoryview, limit: int) -> NDArray[np.int32]:
+    """All values of an escapes section.
+
+    Raises: CorruptFileError for a value over 3 bytes, not in its shortest form, or with |v| > limit.
+    """
+    b = np.frombuffer(data, np.uint8).astype(np.int64)
+    last = b < 128
+    if not len(b):
+        return np.zeros(0, np.int32)
+    if not last[-1]:
+        raise CorruptFileError("an escape is cut off")
+    end = np.flatnonzero(last)
+    begin = np.concatenate(([0], end[:-1] + 1))
+    length = end - begin + 1
+    if length.max() > 3 or ((length > 1) & (b[end] == 0)).any():
+        raise CorruptFileError("an escape is not in its shortest form")
+    u = np.add.reduceat((b & 127) << (7 * (np.arange(len(b)) - np.repeat(begin, length))), begin)
+    values = (u >> 1) ^ -(u & 1)
+    if (np.abs(values) > limit).any():
+        raise CorruptFileError("an escape is out of range")
+    return values.astype(np.int32)

@@ -1,0 +1,148 @@
+"""The model file: decoder weights on the grid, integer tables, the encoder's floats, and the hash.
+
+A safetensors file. What decoding depends on is integer and hashed (bitstream_spec.md, "Model file");
+tensors named `enc.*` are float16, serve the encoder only and are outside the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from vaecodec.errors import UnsupportedError
+from vaecodec.grid import Depthwise, Linear
+from vaecodec.model import Config, Model, QualityTable
+from vaecodec.rans import Tables
+
+DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
+FORMAT = "vaecodec-model-1"
+ENCODER = "enc."
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model ready to code: networks, probability tables, identity."""
+
+    name: str
+    hash: bytes  # the first 8 bytes of the SHA-256
+    skip: int  # tables below this index are not coded: the residual is 0
+    model: Model
+    y_tables: Tables
+    z_tables: Tables  # row anchor * N + channel
+
+
+def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:
+    """SHA-256 of the config and of each decoding tensor in order of name: name, type, shape, data."""
+    digest = hashlib.sha256(config.encode())
+    for name in sorted(tensors):
+        if not name.startswith(ENCODER):
+            t = tensors[name]
+            digest.update(f"\n{name} {t.dtype.name} {'x'.join(map(str, t.shape))}\n".encode())
+            digest.update(np.ascontiguousarray(t).astype(t.dtype.newbyteorder("<")).tobytes())
+    return digest.digest()
+
+
+def pack(name: str, model: Model, skip: int, tables: dict[str, NDArray]) -> bytes:
+    """A model file. `tables` has {y,z}.{low,size,frequency}, frequencies less one so that they fit 16 bits."""
+    tensors = dict(tables)
+    exact: set[str] = set()
+    for path, module in model.named_modules():
+        if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
+            w, b, k = module.grid_weights()
+            tensors |= {f"{path}.w": int16(w), f"{path}.b": b.numpy().astype(np.int32)}
+            tensors[f"{path}.k"] = k.numpy().astype(np.int8)
+            exact |= {f"{path}.weight", f"{path}.bias"}
+        elif isinstance(module, QualityTable) and not path.startswith("g_a"):
+            tensors[f"{path}.t"] = int16(module.integers())
+            exact.add(f"{path}.value")
+    for key, value in model.state_dict().items():
+        if key not in exact:
+            tensors[ENCODER + key] = value.numpy().astype(np.float16)
+    config = json.dumps(model.cfg.to_dict() | {"skip": skip}, sort_keys=True)
+    digest = model_hash(config, tensors)
+    metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest.hex()}
+    return bytes(save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata))
+
+
+def int16(t: torch.Tensor) -> NDArray[np.int16]:
+    """Raises ValueError where a value does not fit."""
+    if t.abs().max() > 32767:
+        raise ValueError("a weight does not fit 16 bits")
+    return t.numpy().astype(np.int16)
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
+    """Metadata and tensors of a model file whose hash is right.
+
+    Raises: UnsupportedError where it is not a model file this version reads.
+    """
+    try:
+        with safe_open(path, framework="np") as f:
+            metadata = f.metadata() or {}
+            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UnsupportedError(f"{path}: not a readable model file ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise UnsupportedError(f"{path}: not a model file of format {FORMAT}")
+    if model_hash(metadata["config"], tensors).hex() != metadata["hash"]:
+        raise UnsupportedError(f"{path}: the model file is damaged (its hash is wrong)")
+    return metadata, tensors
+
+
+def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
+    """Read a model file, check its hash and the overflow proof, and freeze the networks.
+
+    Args:
+        dtype: float32, or float64 where float32 products are not to be trusted.
+
+    Raises: UnsupportedError.
+    """
+    metadata, tensors = read(path)
+    config = json.loads(metadata["config"])
+    skip = config.pop("skip")
+    model = Model(Config(**config))
+    try:
+        fill(model, tensors, dtype)
+        y_tables, z_tables = (read_tables(tensors, kind) for kind in "yz")
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise UnsupportedError(f"{path}: unusable model file: {error}") from error
+    model.eval().requires_grad_(False)
+    return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, model, y_tables, z_tables)
+
+
+def read_tables(tensors: dict[str, NDArray], kind: str) -> Tables:
+    size = tensors[f"{kind}.size"].astype(np.int64)
+    frequency = tensors[f"{kind}.frequency"].astype(np.int64)
+    used = np.arange(frequency.shape[1]) < size[:, None]
+    return Tables(tensors[f"{kind}.low"], size, np.where(used, frequency + 1, 0))
+
+
+def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.float32) -> None:
+    """Put a model file's tensors into the networks. Raises KeyError, ValueError or RuntimeError where they do not fit."""
+    def get(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(tensors[name]))
+
+    for path, module in model.named_modules():
+        if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
+            module.freeze(get(f"{path}.w"), get(f"{path}.b"), get(f"{path}.k"), dtype)
+        elif isinstance(module, QualityTable) and f"{path}.t" in tensors:
+            module.freeze(get(f"{path}.t"))
+    encoder = {k.removeprefix(ENCODER): get(k).float() for k in tensors if k.startswith(ENCODER)}
+    model.load_state_dict(encoder, strict=False)
+
+
+def melt(model: Model) -> None:
+    """Make a loaded model trainable again: its weights stay, the frozen integers go."""
+    for module in model.modules():
+        if isinstance(module, (Linear, Depthwise, QualityTable)):
+            module.frozen = None
+    model.set_grid(False)
+    model.train().requires_grad_(True)
