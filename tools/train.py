@@ -23,6 +23,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
+from tools.checkpoint import load_weights
 from tools.data import Crops, find_pictures, jpeg_point, load
 from tools.loss import Loss, evaluate
 from vaecodec.model import Config, Model
@@ -82,8 +83,6 @@ class Run:
         self.path = args.out / "checkpoint.pt"
         saved = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
         if saved is None and args.init:
-            from tools.checkpoint import load_weights
-
             load_weights(self.model, args.init)
         elif saved is None:
             self.model.start_from_dct(self.crops.spectrum())
@@ -138,10 +137,12 @@ class Run:
         limit = 3 * median if median < math.inf else 1e6
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         self.step += 1
-        if not math.isfinite(norm) or norm > 20 * median or not math.isfinite(loss.item()):
+        finite = math.isfinite(norm) and math.isfinite(loss.item())
+        if finite:  # bounded, so that the median can follow a lasting change but not a spike
+            self.norms.append(min(norm, 20 * median))
+        if not finite or norm > 20 * median:
             self.skipped += 1
         else:
-            self.norms.append(norm)
             self.optimiser.step()
             decay = min(0.999, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)

@@ -10,15 +10,16 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from vaecodec import container, files
+from vaecodec import __version__, container, files
 from vaecodec.errors import VaecError
+from vaecodec.info import Info, read_info
 
 if TYPE_CHECKING:
     from vaecodec.codec import Codec
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 @click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="vaecodec", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     pass
 
@@ -143,10 +144,11 @@ def encode(
         from vaecodec.picture import read_picture
 
         files.check_target(target, source, force)
-        start = time.perf_counter()
         picture, notes = read_picture(files.read(source), max_pixels)
+        ready = codec()
+        start = time.perf_counter()
         with Progress(source, quiet) as progress:
-            data = codec().encode(picture, quality, progress=progress)
+            data = ready.encode(picture, quality, progress=progress)
         files.write(target, data, source, force)
         bpp = len(data) * 8 / (picture.width * picture.height)
         report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp", start, quiet)
@@ -181,11 +183,12 @@ def decode(
         from vaecodec.picture import write_picture
 
         files.check_target(target, source, force)
-        start = time.perf_counter()
         data = files.read(source)
-        container.parse(data, max_pixels=max_pixels)  # fails fast, before the model is loaded
+        container.parse(data, max_pixels=max_pixels)  # a bad file need not wait for the model
+        ready = codec()
+        start = time.perf_counter()
         with Progress(source, quiet) as progress:
-            picture = codec().decode(data, max_pixels=max_pixels or None, progress=progress)
+            picture = ready.decode(data, max_pixels=max_pixels or None, progress=progress)
         written = BytesIO()
         notes = write_picture(picture, written, formats[target])
         size = written.tell()
@@ -202,8 +205,8 @@ def info(file: Path, as_json: bool) -> int:
     """Print what a .vaec file holds: dimensions, quality, model, and its size by part."""
 
     def run(source: Path, _target: Path) -> None:
-        facts = {"file": str(source), **describe(files.read(source))}
-        click.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+        facts = read_info(files.read(source))
+        click.echo(as_json_text(source, facts) if as_json else as_text(source, facts))
 
     return each([(file, file)], run)
 
@@ -224,8 +227,9 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
         for tile in layout.tiles:
             container.Tile.unpack(tile)
         if reconstruct:
+            ready = codec()
             with Progress(source, quiet) as progress:
-                codec().decode(data, max_pixels=max_pixels or None, progress=progress)
+                ready.decode(data, max_pixels=max_pixels or None, progress=progress)
         if not quiet:
             header, done = layout.header, "decoded" if reconstruct else "structure and checksums"
             say(f"{source}: ok ({header.width} x {header.height}, {count(len(layout.tiles), 'tile')}, {done})")
@@ -244,7 +248,8 @@ def plan(
     Raises: click.UsageError.
     """
     if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
-        inputs, output = inputs[:1], inputs[1]
+        output = inputs[1]
+        inputs = inputs[:1]
     if inputs.count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
     if output is not None and output != files.STREAM and output.is_dir():
@@ -292,7 +297,7 @@ def each(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], None]) -> in
         except (VaecError, OSError, MemoryError, RuntimeError) as error:
             if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
                 raise
-            say(f"vaecodec: {source}: {reason(error)}")
+            say(f"vaecodec: {source}: {reason(error, source)}")
             codes.append(error.exit_code if isinstance(error, VaecError) else FAILED)
     return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
 
@@ -320,17 +325,21 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def reason(error: BaseException) -> str:
-    """Why a file failed, in one sentence."""
+def reason(error: Exception, source: Path) -> str:
+    """Why `source` failed, in one sentence."""
     if isinstance(error, (MemoryError, RuntimeError)):
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f": {error.filename}" if error.filename else "")
+        elsewhere = error.filename not in (None, str(source))
+        return f"{error.strerror}: {error.filename}" if elsewhere else error.strerror
     return str(error)
 
 
 def report(source: Path, target: Path, notes: list[str], figures: str, start: float, quiet: bool) -> None:
-    """Notes and the result line, such as `kodim01.png -> kodim01.vaec  61.2 kB  1.245 bpp  0.31 s`."""
+    """Notes and the result line, such as `kodim01.png -> kodim01.vaec  61.2 kB  1.245 bpp  0.31 s`.
+
+    The time is that for coding and writing, the model being loaded.
+    """
     if quiet:
         return
     for note in notes:
@@ -374,65 +383,20 @@ class Progress:
             self.bar.__exit__(*error)
 
 
-# info
+def as_json_text(source: Path, info: Info) -> str:
+    """One JSON object, its keys in the order of `Info`; sizes in bytes, `parts` adds up to `size`."""
+    return json.dumps({"file": str(source), **asdict(info), "bpp": round(info.bpp, 4)}, indent=2)
 
 
-def describe(data: bytes) -> dict[str, Any]:
-    """The facts about a file, in the keys and the order that `info --json` prints. The sizes add up to the file's.
-
-    Raises: VaecError.
-    """
-    layout = container.parse(data)
-    header = layout.header
-    parts = dict.fromkeys(("header", "tile_headers", "lane_states", *container.SECTIONS), 0)
-    parts |= dict.fromkeys((*container.METADATA, "preview", "other", "end"), 0)
-    names = {"HEAD": "header", "prev": "preview", "DONE": "end"}
-    names |= {kind: name for name, kind in container.METADATA.items()}
-    parts["header"] = len(container.SIGNATURE)
-    for chunk in layout.chunks:
-        if chunk.type != "TILE":
-            parts[names.get(chunk.type, "other")] += chunk.size
-            continue
-        tile = container.Tile.unpack(chunk.data)
-        sizes = {"lane_states": len(tile.states)}
-        sizes |= {name: len(part) for name, part in zip(container.SECTIONS, tile.sections, strict=True)}
-        sizes["tile_headers"] = chunk.size - sum(sizes.values())
-        for name, size in sizes.items():
-            parts[name] += size
-    return {
-        "format_version": header.version,
-        "width": header.width,
-        "height": header.height,
-        "colour": container.COLOURS[header.colour],
-        "channels": header.channels,
-        "bit_depth": header.depth,
-        "alpha": ("none", "constant", "coded")[header.alpha],
-        "lossy": True,
-        "quality": header.quality / 10,
-        "model": header.model,
-        "model_hash": header.model_hash.hex(),
-        "tiles": len(layout.tiles),
-        "tile_side": header.tile_side,
-        "size": len(data),
-        "bpp": round(len(data) * 8 / (header.width * header.height), 4),
-        "parts": parts,
-    }
-
-
-def as_text(facts: dict[str, Any]) -> str:
+def as_text(source: Path, info: Info) -> str:
     """The same for a person; parts that take nothing are left out."""
-    rows = [
-        ("picture", f"{facts['width']} x {facts['height']}, {facts['colour']}, {facts['bit_depth']} bits"),
-        ("quality", f"{facts['quality']:g} of 100, lossy"),
-        ("size", f"{human(facts['size'])}, {facts['bpp']:.3f} bpp"),
-        ("model", f"{facts['model']} {facts['model_hash']}"),
-        (
-            "format",
-            f"version {facts['format_version']}, {count(facts['tiles'], 'tile')} of {facts['tile_side']} pixels",
-        ),
-    ]
-    lines = [facts["file"], *(f"  {name:<14}{value}" for name, value in rows), "  bytes by part"]
-    for name, size in facts["parts"].items():
-        if size:
-            lines.append(f"    {name.replace('_', ' '):<14}{size:>10}  {100 * size / facts['size']:5.1f} %")
-    return "\n".join(lines)
+    rows = {
+        "picture": f"{info.width} x {info.height}, {info.colour}, {info.depth} bits",
+        "quality": f"{info.quality:g} of 100, {'lossless' if info.lossless else 'lossy'}",
+        "size": f"{human(info.size)}, {info.bpp:.3f} bpp",
+        "model": f"{info.model} {info.model_hash}",
+        "format": f"version {info.version}, {count(info.tiles, 'tile')} of {info.tile_side} pixels",
+    }
+    lines = [str(source), *(f"  {name:<10}{value}" for name, value in rows.items()), "  bytes by part"]
+    parts = ((name, size) for name, size in info.parts.items() if size)
+    return "\n".join(lines + [f"    {name:<8}{size:>10}  {100 * size / info.size:5.1f} %" for name, size in parts])

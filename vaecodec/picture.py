@@ -304,7 +304,7 @@ _OUTPUTS = {
     "PNG": _Output(_ALL, _LONG, options={"compress_level": 4}),
     "JPEG": _Output(("L", "RGB"), _JPEG, 65500, {"quality": 95, "subsampling": "4:4:4"}),
     "WEBP": _Output(("RGB", "RGBA"), _LONG, 16383, {"lossless": True, "exact": True}),
-    "TIFF": _Output(_ALL, _LONG, options={"compression": "tiff_adobe_deflate"}),
+    "TIFF": _Output(_ALL, _LONG),  # uncompressed: through libtiff Pillow cannot write the EXIF directories
     "AVIF": _Output(("L", "RGB", "RGBA"), _LONG, 65536, {"quality": 90, "subsampling": "4:4:4"}),
     "JPEG2000": _Output(_ALL),
     "BMP": _Output(("L", "RGB")),
@@ -364,11 +364,11 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> list[str]:
     options = {**output.options, **_metadata_options(held, format, notes)}
     try:
         image.save(target, format, **options)
-    except OSError as error:
-        if error.errno is not None:  # the disk, not the encoder
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's encoders raise all kinds of errors for what they cannot do
+        if isinstance(error, OSError) and error.errno is not None:  # the disk, not the encoder
             raise
-        raise PictureError(f"{format} cannot hold this picture ({_sentence(error)})") from error
-    except (ValueError, SystemError) as error:
         raise PictureError(f"{format} cannot hold this picture ({_sentence(error)})") from error
     return notes
 
@@ -403,14 +403,13 @@ _TURNS = {
 
 
 def _parse_exif(data: bytes | None) -> Image.Exif | None:
-    """None where the bytes are no EXIF."""
+    """None where the bytes are no EXIF, or one that Pillow cannot write again."""
     exif = Image.Exif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exif.load(data or b"")
-            for tag in _DIRECTORIES:
-                exif.get_ifd(tag)
+            _descriptive(exif).tobytes()
     except Exception:  # Pillow raises all kinds of errors for bad bytes
         return None
     return exif
@@ -435,7 +434,7 @@ def _metadata_options(held: dict[str, bytes], format: str, notes: list[str]) -> 
         tags[ExifTags.Base.Orientation] = orientation(exif)
         if xmp:
             tags[ExifTags.Base.XMLPacket] = xmp
-        return {**options, "exif": tags}
+        return {**options, "exif": tags.tobytes()}
     if exif:
         options["exif"] = EXIF_IDENTIFIER + exif  # PNG and WebP take it off again
     if xmp and format == "PNG":

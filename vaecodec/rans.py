@@ -59,6 +59,14 @@ class Tables:
         symbols = np.tile(np.arange(self.width, dtype=np.uint8), len(self.frequency))
         return np.repeat(symbols, self.frequency.ravel())
 
+    @cached_property
+    def bits(self) -> NDArray[np.float32]:
+        """(n, S): what each symbol costs; the escape with the two bytes that usually follow."""
+        frequency = np.maximum(self.frequency[:-1], 1)
+        bits = (PRECISION - np.log2(frequency)).astype(np.float32)
+        bits[np.arange(len(bits)), self.size - 1] += 16
+        return bits
+
     def symbols(self, table: IntArray, value: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
         """Symbol of each value in its table, and where it is the escape."""
         s = value - self.low[table]
@@ -68,8 +76,8 @@ class Tables:
 
 
 def lanes_for(symbols: int) -> int:
-    """log2 of a good lane count: a lane costs about 4 bytes, so one for 2000 to 4000 symbols, at most 1024."""
-    return min(10, max(0, (symbols // 2000).bit_length() - 1))
+    """log2 of a good lane count: a lane costs about 4 bytes, so one for 1200 to 2400 symbols, at most 1024."""
+    return min(10, max(0, (symbols // 1200).bit_length() - 1))
 
 
 def arrange(parts: Sequence[IntArray], lanes: Sequence[int], fill: int) -> IntArray:

@@ -1,0 +1,473 @@
+"""The package against tests/reference_decoder.py, which was written from bitstream_spec.md alone.
+
+Both must give the same pixels for whatever an encoder may send, and refuse the same files. Four sources of files: the
+package's encoder; `forge`, an encoder without a picture, that sends values no picture gives and so reaches every
+clamp; the same with a model file of random weights; and damaged files with their CRC repaired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import reference_decoder as reference
+
+from vaecodec.codec import Codec
+from vaecodec.picture import Picture
+
+Pixels = npt.NDArray[np.uint8]
+Chunk = tuple[bytes, bytes]
+HEADER = "<BIIBBHBBB8s8s"
+
+
+@pytest.fixture(scope="module")
+def model_path() -> Path:
+    """The shipped model, or the one that VAEC_TEST_MODEL names."""
+    shipped = Path(__file__).parent.parent / "vaecodec" / "weights" / "base.safetensors"
+    return Path(os.environ.get("VAEC_TEST_MODEL", shipped))
+
+
+@pytest.fixture(scope="module")
+def model(model_path: Path) -> bytes:
+    return model_path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def codec(model_path: Path) -> Codec:
+    return Codec(model_path)
+
+
+def picture(kind: str, height: int, width: int, channels: int, seed: int = 0) -> Pixels:
+    """Noise, a smooth gradient, hard edges of full contrast, or one value; alpha, if any, is coded."""
+    rng = np.random.default_rng(seed)
+    i, j, c = np.indices((height, width, channels))
+    values: reference.Ints
+    if kind == "noise":
+        values = rng.integers(0, 256, i.shape)
+    elif kind == "gradient":
+        values = (i * (c + 1) + j * 2) * 255 // (height * channels + 2 * width)
+    elif kind == "edges":
+        values = 255 * ((i // 5 + j // 7 + c) % 2)
+    else:
+        values = np.full(i.shape, 200)
+    pixels: Pixels = values.astype(np.uint8)
+    return pixels
+
+
+def assert_same(codec: Codec, model: bytes, data: bytes) -> Pixels:
+    pixels = codec.decode(data).pixels
+    other = reference.decode(data, model)
+    assert pixels.shape == other.shape and pixels.dtype == other.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, other)
+    return other
+
+
+def outcome(decode: Callable[[], Pixels]) -> Pixels | None:
+    """The pixels, or None if the file was refused; any other error is a failure."""
+    try:
+        return decode()
+    except ValueError:
+        return None
+
+
+def assert_agree(codec: Codec, model: bytes, data: bytes) -> bool:
+    """Both decoders refuse the file, or both give the same pixels; whether they decoded it."""
+    pixels = outcome(lambda: codec.decode(data).pixels)
+    other = outcome(lambda: reference.decode(data, model))
+    assert (pixels is None) == (other is None), f"refused: package {pixels is None}, reference {other is None}"
+    if pixels is not None and other is not None:
+        np.testing.assert_array_equal(pixels, other)
+    return pixels is not None
+
+
+def split(data: bytes) -> list[Chunk]:
+    return [(kind.encode(), content) for kind, content in reference.read_chunks(data)]
+
+
+def join(chunks: list[Chunk]) -> bytes:
+    body = (struct.pack("<I", len(d)) + t + d + struct.pack("<I", zlib.crc32(t + d)) for t, d in chunks)
+    return reference.SIGNATURE + b"".join(body)
+
+
+# Files of the package's encoder
+
+
+@pytest.mark.parametrize("quality", [0, 37.5, 75, 100])
+@pytest.mark.parametrize("kind", ["noise", "gradient", "edges"])
+def test_tiles_and_qualities(codec: Codec, model: bytes, kind: str, quality: float) -> None:
+    assert_same(codec, model, codec.encode(Picture(picture(kind, 200, 150, 3)), quality, tile=64))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 33), (64, 65), (15, 130)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sizes_and_colours(codec: Codec, model: bytes, size: tuple[int, int], channels: int) -> None:
+    for kind in ("noise", "gradient"):
+        assert_same(codec, model, codec.encode(Picture(picture(kind, *size, channels)), 60, tile=64))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("kind", ["noise", "gradient", "constant"])
+def test_alpha(codec: Codec, model: bytes, channels: int, kind: str) -> None:
+    pixels = picture("gradient", 70, 130, channels)
+    pixels[..., -1] = picture(kind, 70, 130, 1, seed=1)[..., 0]
+    data = codec.encode(Picture(pixels), 50, tile=64)
+    header, _ = reference.read_file(data)
+    assert header.alpha == (1 if kind == "constant" else 2)
+    decoded = assert_same(codec, model, data)
+    np.testing.assert_array_equal(decoded[..., -1], pixels[..., -1])  # alpha is lossless
+
+
+def test_large_tile(codec: Codec, model: bytes) -> None:
+    assert_same(codec, model, codec.encode(Picture(picture("noise", 140, 260, 3)), 80, tile=256))
+
+
+def test_metadata_is_skipped(codec: Codec, model: bytes) -> None:
+    pixels = picture("edges", 20, 30, 3)
+    data = codec.encode(Picture(pixels, icc=b"profile", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0", xmp=b"<x/>"), 50)
+    plain = codec.encode(Picture(pixels), 50)
+    np.testing.assert_array_equal(reference.decode(data, model), assert_same(codec, model, plain))
+
+
+def test_pictures_cover_skips_and_escapes(codec: Codec) -> None:
+    lengths = {}
+    for kind, quality in (("gradient", 0), ("edges", 100)):
+        data = codec.encode(Picture(picture(kind, 64, 64, 3)), quality, tile=64)
+        lanes, _ = reference.read_tile(reference.read_file(data)[1][0])
+        lengths[kind] = len(lanes.words), len(lanes.escapes)
+    assert lengths["gradient"][0] < 16 * 320 // 8  # some elements took no part of a word
+    assert lengths["edges"][1] > 0
+
+
+# Forged files: whatever an encoder may send
+
+
+class Author:
+    """Takes the place of reference.Lanes: chooses the values, and writes them down for `tile`."""
+
+    def __init__(self, rng: np.random.Generator, escapes: float, largest: int) -> None:
+        self.rng, self.share, self.largest = rng, escapes, largest
+        self.log: list[list[tuple[int, int, int]]] = []  # of each step: start, frequency and number of each symbol
+        self.escapes = b""
+
+    def step(self, tables: list[reference.Table], numbers: reference.Ints) -> reference.Array:
+        values = np.zeros(len(numbers))
+        self.log.append([])
+        for m, table in enumerate(tables[number] for number in numbers.tolist()):
+            escape = len(table.start) - 2
+            symbol = escape if self.rng.random() < self.share else int(self.rng.integers(escape))
+            values[m] = table.low + symbol
+            if symbol == escape:
+                value = int(self.rng.choice([0, 1, -1, 63, -64, 64, 8191, -8192, 8192, self.largest, -self.largest]))
+                value = max(min(value, self.largest), -self.largest)
+                values[m], u = value, 2 * value if value >= 0 else -2 * value - 1
+                self.escapes += leb128(u)
+            self.log[-1].append((table.start[symbol], table.start[symbol + 1] - table.start[symbol], m))
+        return values
+
+    def finish(self, section: str) -> None:
+        pass
+
+    def tile(self, lanes_log2: int, alpha: bytes) -> bytes:
+        """The log as a tile: the decoder's steps backwards."""
+        states = [65536] * 2**lanes_log2
+        parts: list[bytes] = []
+        for steps in (self.log[3:], self.log[1:3], self.log[:1]):
+            words: list[int] = []
+            for start, frequency, m in reversed([symbol for step in steps for symbol in step]):
+                lane = m % len(states)
+                if states[lane] >= frequency << 16:
+                    words.append(states[lane] & 65535)
+                    states[lane] >>= 16
+                high, rest = divmod(states[lane], frequency)
+                states[lane] = high * 65536 + rest + start
+            parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
+        parts += [self.escapes, alpha]
+        lengths = b"".join(leb128(len(part)) for part in parts)
+        return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
+
+
+def leb128(u: int) -> bytes:
+    out = b""
+    while u > 127:
+        out, u = out + bytes([u & 127 | 128]), u >> 7
+    return out + bytes([u])
+
+
+def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: float, largest: int, seed: int) -> bytes:
+    """A file of random values, of which the given share are escapes of at most the given size."""
+    weights, rng = reference.load_model(model), np.random.default_rng(seed)
+    header = replace(header, model=weights.name, model_hash=weights.hash[:8])
+    chunks = [(b"HEAD", pack(header))]
+    for number in range(header.tiles[0] * header.tiles[1]):
+        height, width = (part.stop - part.start for part in header.area(number, 4, *header.grid))
+        author = Author(rng, escapes, largest)
+        reference.decode_latents(weights, header.quality, height, width, author)
+        height, width = (part.stop - part.start for part in header.area(number, 64, header.height, header.width))
+        rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
+        rows[:, 0] %= 3
+        alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
+        chunks.append((b"TILE", author.tile(lanes_log2, alpha)))
+    return join([*chunks, (b"DONE", b"")])
+
+
+def pack(h: reference.Header) -> bytes:
+    fields = (1, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
+
+
+@pytest.mark.parametrize("quality", [0, 62, 63, 499, 938, 1000])
+@pytest.mark.parametrize(("escapes", "largest"), [(0.0, 0), (0.01, 64), (0.2, 32767)])
+def test_forged_values(codec: Codec, model: bytes, quality: int, escapes: float, largest: int) -> None:
+    header = reference.Header(100, 50, 1, quality, 1, 0, 0, "", b"")
+    assert_same(codec, model, forge(model, header, quality % 5, escapes, largest, seed=quality))
+
+
+@pytest.mark.parametrize("lanes_log2", range(13))
+def test_forged_lanes(codec: Codec, model: bytes, lanes_log2: int) -> None:
+    header = reference.Header(40, 70, 3, 700, 1, 2, 0, "", b"")
+    assert_same(codec, model, forge(model, header, lanes_log2, 0.02, 300, seed=lanes_log2))
+
+
+def random_model(model: bytes, seed: int, gain: int) -> bytes:
+    """The model with other weights, anchors and tables, as extreme as section 5 and [A1] allow."""
+    rng = np.random.default_rng(seed)
+    size = struct.unpack_from("<Q", model)[0]
+    header: dict[str, Any] = json.loads(model[8 : 8 + size])
+    body = bytearray(model[8 + size :])
+    metadata = header["__metadata__"]
+    digest = hashlib.sha256(metadata["config"].encode())
+    for name in sorted(name for name in header if not name.startswith(("enc.", "__"))):
+        entry = header[name]
+        kind, code = reference.DTYPES[entry["dtype"]]
+        first, last = entry["data_offsets"]
+        a: npt.NDArray[Any] = np.frombuffer(body[first:last], code).reshape(entry["shape"])
+        if name.endswith(".w"):  # sums of magnitudes stay the same in every row, signs do not: [A1] holds
+            a = rng.permuted(a, axis=1) * rng.choice([-1, 1], a.shape)
+        elif name.endswith(".b"):
+            a = a * rng.choice([-1, 1], a.shape)
+        elif name.endswith(".k"):
+            a = np.clip(a - rng.integers(0, gain + 1, a.shape), 0, None)
+        elif name.endswith(".t"):
+            limit = 4000 if "film" in name else 32767 if name == "step.t" else 2047
+            a = rng.integers(-limit, limit + 1, a.shape)
+        elif name.endswith(".low"):
+            a = a + rng.integers(-40, 41, a.shape)
+        raw = a.astype(code).tobytes()
+        body[first:last] = raw
+        digest.update(f"\n{name} {kind} {'x'.join(map(str, entry['shape']))}\n".encode() + raw)
+    metadata["name"], metadata["hash"] = f"random{seed}", digest.hexdigest()
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(body)
+
+
+@pytest.mark.parametrize("gain", [0, 2, 5])
+def test_random_models(model: bytes, gain: int, tmp_path: Path) -> None:
+    other = random_model(model, seed=gain, gain=gain)
+    path = tmp_path / "random.safetensors"
+    path.write_bytes(other)
+    codec = Codec(path)
+    for quality, escapes in ((0, 0.0), (333, 0.01), (1000, 0.2)):
+        header = reference.Header(100, 80, 1, quality, 1, 0, 0, "", b"")
+        assert_same(codec, other, forge(other, header, 3, escapes, 32767, seed=quality))
+
+
+# Damaged files
+
+
+def test_damaged_tiles(codec: Codec, model: bytes) -> None:
+    """One byte of a tile changed, the CRC right."""
+    rng = np.random.default_rng(5)
+    for channels, quality in ((4, 0), (3, 20)):
+        head, tile, done = split(codec.encode(Picture(picture("gradient", 20, 40, channels)), quality))
+        for at in [*range(14), *rng.integers(0, len(tile[1]), 30)]:
+            changed = bytearray(tile[1])
+            changed[at] ^= 1 << int(rng.integers(8))
+            assert_agree(codec, model, join([head, (b"TILE", bytes(changed)), done]))
+
+
+def test_damaged_header(codec: Codec, model: bytes) -> None:
+    head, tile, done = split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 10))
+    decoded = 0
+    for at in range(32):
+        for bit in (0, 1, 7):
+            changed = bytearray(head[1])
+            changed[at] ^= 1 << bit
+            if at in (3, 4, 7, 8):
+                continue  # pictures of millions of pixels
+            decoded += assert_agree(codec, model, join([(b"HEAD", bytes(changed)), tile, done]))
+    assert decoded > 0
+
+
+def test_truncated(codec: Codec, model: bytes) -> None:
+    data = codec.encode(Picture(picture("gradient", 20, 40, 3)), 10)
+    for end in range(len(data)):
+        with pytest.raises(ValueError):
+            reference.decode(data[:end], model)
+        with pytest.raises(ValueError):
+            codec.decode(data[:end])
+
+
+def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
+    names = "version width height colour depth quality tile alpha alpha_value model hash".split()
+    values = dict(zip(names, struct.unpack(HEADER, chunks[0][1]), strict=True)) | fields
+    return [(b"HEAD", struct.pack(HEADER, *values.values())), *chunks[1:]]
+
+
+def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
+    """With another tile: `change` gets the list of lanes_log2, states, z, low, high, escapes and alpha."""
+    data, at, lengths = chunks[1][1], 1, []
+    for _ in range(5):
+        length, at = reference.leb128(data, at, 5, "")
+        lengths.append(length)
+    parts = [data[:1]]
+    for length in [4 << data[0], *lengths]:
+        parts.append(data[at : at + length])
+        at += length
+    change(parts)
+    tile = parts[0] + b"".join(leb128(len(part)) for part in parts[2:]) + b"".join(parts[1:])
+    return [chunks[0], (b"TILE", tile), *chunks[2:]]
+
+
+def put(number: int, content: bytes) -> Callable[[list[bytes]], object]:
+    return lambda parts: parts.__setitem__(number, content)
+
+
+def add(number: int, content: bytes) -> Callable[[list[bytes]], object]:
+    return lambda parts: parts.__setitem__(number, parts[number] + content)
+
+
+RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
+EXTRA = (b"abCD", b"")
+VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] = {
+    "text transfer": ("F1", lambda c: join(c).replace(b"\r\n", b"\n", 1)),
+    "no head": ("F2", lambda c: c[1:]),
+    "two heads": ("F2", lambda c: [c[0], *c]),
+    "done not empty": ("F3", lambda c: [*c[:-1], (b"DONE", b"x")]),
+    "done missing": ("F3", lambda c: c[:-1]),
+    "bytes behind done": ("F3", lambda c: join(c) + b"\0"),
+    "type": ("C1", lambda c: [c[0], (b"ab_d", b""), *c[1:]]),
+    "type beyond ascii": ("C1", lambda c: [c[0], ("abé".encode("latin-1") + b"d", b""), *c[1:]]),
+    "crc": ("C2", lambda c: join(c)[:30] + bytes([join(c)[30] ^ 1]) + join(c)[31:]),
+    "length": ("C3", lambda c: join(c)[:-12] + b"\xff\xff\xff\xff" + join(c)[-8:]),
+    "critical": ("C4", lambda c: [*c[:-1], (b"Abcd", b""), c[-1]]),
+    "critical before the tile": ("C4", lambda c: [c[0], (b"ABCD", b""), *c[1:]]),
+    "repeated iccp": ("C5", lambda c: [c[0], (b"iccp", b"a"), (b"iccp", b"a"), *c[1:]]),
+    "late exif": ("C5", lambda c: [*c[:-1], (b"exif", b"a"), c[-1]]),
+    "late preview": ("C5", lambda c: [*c[:-1], (b"prev", b"a"), c[-1]]),
+    "head of 31 bytes": ("H1", lambda c: [(b"HEAD", c[0][1][:-1]), *c[1:]]),
+    "head of 33 bytes": ("H1", lambda c: [(b"HEAD", c[0][1] + b"\0"), *c[1:]]),
+    "head of 0 bytes": ("H1", lambda c: [(b"HEAD", b""), *c[1:]]),
+    "width 0": ("H1", lambda c: changed_header(c, width=0)),
+    "height": ("H1", lambda c: changed_header(c, height=2**31)),
+    "colour": ("H1", lambda c: changed_header(c, colour=4)),
+    "depth 0": ("H1", lambda c: changed_header(c, depth=0)),
+    "quality": ("H1", lambda c: changed_header(c, quality=1001)),
+    "tile 0": ("H1", lambda c: changed_header(c, tile=0)),
+    "tile 17": ("H1", lambda c: changed_header(c, tile=17)),
+    "alpha 3": ("H1", lambda c: changed_header(c, alpha=3)),
+    "model empty": ("H1", lambda c: changed_header(c, model=bytes(8))),
+    "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
+    "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
+    "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
+    "long head of version 2": ("H2", lambda c: [(b"HEAD", b"\x02" + bytes(40)), *c[1:]]),
+    "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
+    "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
+    "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),
+    "alpha value": ("H4", lambda c: changed_header(c, alpha_value=1)),
+    "model": ("H5", lambda c: changed_header(c, model=b"other\0\0\0")),
+    "model hash": ("H5", lambda c: changed_header(c, hash=bytes(8))),
+    "tile missing": ("H6", lambda c: [c[0], c[2]]),
+    "tile too many": ("H6", lambda c: [c[0], c[1], *c[1:]]),
+    "too many tiles": ("H7", lambda c: changed_header(c, width=2**31 - 1, height=2**31 - 1)),
+    "lanes": ("T1", lambda c: changed_tile(c, put(0, b"\x0d"))),
+    "length not shortest": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:1] + b"\x80\x00" + c[1][1][2:]), c[2]]),
+    "length of 6 bytes": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:1] + b"\xff" * 5 + b"\x01"), c[2]]),
+    "empty tile": ("T3", lambda c: [c[0], (b"TILE", b""), c[2]]),
+    "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
+    "odd z": ("T3", lambda c: changed_tile(c, add(2, b"\0"))),
+    "odd high": ("T3", lambda c: changed_tile(c, add(4, b"\0"))),
+    "state": ("E1", lambda c: changed_tile(c, lambda p: put(1, b"\xff\xff\0\0" + p[1][4:])(p))),
+    "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 5), [b"", b"", b""]))),
+    "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 4), [p[2] + p[3][:2], p[3][2:]]))),
+    "word left": ("E3", lambda c: changed_tile(c, add(4, b"\0\0"))),
+    "escape left": ("E4", lambda c: changed_tile(c, add(5, b"\0"))),
+    "alpha not zlib": ("P1", lambda c: changed_tile(c, put(6, b"abc"))),
+    "alpha too short": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW - 1))))),
+    "alpha too long": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW + 1))))),
+    "alpha cut off": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1]))),
+    "alpha checksum": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1] + b"\x77"))),
+    "behind alpha": ("P1", lambda c: changed_tile(c, add(6, b"\0"))),
+    "filter": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(b"\x03" + bytes(RAW - 1))))),
+    "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
+    "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),
+}
+
+
+@pytest.fixture(scope="module")
+def chunks(codec: Codec) -> list[Chunk]:
+    return split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 30))
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_violations(codec: Codec, model: bytes, chunks: list[Chunk], name: str) -> None:
+    rule, change = VIOLATIONS[name]
+    changed = change(chunks)
+    data = changed if isinstance(changed, bytes) else join(changed)
+    with pytest.raises(ValueError, match=rf"^{rule}: "):
+        reference.decode(data, model)
+    with pytest.raises(ValueError):
+        codec.decode(data)
+
+
+def test_unusual_but_valid(codec: Codec, model: bytes, chunks: list[Chunk]) -> None:
+    """Unknown ancillary chunks anywhere, repeated; constant alpha; every window of zlib; a stored alpha section."""
+    expected = assert_same(codec, model, join(chunks))
+    head, tile, done = chunks
+    for order in ([head, EXTRA, EXTRA, tile, done], [head, tile, EXTRA, (b"abcd", b"xyz"), EXTRA, done]):
+        np.testing.assert_array_equal(assert_same(codec, model, join(order)), expected)
+    constant = changed_tile(changed_header(chunks, alpha=1, alpha_value=77), put(6, b""))
+    assert (assert_same(codec, model, join(constant))[..., 3] == 77).all()
+    for level, bits in ((0, 15), (9, 9)):
+        deflater = zlib.compressobj(level, zlib.DEFLATED, bits)
+        section = deflater.compress(bytes([2, *range(40)]) * 20) + deflater.flush()
+        assert_same(codec, model, join(changed_tile(chunks, put(6, section))))
+
+
+def test_escape_limits(codec: Codec, model: bytes) -> None:
+    """[E4]: 32767 and -32767 are values, -32768 and longer or padded numbers are not."""
+    header = reference.Header(16, 16, 1, 500, 1, 0, 0, "", b"")
+    chunks = split(forge(model, header, 0, 0.3, 32767, seed=0))
+    for last, valid in ((65534, True), (65533, True), (65535, False), (65536, False)):
+        parts: list[bytes] = []
+        changed_tile(chunks, parts.extend)
+        escapes = parts[5]
+        at = max(i for i in range(len(escapes)) if i == 0 or escapes[i - 1] < 128)
+        data = join(changed_tile(chunks, put(5, escapes[:at] + leb128(last))))
+        if valid:
+            assert_agree(codec, model, data)
+        else:
+            with pytest.raises(ValueError, match=r"^E4: "):
+                reference.decode(data, model)
+            with pytest.raises(ValueError):
+                codec.decode(data)
+
+
+def test_model_file(model: bytes) -> None:
+    """Section 5: a changed weight does not go unnoticed, nor does a missing end."""
+    changed = bytearray(model)
+    changed[-1] ^= 1
+    size = struct.unpack_from("<Q", model)[0]
+    for bad in (b"", model[:100], model[: 8 + size + 1000], bytes(changed)):
+        with pytest.raises(ValueError):
+            reference.load_model(bad)
