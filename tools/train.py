@@ -153,14 +153,15 @@ class HeldOut:
     """Quick R-D check on the centres of a few held-out pictures: estimated bits, BD-rate against JPEG."""
 
     def __init__(self, folder: Path, device: torch.device, count: int = 8, side: int = 384) -> None:
-        self.pictures, self.device = [], device
+        self.device = device
+        self.pictures: list[np.ndarray] = []
         for path in find_pictures(folder, heldout=True):
             x = load(path)
             if min(x.shape[:2]) >= side and len(self.pictures) < count:
                 i, j = (x.shape[0] - side) // 2, (x.shape[1] - side) // 2
                 self.pictures.append(np.ascontiguousarray(x[i : i + side, j : j + side]))
         points = [[jpeg_point(x, q) for x in self.pictures] for q in EVAL_JPEG]
-        self.jpeg = [tuple(np.mean(p, axis=0)) for p in points]
+        self.jpeg = [tuple(np.mean(p, axis=0)) for p in points] if self.pictures else []
 
     def __call__(self, model: Model, weights: dict[str, Tensor]) -> float:
         if not self.pictures:

@@ -110,12 +110,10 @@ def matmul(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     On the grid every correct implementation gives the same bits, so this choice is one of speed.
     """
-    if x.dim() == 4 and x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled():
-        if torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu"):
-            out = torch.mkldnn_convolution(
-                x.permute(0, 3, 1, 2), weight[:, :, None, None], bias, (0, 0), (1, 1), (1, 1), 1
-            )
-            return out.permute(0, 2, 3, 1)
+    inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    if inference and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        x, kernel = x.permute(0, 3, 1, 2), weight[:, :, None, None]
+        return torch.mkldnn_convolution(x, kernel, bias, (0, 0), (1, 1), (1, 1), 1).permute(0, 2, 3, 1)
     return F.linear(x, weight, bias)
 
 
@@ -142,7 +140,7 @@ class Linear(nn.Module):
         """What the sums of integers may take: significand bits less the fraction bits of the inputs."""
         return FLOAT64_BITS - WIDE_FRACTION if self.wide else FLOAT32_BITS
 
-    def grid_weights(self) -> tuple[Tensor, Tensor, Tensor]:
+    def grid_weights(self: Linear | Depthwise) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weight (out, in), integer bias (out,) and exponent k (out,) of the exact layer."""
         assert self.limit is not None
         bias = self.bias.detach() * FEATURE_ONE
@@ -151,7 +149,7 @@ class Linear(nn.Module):
         w = (self.weight.detach().double() * scale[:, None]).round()
         return w, (bias.double() * scale).round(), k
 
-    def effective(self) -> tuple[Tensor, Tensor]:
+    def effective(self: Linear | Depthwise) -> tuple[Tensor, Tensor]:
         """Weight and bias as used: on the grid if `grid`, with straight-through gradients."""
         if self.frozen is not None:
             return self.frozen
@@ -163,7 +161,7 @@ class Linear(nn.Module):
             bias = bias + ((b * scale).float() - bias).detach()
         return weight, bias
 
-    def freeze(self, w: Tensor, b: Tensor, k: Tensor, dtype: torch.dtype) -> None:
+    def freeze(self: Linear | Depthwise, w: Tensor, b: Tensor, k: Tensor, dtype: torch.dtype) -> None:
         """Run from now on with these integers (see `grid_weights`), without gradients.
 
         Raises: ValueError where they fail the overflow proof.

@@ -249,12 +249,13 @@ def _pixels(image: Image.Image, raw: str, deep: NDArray[np.uint16] | None, notes
         raise PictureError(f"{_COLOURS.get(mode, mode)} pictures are not supported; convert it to 8-bit RGB first")
     pixels = np.array(image)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
-    if raw in ("L;2", "L;4") and isinstance(key, int):
-        key *= 85 if raw == "L;2" else 17  # Pillow stretches the samples to 8 bits, but not the key
+    if raw in _STRETCH and isinstance(key, int):
+        key = min(key * _STRETCH[raw], 255)
     return pixels if mode in ("P", "PA") else _with_key(pixels, pixels, key, notes)
 
 
 _CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+_STRETCH = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow stretches these samples to 8 bits, but not the key
 _COLOURS = {"LAB": "CIE Lab", "F": "floating-point"}
 
 

@@ -1,0 +1,21 @@
+"""Synthetic pictures for tests, the same on every machine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
+    """(H, W, C) uint8: slopes, a disc with a sharp edge, and noise in one quarter. Integer arithmetic only."""
+    rng = np.random.default_rng(seed)
+    i, j = np.arange(height)[:, None], np.arange(width)[None, :]
+    planes = []
+    for c in range(channels):
+        slope = (i * (3 + c) + j * (5 - c)) // 2 % 256
+        disc = (i - height // 2) ** 2 + (j - width // 3) ** 2 < (min(height, width) // 4) ** 2
+        planes.append(np.where(disc, 230 - 60 * c, slope))
+    out = np.stack(planes, axis=-1)
+    noisy = rng.integers(0, 256, (height - height // 2, width - width // 2, channels))
+    out[height // 2 :, width // 2 :] = noisy
+    return out.astype(np.uint8)

@@ -1,0 +1,183 @@
+"""The entropy coder: round trips, size against oracles, bad data, pinned bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import constriction
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaecodec import rans
+from vaecodec.errors import CorruptFileError
+
+
+def make_tables(n: int, width: int, seed: int) -> rans.Tables:
+    """n tables of 2..width symbols with random frequencies, some of them very skewed."""
+    rng = np.random.default_rng(seed)
+    size = rng.integers(2, width + 1, n)
+    frequency = np.zeros((n, width), np.int64)
+    for row, k in zip(frequency, size, strict=True):
+        p = rng.dirichlet(np.full(k, rng.choice([0.05, 1.0])))
+        row[:k] = 1 + np.floor(p * (rans.ONE - k))
+        row[rng.integers(k)] += rans.ONE - row.sum()
+    return rans.Tables(-rng.integers(0, 5, n), size, frequency)
+
+
+def draw(tables: rans.Tables, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random tables and symbols that follow them."""
+    rng = np.random.default_rng(seed)
+    table = rng.integers(0, len(tables.size), count)
+    slot = rng.integers(0, rans.ONE, count)
+    return table, tables.lookup[table * rans.ONE + slot].astype(np.int64)
+
+
+def size_of(states: list[bytes], words: list[list[bytes]]) -> int:
+    return sum(map(len, states)) + sum(len(w) for step in words for w in step)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    counts=st.lists(st.lists(st.integers(0, 300), min_size=2, max_size=2), min_size=1, max_size=4),
+    lanes=st.lists(st.integers(0, 6), min_size=2, max_size=2),
+)
+def test_round_trip_of_several_tiles_and_steps(seed: int, counts: list[list[int]], lanes: list[int]) -> None:
+    tables = make_tables(5, 40, seed)
+    steps = []
+    for i, step in enumerate(counts):
+        drawn = [draw(tables, n, seed + i + b) for b, n in enumerate(step)]
+        steps.append((tables, [d[0] for d in drawn], [d[1] for d in drawn]))
+    states, words = rans.encode(steps, lanes)
+    decoder = rans.Decoder(states, [b"".join(step[b] for step in words) for b in range(2)])
+    for _, table, symbols in steps:
+        for got, expected in zip(decoder.decode(tables, table), symbols, strict=True):
+            np.testing.assert_array_equal(got, expected)
+    decoder.finish()
+
+
+def test_a_tile_codes_the_same_alone_and_in_lockstep() -> None:
+    tables = make_tables(8, 20, 1)
+    a, b = draw(tables, 1000, 2), draw(tables, 333, 3)
+    together, words = rans.encode([(tables, [a[0], b[0]], [a[1], b[1]])], [3, 2])
+    for k, (one, lanes) in enumerate(((a, 3), (b, 2))):
+        alone, alone_words = rans.encode([(tables, [one[0]], [one[1]])], [lanes])
+        assert alone[0] == together[k]
+        assert alone_words[0][0] == words[0][k]
+
+
+def test_size_within_one_percent_of_constriction() -> None:
+    """constriction's rANS coder, whose loss is far below this, on the same probabilities."""
+    tables = make_tables(30, 64, 4)
+    table, symbols = draw(tables, 200_000, 5)
+    states, words = rans.encode([(tables, [table], [symbols])], [rans.lanes_for(len(symbols))])
+    coder = constriction.stream.stack.AnsCoder()
+    for t in range(len(tables.size)):
+        p = tables.frequency[t, : tables.size[t]] / rans.ONE
+        model = constriction.stream.model.Categorical(p.astype(np.float64), perfect=False)
+        coder.encode_reverse(symbols[table == t].astype(np.int32), model)
+    assert size_of(states, words) == pytest.approx(coder.get_compressed().nbytes, rel=0.01)
+
+
+def test_bytes_for_given_symbols_are_pinned() -> None:
+    """The stream itself is part of the format: these bytes may only change with its version."""
+    frequency = np.array([[40000, 20000, 5000, 536], [16384, 16384, 16384, 16384]])
+    tables = rans.Tables(np.array([-1, 0]), np.array([4, 4]), frequency)
+    symbols = np.arange(40) ** 2 % 7 % 4
+    states, words = rans.encode([(tables, [np.arange(40) % 2], [symbols])], [1])
+    assert states[0].hex() == PINNED_STATES
+    assert words[0][0].hex() == PINNED_WORDS
+
+
+PINNED_STATES = "e975650025600201"
+PINNED_WORDS = "24cc0988884d0040"
+
+
+def test_truncated_words_are_refused() -> None:
+    tables = make_tables(4, 30, 6)
+    table, symbols = draw(tables, 2000, 7)
+    states, words = rans.encode([(tables, [table], [symbols])], [2])
+    with pytest.raises(CorruptFileError, match="too early"):
+        rans.Decoder(states, [words[0][0][:-4]]).decode(tables, [table])
+
+
+def test_unread_words_are_refused() -> None:
+    tables = make_tables(4, 30, 6)
+    table, symbols = draw(tables, 2000, 7)
+    states, words = rans.encode([(tables, [table], [symbols])], [2])
+    decoder = rans.Decoder(states, [words[0][0] + b"\0\0"])
+    decoder.decode(tables, [table])
+    with pytest.raises(CorruptFileError, match="does not end"):
+        decoder.finish()
+
+
+def test_a_state_out_of_range_is_refused() -> None:
+    with pytest.raises(CorruptFileError, match="state"):
+        rans.Decoder([b"\xff\xff\0\0"], [b""])
+
+
+@given(st.lists(st.integers(-32767, 32767), max_size=50))
+def test_escapes_round_trip(values: list[int]) -> None:
+    data = rans.pack_escapes(np.array(values, np.int64))
+    assert rans.unpack_escapes(data, 32767).tolist() == values
+
+
+@pytest.mark.parametrize("data", [b"\x80", b"\x80\x00", b"\xff\xff\xff\x01", b"\xfe\xff\x07\x80"])
+def test_bad_escapes_are_refused(data: bytes) -> None:
+    with pytest.raises(CorruptFileError):
+        rans.unpack_escapes(data, 32767)
+
+
+def test_escape_beyond_the_limit_is_refused() -> None:
+    data = rans.pack_escapes(np.array([32768]))
+    with pytest.raises(CorruptFileError, match="range"):
+        rans.unpack_escapes(data, 32767)
+
+
+@given(st.binary(max_size=40))
+def test_any_escape_bytes_decode_or_are_refused(data: bytes) -> None:
+    try:
+        values = rans.unpack_escapes(data, 32767)
+    except CorruptFileError:
+        return
+    assert rans.pack_escapes(values) == data
+
+
+@pytest.mark.parametrize("change", ["sum", "zero", "size"])
+def test_impossible_tables_are_refused(change: str) -> None:
+    frequency = np.array([[65000, 536, 0]])
+    size = np.array([2])
+    if change == "sum":
+        frequency[0, 0] -= 1
+    elif change == "zero":
+        size[0] = 3
+    else:
+        size[0] = 1
+    with pytest.raises(ValueError):
+        rans.Tables(np.array([0]), size, frequency)
+
+
+def test_escape_symbol_is_chosen_outside_the_table() -> None:
+    tables = rans.Tables(np.array([-1]), np.array([4]), np.array([[30000, 30000, 5000, 536]]))
+    symbols, escaped = tables.symbols(np.zeros(5, int), np.array([-2, -1, 0, 1, 2]))
+    assert symbols.tolist() == [3, 0, 1, 2, 3]
+    assert escaped.tolist() == [True, False, False, False, True]
+
+
+def test_lanes_grow_with_the_symbols() -> None:
+    lanes = [rans.lanes_for(n) for n in (0, 1, 1200, 2400, 100_000, 10**9)]
+    assert lanes == [0, 0, 0, 1, 6, 10]
+
+
+def test_lookup_matches_the_cumulative_frequencies() -> None:
+    tables = make_tables(6, 50, 8)
+    digest = hashlib.sha256()
+    for t in range(6):
+        for s in range(tables.size[t]):
+            first = t * rans.ONE + tables.start[t, s]
+            part = tables.lookup[first : first + tables.frequency[t, s]]
+            assert (part == s).all()
+            digest.update(part)
+    assert digest.digest() == hashlib.sha256(tables.lookup[: 6 * rans.ONE]).digest()
