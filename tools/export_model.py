@@ -53,7 +53,8 @@ def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
 
 @torch.no_grad()
 def statistics(model: Model, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
-    """How often each value occurs: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel (ANCHORS, N, 2 Z_MAX + 1)."""
+    """How often each value occurs: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel
+    (ANCHORS, N, 2 Z_MAX + 1)."""
     y_count = np.zeros((TABLES, Y_REACH + 2))
     z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     for i in range(batches):

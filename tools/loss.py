@@ -65,7 +65,8 @@ def forward(model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | N
         if i % 2 == 0:
             coded.append((d, index))
         else:
-            coded[-1] = tuple(torch.where(mask, new, old) for new, old in zip((d, index), coded[-1], strict=True))
+            before = coded.pop()
+            coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
         return (round_ste(d) * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
 
     with exact:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
 from vaecodec.picture import Picture, from_image
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["Info", "decode", "encode", "read_info"]
 
@@ -25,14 +22,14 @@ def default_codec() -> Codec:
     return Codec()
 
 
-def as_picture(image: ArrayLike | Image | Picture) -> Picture:
+def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
     """A Picture from an (H, W), (H, W, 1..4) uint8 or uint16 array, a PIL image (with its metadata) or a Picture.
 
     16-bit values become (v * 255 + 32767) // 65535. Raises VaecError for anything else.
     """
     if isinstance(image, Picture):
         return image
-    if hasattr(image, "getexif"):
+    if isinstance(image, Image.Image):
         return from_image(image)[0]
     array = np.asarray(image)
     if array.ndim == 2:
@@ -47,7 +44,7 @@ def as_picture(image: ArrayLike | Image | Picture) -> Picture:
 
 
 def encode(
-    image: ArrayLike | Image | Picture,
+    image: ArrayLike | Image.Image | Picture,
     /,
     quality: float = 75,
     *,

@@ -153,7 +153,8 @@ class Linear(nn.Module):
         """Weight and bias as used: on the grid if `grid`, with straight-through gradients."""
         if self.frozen is not None:
             return self.frozen
-        weight, bias = self.weight, self.bias * FEATURE_ONE
+        weight: Tensor = self.weight
+        bias = self.bias * FEATURE_ONE
         if self.grid and self.limit is not None:
             w, b, k = self.grid_weights()
             scale = torch.exp2(-k.double())

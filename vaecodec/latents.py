@@ -68,7 +68,9 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
 
     Rate-distortion optimised quantisation, each residual by itself; the decoder knows nothing of it.
 
-    Args: r: rounded, d: exact residuals (B,h,w,n), in steps. table: of each. worth: (n,) bits per squared step of error.
+    Args:
+        r, d: rounded and exact residuals (B,h,w,n), in steps. table: of each.
+        worth: (n,) what a squared step of error costs, in bits.
     """
     at = r.flatten().nonzero()[:, 0]
     r_at, d_at, t_at = (v.flatten()[at] for v in (r, d, table))

@@ -95,7 +95,8 @@ def arrange(parts: Sequence[IntArray], lanes: Sequence[int], fill: int) -> IntAr
 
 def gather(matrix: IntArray, counts: Sequence[int], lanes: Sequence[int]) -> list[IntArray]:
     """The inverse of `arrange`."""
-    out, column = [], 0
+    out: list[IntArray] = []
+    column = 0
     for count, n in zip(counts, lanes, strict=True):
         out.append(matrix[: -(-count // n), column : column + n].reshape(-1)[:count])
         column += n
@@ -150,7 +151,7 @@ class Decoder:
             raise CorruptFileError("an entropy coder state is out of range")
         sizes = [len(w) // 2 for w in words]
         self.words = np.concatenate([np.frombuffer(w, "<u2") for w in words]).astype(np.uint32)
-        self.end = np.cumsum(sizes)
+        self.end = np.cumsum(np.array(sizes, np.int64))
         self.at = self.end - sizes
         self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
 

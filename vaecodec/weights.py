@@ -126,7 +126,11 @@ def read_tables(tensors: dict[str, NDArray], kind: str) -> Tables:
 
 
 def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.float32) -> None:
-    """Put a model file's tensors into the networks. Raises KeyError, ValueError or RuntimeError where they do not fit."""
+    """Put a model file's tensors into the networks.
+
+    Raises: KeyError, ValueError or RuntimeError where they do not fit.
+    """
+
     def get(name: str) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(tensors[name]))
 

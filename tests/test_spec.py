@@ -1,0 +1,343 @@
+"""One test for each named rule of bitstream_spec.md, on files with exactly one thing wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import picture
+
+from vaecodec import container, rans
+from vaecodec.alpha import pack_alpha, unpack_alpha
+from vaecodec.codec import Codec
+from vaecodec.container import SIGNATURE, Header, Tile, pack_chunk, parse
+from vaecodec.errors import (
+    CorruptFileError,
+    LimitError,
+    NotVaecError,
+    TruncatedError,
+    UnsupportedError,
+    VaecError,
+)
+from vaecodec.picture import Picture
+
+SPEC = Path(__file__).parents[1] / "bitstream_spec.md"
+
+
+@pytest.fixture(scope="module")
+def data(small: Codec) -> bytes:
+    """A file of four tiles with metadata and coded alpha."""
+    pixels = picture(100, 90, 4)
+    return small.encode(Picture(pixels, icc=b"icc", exif=b"exif", xmp=b"xmp"), 60, tile=64)
+
+
+Chunks = list[tuple[str, bytes]]
+
+
+def split(data: bytes) -> Chunks:
+    return [(c.type, bytes(c.data)) for c in container.chunks(data)]
+
+
+def join(chunks: Chunks) -> bytes:
+    return SIGNATURE + b"".join(pack_chunk(kind, body) for kind, body in chunks)
+
+
+def with_header(data: bytes, offset: int, code: str, value: int) -> bytes:
+    """The file with one header field overwritten, the checksum right again."""
+    chunks = split(data)
+    head = bytearray(chunks[0][1])
+    struct.pack_into("<" + code, head, offset, value)
+    return join([("HEAD", bytes(head)), *chunks[1:]])
+
+
+def with_tile(data: bytes, body: bytes) -> bytes:
+    """The file with its first tile replaced."""
+    chunks = split(data)
+    first = next(i for i, (kind, _) in enumerate(chunks) if kind == "TILE")
+    return join([*chunks[:first], ("TILE", body), *chunks[first + 1 :]])
+
+
+def first_tile(data: bytes) -> Tile:
+    return Tile.unpack(parse(data).tiles[0])
+
+
+def edit(tile: Tile, **sections: bytes) -> Tile:
+    named = dict(zip(container.SECTIONS, tile.sections, strict=True)) | sections
+    return dataclasses.replace(tile, sections=tuple(named.values()))
+
+
+def test_every_rule_is_tested() -> None:
+    rules = set(re.findall(r"\*\*\[([A-Z]\d)\]\*\*", SPEC.read_text()))
+    tests = Path(__file__).read_text()
+    assert rules
+    assert not {r for r in rules if f"def test_{r}_" not in tests}
+
+
+def test_rebuilding_changes_nothing(data: bytes) -> None:
+    assert join(split(data)) == data
+
+
+def test_F1_signature(data: bytes) -> None:
+    assert data[:8] == bytes.fromhex("9B564145430D0A1A")
+    with pytest.raises(NotVaecError, match="text"):
+        parse(data.replace(b"\r\n", b"\n", 1))
+    for other in (b"\x89PNG\r\n\x1a\n" + data[8:], b"no"):
+        with pytest.raises(NotVaecError, match="not a"):
+            parse(other)
+    with pytest.raises(TruncatedError):
+        parse(data[:5])
+
+
+def test_F2_head_comes_first_and_once(data: bytes) -> None:
+    chunks = split(data)
+    for bad in (chunks[1:], [chunks[1], chunks[0], *chunks[2:]], [chunks[0], *chunks]):
+        with pytest.raises(CorruptFileError, match="HEAD"):
+            parse(join(bad))
+
+
+def test_F3_done_comes_last_and_is_empty(data: bytes) -> None:
+    with pytest.raises(TruncatedError, match="DONE"):
+        parse(join(split(data)[:-1]))
+    with pytest.raises(CorruptFileError, match="follow"):
+        parse(data + b"\0")
+    with pytest.raises(CorruptFileError, match="empty"):
+        parse(join([*split(data)[:-1], ("DONE", b"x")]))
+
+
+@pytest.mark.parametrize("cut", [9, 30, 60, 500, -1, -11])
+def test_F3_truncated_files_are_refused(data: bytes, cut: int) -> None:
+    with pytest.raises(TruncatedError):
+        parse(data[:cut])
+
+
+def test_C1_types_are_letters(data: bytes) -> None:
+    at = len(SIGNATURE) + 4
+    with pytest.raises(CorruptFileError, match="chunk type"):
+        parse(data[:at] + b"HE4D" + data[at + 4 :])
+
+
+def test_C2_checksums(data: bytes) -> None:
+    for chunk in container.chunks(data):
+        for at in {chunk.start + 4, chunk.start + 8, chunk.start + chunk.size - 1}:
+            broken = bytearray(data)
+            broken[at] ^= 0x20
+            with pytest.raises(VaecError):
+                parse(bytes(broken))
+
+
+def test_C2_polynomial_is_that_of_zlib() -> None:
+    assert zlib.crc32(b"123456789") == 0xCBF43926
+    assert pack_chunk("DONE", b"") == b"\0\0\0\0DONE" + struct.pack("<I", zlib.crc32(b"DONE"))
+
+
+def test_C3_length_past_the_end(data: bytes) -> None:
+    broken = bytearray(data)
+    struct.pack_into("<I", broken, len(SIGNATURE), 2**32 - 1)
+    with pytest.raises(TruncatedError, match="past the end"):
+        parse(bytes(broken))
+
+
+def test_C4_unknown_critical_chunk(data: bytes) -> None:
+    chunks = split(data)
+    with pytest.raises(UnsupportedError, match="WHAT"):
+        parse(join([chunks[0], ("WHAT", b""), *chunks[1:]]))
+
+
+def test_C4_unknown_ancillary_chunks_are_skipped(small: Codec, data: bytes) -> None:
+    chunks = split(data)
+    extended = join([chunks[0], ("what", b"1"), *chunks[1:-1], ("what", b"2"), chunks[-1]])
+    np.testing.assert_array_equal(small.decode(extended).pixels, small.decode(data).pixels)
+
+
+@pytest.mark.parametrize("kind", ["iccp", "exif", "xmpp", "prev"])
+def test_C5_metadata_once_and_before_the_tiles(data: bytes, kind: str) -> None:
+    chunks = [c for c in split(data) if c[0] != kind]
+    parse(join([chunks[0], (kind, b"x"), *chunks[1:]]))
+    for bad in ([chunks[0], (kind, b"x"), (kind, b"x"), *chunks[1:]], [*chunks[:-1], (kind, b"x"), chunks[-1]]):
+        with pytest.raises(CorruptFileError, match=kind):
+            parse(join(bad))
+
+
+def test_C5_metadata_is_kept_byte_for_byte(small: Codec, data: bytes) -> None:
+    decoded = small.decode(data)
+    assert (decoded.icc, decoded.exif, decoded.xmp) == (b"icc", b"exif", b"xmp")
+
+
+def test_H1_header_length_and_ranges(data: bytes) -> None:
+    chunks = split(data)
+    assert len(chunks[0][1]) == 32
+    with pytest.raises(CorruptFileError, match="bytes"):
+        parse(join([("HEAD", chunks[0][1] + b"\0"), *chunks[1:]]))
+    bad = [(1, "I", 0), (1, "I", 2**31), (5, "I", 0), (5, "I", 2**31), (9, "B", 4), (10, "B", 0), (10, "B", 17)]
+    bad += [(11, "H", 1001), (13, "B", 0), (13, "B", 17), (14, "B", 3), (16, "B", 0), (16, "B", 200)]
+    for offset, code, value in bad:
+        with pytest.raises(CorruptFileError):
+            parse(with_header(data, offset, code, value))
+
+
+def test_H1_largest_sizes_have_a_place_in_the_header() -> None:
+    head = Header(1, 2**31 - 1, 2**31 - 1, 1, 8, 1000, 16, 0, 0, "12345678", bytes(8))
+    assert Header.unpack(head.pack()) == head
+
+
+def test_H2_other_versions_are_not_supported(data: bytes) -> None:
+    with pytest.raises(UnsupportedError, match="version 9"):
+        parse(with_header(data, 0, "B", 9))
+    chunks = split(data)
+    with pytest.raises(UnsupportedError, match="version 2"):
+        parse(join([("HEAD", b"\2" + b"?" * 50), *chunks[1:]]))
+
+
+def test_H3_other_depths_are_not_supported(data: bytes) -> None:
+    with pytest.raises(UnsupportedError, match="depth 16"):
+        parse(with_header(data, 10, "B", 16))
+
+
+def test_H4_alpha_agrees_with_colour(data: bytes) -> None:
+    for offset, value in ((9, 1), (14, 0), (15, 3)):
+        with pytest.raises(CorruptFileError, match="alpha"):
+            parse(with_header(data, offset, "B", value))
+
+
+def test_H5_another_model_is_named(small: Codec, data: bytes) -> None:
+    with pytest.raises(UnsupportedError, match="needs model small"):
+        small.decode(with_header(data, 24, "B", 0xAA ^ data[24]))
+    with pytest.raises(UnsupportedError, match="needs model tmall"):
+        small.decode(with_header(data, 16, "B", ord("t")))
+
+
+def test_H6_number_of_tiles(data: bytes) -> None:
+    chunks = split(data)
+    with pytest.raises(CorruptFileError, match="3 tiles"):
+        parse(join([*chunks[:-2], chunks[-1]]))
+    with pytest.raises(CorruptFileError, match="5 tiles"):
+        parse(join([*chunks[:-1], *chunks[-2:]]))
+
+
+def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
+    with pytest.raises(TruncatedError, match="too short"):
+        parse(with_header(data, 1, "I", 2**31 - 1))
+    with pytest.raises(LimitError, match="limit"):
+        parse(data, max_pixels=100 * 90 - 1)
+    smallest = Tile(0, b"\0\0\1\0", (b"",) * 5).pack()
+    assert len(pack_chunk("TILE", smallest)) == container.TILE_SMALLEST == 22
+
+
+def test_T1_lane_count(data: bytes) -> None:
+    body = bytearray(first_tile(data).pack())
+    body[0] = 13
+    with pytest.raises(CorruptFileError, match="lane"):
+        first_tile(with_tile(data, bytes(body)))
+
+
+@pytest.mark.parametrize("length", [b"\x80\x00", b"\xff\xff\xff\xff\xff\x01", b"\x80"])
+def test_T2_lengths_are_leb128_in_shortest_form(length: bytes) -> None:
+    with pytest.raises(CorruptFileError):
+        Tile.unpack(memoryview(b"\0" + length))
+
+
+def test_T3_sections_fill_the_chunk(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    for body in (tile.pack() + b"\0", tile.pack()[:-1], b""):
+        with pytest.raises(CorruptFileError):
+            small.decode(with_tile(data, body))
+    with pytest.raises(CorruptFileError, match="odd"):
+        small.decode(with_tile(data, edit(tile, low=bytes(tile.sections[1]) + b"\0").pack()))
+
+
+def test_M1_frequencies_sum_to_one(small: Codec) -> None:
+    tables = small.weights.y_tables
+    frequency = tables.frequency[:-1].copy()
+    assert (frequency.sum(1) == 65536).all()
+    frequency[0, 0] += 1
+    with pytest.raises(ValueError, match="sum"):
+        rans.Tables(tables.low, tables.size, frequency)
+
+
+def test_E1_states_are_in_range(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    low = dataclasses.replace(tile, states=b"\xff\xff\0\0" + bytes(tile.states[4:]))
+    with pytest.raises(CorruptFileError, match="state"):
+        small.decode(with_tile(data, low.pack()))
+
+
+def test_E2_words_that_run_out(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    with pytest.raises(CorruptFileError):
+        small.decode(with_tile(data, edit(tile, high=tile.sections[2][:-20]).pack()))
+
+
+def test_E3_sections_end_where_they_say(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    z, low = bytes(tile.sections[0]), bytes(tile.sections[1])
+    moved = edit(tile, z=z + low[:2], low=low[2:])
+    with pytest.raises(CorruptFileError, match="section"):
+        small.decode(with_tile(data, moved.pack()))
+    longer = edit(tile, high=bytes(tile.sections[2]) + b"\0\0")
+    with pytest.raises(CorruptFileError):
+        small.decode(with_tile(data, longer.pack()))
+    state = struct.unpack_from("<I", tile.states)[0]
+    other = dataclasses.replace(tile, states=struct.pack("<I", state ^ 1) + bytes(tile.states[4:]))
+    with pytest.raises(CorruptFileError):
+        small.decode(with_tile(data, other.pack()))
+
+
+def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
+    noise = np.random.default_rng(3).integers(0, 2, (64, 64, 3), np.uint8) * 255
+    data = small.encode(Picture(noise), 100)
+    tile = first_tile(data)
+    escapes = bytes(tile.sections[3])
+    assert escapes, "the picture is meant to need escapes"
+    for bad in (b"", escapes + b"\0", escapes[:-1] + b"\x80", b"\xff\xff\x7f" + escapes):
+        with pytest.raises(CorruptFileError, match=r"escape"):
+            small.decode(with_tile(data, edit(tile, escapes=bad).pack()))
+
+
+def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    assert len(zlib.decompress(bytes(tile.sections[4]))) == 64 * 65
+    rows = bytearray(64 * 65)
+    bomb = zlib.compress(bytes(10**7))
+    rows[0] = 3
+    for bad in (zlib.compress(bytes(64 * 65 - 1)), bomb, b"junk", zlib.compress(bytes(rows)), zlib.compress(b"") * 2):
+        with pytest.raises(CorruptFileError, match="alpha"):
+            small.decode(with_tile(data, edit(tile, alpha=bad).pack()))
+    with pytest.raises(CorruptFileError, match="alpha"):
+        small.decode(with_tile(data, edit(tile, alpha=bytes(tile.sections[4]) + b"\0").pack()))
+
+
+def test_P1_filters() -> None:
+    plane = picture(20, 33, 1)[..., 0]
+    np.testing.assert_array_equal(unpack_alpha(pack_alpha(plane), 20, 33), plane)
+    filtered = bytes([0, 5, 6, 1, 5, 6, 2, 1, 255])
+    expected = [[5, 6], [5, 11], [6, 10]]
+    assert unpack_alpha(zlib.compress(filtered), 3, 2).tolist() == expected
+
+
+def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> None:
+    tile = first_tile(data)
+    with pytest.raises(CorruptFileError, match="alpha"):
+        small.decode(with_tile(data, edit(tile, alpha=b"").pack()))
+    opaque = small.encode(Picture(picture(40, 40, 3)), 50)
+    with pytest.raises(CorruptFileError, match="alpha"):
+        small.decode(with_tile(opaque, edit(first_tile(opaque), alpha=pack_alpha(picture(40, 40, 1)[..., 0])).pack()))
+
+
+def test_A1_layers_that_could_overflow_are_refused(small: Codec) -> None:
+    from vaecodec.grid import FEATURE_MAX, Linear
+    import torch
+
+    layer = Linear(4, 1, limit=FEATURE_MAX)
+    k = torch.zeros(1)
+    layer.freeze(torch.full((1, 4), 2048), torch.zeros(1), k, torch.float32)  # 4 * 2048 * 2047 < 2^24
+    with pytest.raises(ValueError, match="overflow"):
+        layer.freeze(torch.full((1, 4), 2050), torch.zeros(1), k, torch.float32)
+    for module in small.weights.model.modules():
+        if isinstance(module, Linear) and module.limit is not None:
+            w, b, _ = module.grid_weights()
+            assert (w.abs().sum(1) * module.limit + b.abs()).max() < 2.0**module.bits
