@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import VECTORS
 from pictures import picture
+from safetensors.numpy import save
 
-from vaecodec import container, rans
+from vaecodec import container, rans, weights
 from vaecodec.alpha import pack_alpha, unpack_alpha
 from vaecodec.codec import Codec
 from vaecodec.container import SIGNATURE, Header, Tile, pack_chunk, parse
@@ -24,6 +27,8 @@ from vaecodec.errors import (
     UnsupportedError,
     VaecError,
 )
+from vaecodec.grid import FEATURE_MAX, Linear
+from vaecodec.model import Config, Model
 from vaecodec.picture import Picture
 
 SPEC = Path(__file__).parents[1] / "bitstream_spec.md"
@@ -259,6 +264,53 @@ def test_M1_frequencies_sum_to_one(small: Codec) -> None:
         rans.Tables(tables.low, tables.size, frequency)
 
 
+@pytest.mark.parametrize("table, low, high", [("step", 1, 32767), ("index_bias", -2047, 2047)])
+def test_M2_quality_tables_are_in_range(table: str, low: int, high: int) -> None:
+    module = getattr(Model(Config(C=4, M=8, N=2, D=4, low=4)), table)
+    for value in (low, high):
+        module.freeze(torch.full((9, 8), value))
+    for value in (low - 1, high + 1):
+        with pytest.raises(ValueError, match="range"):
+            module.freeze(torch.full((9, 8), value))
+
+
+def repack(tmp_path: Path, tensors: dict[str, np.ndarray], **metadata: str) -> Path:
+    """The small model with other tensors or metadata, as a file."""
+    old, _ = weights.read(VECTORS / "small.safetensors")
+    old |= metadata
+    if "hash" not in metadata:
+        old["hash"] = weights.model_hash(old["config"], tensors).hex()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, old))
+    return path
+
+
+def test_M3_model_names_fit_the_header(tmp_path: Path) -> None:
+    _, tensors = weights.read(VECTORS / "small.safetensors")
+    assert weights.load(repack(tmp_path, tensors, name="12345678")).name == "12345678"
+    for name in ("", "a b", "ninechars"):
+        with pytest.raises(UnsupportedError, match="name"):
+            weights.load(repack(tmp_path, tensors, name=name))
+
+
+def test_M4_a_damaged_or_incomplete_model_is_refused(tmp_path: Path) -> None:
+    _, tensors = weights.read(VECTORS / "small.safetensors")
+    weights.load(repack(tmp_path, tensors))
+    changed = tensors | {"g_s.leave.k": tensors["g_s.leave.k"] + 30}
+    for make in (
+        lambda: repack(tmp_path, tensors, hash="00" * 32),
+        lambda: repack(tmp_path, tensors, config="{}"),
+        lambda: repack(tmp_path, changed),
+        lambda: repack(tmp_path, {k: v for k, v in tensors.items() if k != "g_s.leave.w"}),
+        lambda: repack(tmp_path, tensors | {"step.t": tensors["step.t"][:, :3]}),
+    ):
+        with pytest.raises(UnsupportedError):
+            weights.load(make())
+    (tmp_path / "junk").write_bytes(b"junk")
+    with pytest.raises(UnsupportedError, match="readable"):
+        weights.load(tmp_path / "junk")
+
+
 def test_E1_states_are_in_range(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     low = dataclasses.replace(tile, states=b"\xff\xff\0\0" + bytes(tile.states[4:]))
@@ -288,8 +340,8 @@ def test_E3_sections_end_where_they_say(small: Codec, data: bytes) -> None:
 
 
 def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
-    noise = np.random.default_rng(3).integers(0, 2, (64, 64, 3), np.uint8) * 255
-    data = small.encode(Picture(noise), 100)
+    cells = np.random.default_rng(3).integers(0, 2, (8, 8, 1), np.uint8) * 255
+    data = small.encode(Picture(np.ascontiguousarray(cells.repeat(16, 0).repeat(16, 1).repeat(3, 2))), 100)
     tile = first_tile(data)
     escapes = bytes(tile.sections[3])
     assert escapes, "the picture is meant to need escapes"
@@ -311,6 +363,13 @@ def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
         small.decode(with_tile(data, edit(tile, alpha=bytes(tile.sections[4]) + b"\0").pack()))
 
 
+def test_P3_filters_and_damaged_streams() -> None:
+    good = zlib.compress(bytes([0, 5, 6]))
+    for bad in (zlib.compress(bytes([3, 5, 6])), good[:-1], good[:-1] + b"?", good + b"?"):
+        with pytest.raises(CorruptFileError, match="alpha"):
+            unpack_alpha(bad, 1, 2)
+
+
 def test_P1_filters() -> None:
     plane = picture(20, 33, 1)[..., 0]
     np.testing.assert_array_equal(unpack_alpha(pack_alpha(plane), 20, 33), plane)
@@ -329,9 +388,6 @@ def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> N
 
 
 def test_A1_layers_that_could_overflow_are_refused(small: Codec) -> None:
-    from vaecodec.grid import FEATURE_MAX, Linear
-    import torch
-
     layer = Linear(4, 1, limit=FEATURE_MAX)
     k = torch.zeros(1)
     layer.freeze(torch.full((1, 4), 2048), torch.zeros(1), k, torch.float32)  # 4 * 2048 * 2047 < 2^24

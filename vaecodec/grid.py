@@ -102,7 +102,7 @@ def exponents(weight: Tensor, bias: Tensor, limit: float, bits: int) -> Tensor:
     room = 2.0**bits - 2 - limit * 0.5 * w.shape[1]
     fits = room / (w.abs().sum(1) * limit + b.abs()).clamp_min(1e-9)
     stores = (WEIGHT_MAX - 0.5) / w.abs().amax(1).clamp_min(1e-9)
-    return torch.minimum(fits, stores).log2().floor().clamp(-EXPONENT_MAX, EXPONENT_MAX).long()
+    return torch.minimum(fits, stores).log2().floor().clamp(0, EXPONENT_MAX).long()
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -168,7 +168,11 @@ class Linear(nn.Module):
         Raises: ValueError where they fail the overflow proof.
         """
         assert self.limit is not None
+        if w.shape != self.weight.shape or b.shape != self.bias.shape or k.shape != b.shape:
+            raise ValueError("a layer has another shape")
         w, b, k = w.double(), b.double(), k.double()
+        if k.min() < 0 or k.max() > EXPONENT_MAX:
+            raise ValueError("a layer's exponent is out of range")
         if (w.abs().sum(1) * self.limit + b.abs() >= 2.0**self.bits).any():
             raise ValueError("a layer's weights fail the overflow proof")
         scale = torch.exp2(-k)

@@ -98,6 +98,8 @@ class QualityTable(nn.Module):
 
     def freeze(self, integers: Tensor) -> None:
         """Run from now on with these anchors. Raises ValueError where they are out of range."""
+        if integers.shape != self.value.shape:
+            raise ValueError(f"a quality table has shape {tuple(integers.shape)}")
         if integers.min() < self.low or integers.max() > self.high:
             raise ValueError("a quality table is out of range")
         value = integers.float() / self.unit

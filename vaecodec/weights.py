@@ -52,6 +52,7 @@ def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:
 
 def pack(name: str, model: Model, skip: int, tables: dict[str, NDArray]) -> bytes:
     """A model file. `tables` has {y,z}.{low,size,frequency}, frequencies less one so that they fit 16 bits."""
+    check_name(name)
     tensors = dict(tables)
     exact: set[str] = set()
     for path, module in model.named_modules():
@@ -70,6 +71,12 @@ def pack(name: str, model: Model, skip: int, tables: dict[str, NDArray]) -> byte
     digest = model_hash(config, tensors)
     metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest.hex()}
     return bytes(save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata))
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for a model name that has no place in a file's header."""
+    if not (1 <= len(name) <= 8 and all(33 <= ord(c) <= 126 for c in name)):
+        raise ValueError(f"model name {name!r} is not 1 to 8 printable ASCII characters")
 
 
 def int16(t: torch.Tensor) -> NDArray[np.int16]:
@@ -106,13 +113,14 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
     Raises: UnsupportedError.
     """
     metadata, tensors = read(path)
-    config = json.loads(metadata["config"])
-    skip = config.pop("skip")
-    model = Model(Config(**config))
     try:
+        config = json.loads(metadata["config"])
+        skip = config.pop("skip")
+        model = Model(Config(**config))
+        check_name(metadata["name"])
         fill(model, tensors, dtype)
         y_tables, z_tables = (read_tables(tensors, kind) for kind in "yz")
-    except (ValueError, KeyError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
     return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, model, y_tables, z_tables)

@@ -1,0 +1,196 @@
+"""Pictures to bytes and back: shapes, colours, sizes, the dial, memory-bounded coding, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import picture
+
+import vaecodec
+from vaecodec import container
+from vaecodec.codec import Codec
+from vaecodec.container import Tile, parse
+from vaecodec.errors import VaecError
+from vaecodec.latents import TRIM
+from vaecodec.picture import Picture
+
+SAMPLE = Path(__file__).with_name("data") / "kodim23.png"
+relaxed = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def mse(a: np.ndarray, b: np.ndarray) -> float:
+    return float(((a.astype(float) - b) ** 2).mean())
+
+
+@relaxed
+@given(
+    height=st.integers(1, 150),
+    width=st.integers(1, 150),
+    channels=st.integers(1, 4),
+    quality=st.floats(0, 100),
+    tile=st.sampled_from([None, 64, 128]),
+    seed=st.integers(0, 99),
+)
+def test_any_picture_round_trips(
+    small: Codec, height: int, width: int, channels: int, quality: float, tile: int | None, seed: int
+) -> None:
+    pixels = picture(height, width, channels, seed)
+    data = small.encode(Picture(pixels, exif=bytes(seed)), quality, tile=tile)
+    decoded = small.decode(data)
+    assert decoded.pixels.shape == pixels.shape and decoded.pixels.dtype == np.uint8
+    assert decoded.exif == bytes(seed)
+    if channels in (2, 4):
+        np.testing.assert_array_equal(decoded.pixels[..., -1], pixels[..., -1])
+
+
+@relaxed
+@given(position=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255), fix=st.booleans())
+def test_damaged_files_raise_only_our_errors(small: Codec, position: float, value: int, fix: bool) -> None:
+    """Any byte changed, with the chunk's checksum as it was or made right again."""
+    data = bytearray(small.encode(Picture(picture(70, 90, 4)), 50, tile=64))
+    data[int(position * len(data))] ^= value
+    if fix:
+        try:
+            parts = [(c.type, bytes(c.data)) for c in container.chunks(data, checksums=False)]
+        except VaecError:
+            return
+        data = bytearray(container.SIGNATURE + b"".join(container.pack_chunk(*p) for p in parts))
+    try:
+        small.decode(bytes(data), max_pixels=10**6)
+    except VaecError:
+        return
+    assert fix, "a changed byte must not pass the checksums"
+
+
+@relaxed
+@given(data=st.binary(max_size=300))
+def test_any_bytes_raise_only_our_errors(small: Codec, data: bytes) -> None:
+    for start in (b"", container.SIGNATURE):
+        with pytest.raises(VaecError):
+            small.decode(start + data)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (300, 1, 1), (33, 48, 3), (65, 129, 3)])
+def test_shipped_model_on_odd_sizes(shipped: Codec, shape: tuple[int, int, int]) -> None:
+    pixels = picture(*shape)
+    decoded = shipped.decode(shipped.encode(Picture(pixels), 95)).pixels
+    assert decoded.shape == shape
+    # The right half has noise, which no codec of 3 bpp keeps; the left is simple.
+    left = max(1, shape[1] // 2)
+    assert mse(decoded[:, :left], pixels[:, :left]) < 60
+
+
+def test_tiles_leave_no_seams(shipped: Codec) -> None:
+    """Tiles change the symbols a little, so compare the error at the borders with that inside."""
+    i, j = np.mgrid[:256, :256]
+    smooth = np.stack([(i + j) / 2, 128 + 60 * np.sin(i / 40), 128 + 60 * np.cos(j / 30)], -1).astype(np.uint8)
+    decoded = shipped.decode(shipped.encode(Picture(smooth), 40, tile=64)).pixels
+    error = np.abs(decoded.astype(int) - smooth).mean((0, 2))
+    border = np.isin(np.arange(256) % 64, (0, 63))
+    border[[0, 255]] = False
+    assert error[border].mean() < 1.5 * error[~border].mean() + 0.2
+
+
+def test_bands_need_the_same_bits_as_the_whole(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
+    pixels = picture(260, 130)
+    whole = len(shipped.encode(Picture(pixels), 60, tile=64))
+    monkeypatch.setattr(vaecodec.codec, "WINDOW", 8)
+    assert len(shipped.encode(Picture(pixels), 60, tile=64)) == pytest.approx(whole, rel=0.01)
+
+
+def test_default_tiles(shipped: Codec) -> None:
+    sides = {}
+    for height, width in ((1, 1), (1024, 1024), (1025, 100), (3000, 4000)):
+        header = shipped._header(np.zeros((height, width, 3), np.uint8), 750, None)
+        sides[height, width] = (header.tile_side, *header.grid)
+    assert sides == {
+        (1, 1): (1024, 1, 1),
+        (1024, 1024): (1024, 1, 1),
+        (1025, 100): (576, 2, 1),
+        (3000, 4000): (1024, 3, 4),
+    }
+
+
+def test_quality_is_a_dial(shipped: Codec) -> None:
+    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels[100:356, 200:456]
+    points = []
+    for quality in range(0, 101, 10):
+        data = shipped.encode(Picture(pixels), quality)
+        points.append((len(data), -mse(shipped.decode(data).pixels, pixels)))
+    assert points == sorted(points)
+    sizes, errors = zip(*points, strict=True)
+    assert len(set(sizes)) == len(set(errors)) == 11
+
+
+def test_grey_is_coded_as_grey(shipped: Codec) -> None:
+    grey = picture(64, 80, 1)
+    rgb = shipped.decode(shipped.encode(Picture(grey.repeat(3, axis=2)), 80)).pixels.astype(int)
+    expected = (rgb[..., 0] + 2 * rgb[..., 1] + rgb[..., 2] + 2) >> 2
+    np.testing.assert_array_equal(shipped.decode(shipped.encode(Picture(grey), 80)).pixels[..., 0], expected)
+
+
+def test_constant_alpha_costs_nothing(small: Codec) -> None:
+    pixels = picture(64, 64, 4)
+    pixels[..., 3] = 77
+    data = small.encode(Picture(pixels), 50)
+    assert len(data) == len(small.encode(Picture(pixels[..., :3]), 50))
+    assert (small.decode(data).pixels[..., 3] == 77).all()
+
+
+@pytest.mark.parametrize("quality", [10, 50, 90])
+def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
+    """The bits that the tables promise for the symbols sent, against the bytes of the coded sections."""
+    import vaecodec.latents as latents
+
+    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels
+    estimates = []
+    pack = latents.pack_tiles
+
+    def spy(coded, count):  # type: ignore[no-untyped-def]
+        bits = 0.0
+        for tables, table, value in coded:
+            for t, v in zip(table, value, strict=True):
+                symbol, escaped = tables.symbols(t, v)
+                bits += float((16 - np.log2(tables.frequency[t, symbol])).sum()) + 8 * len(
+                    vaecodec.rans.pack_escapes(v[escaped])
+                )
+        estimates.append(bits / 8)
+        return pack(coded, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "pack_tiles", spy)
+        data = shipped.encode(Picture(pixels), quality)
+    tile = Tile.unpack(parse(data).tiles[0])
+    assert len(data) == pytest.approx(estimates[0] + 4 * 2**tile.lanes_log2 * 0.7 + 100, rel=0.005)
+
+
+def test_trimming_pays(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
+    """At equal quality setting it saves bits; the loss bpp + lambda * MSE falls."""
+    from vaecodec.model import quality_lambda
+
+    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels[:256, :256]
+    losses = []
+    for weight in (TRIM, 1e9):
+        monkeypatch.setattr(vaecodec.latents, "TRIM", weight)
+        data = shipped.encode(Picture(pixels), 30)
+        error = mse(shipped.decode(data).pixels, pixels)
+        losses.append(len(data) * 8 / 256**2 + float(quality_lambda(torch.tensor(300.0))) * error)
+    assert losses[0] < losses[1]
+
+
+@pytest.mark.parametrize("argument", [{"quality": -1}, {"quality": 100.5}, {"tile": 100}, {"tile": 2048}])
+def test_arguments_out_of_range(small: Codec, argument: dict[str, int]) -> None:
+    with pytest.raises(VaecError):
+        small.encode(Picture(picture(10, 10)), **argument)
+
+
+def test_progress_runs_to_one(small: Codec) -> None:
+    seen: list[float] = []
+    data = small.encode(Picture(picture(130, 60)), 50, tile=64, progress=seen.append)
+    small.decode(data, progress=seen.append)
+    assert seen == [pytest.approx(v) for v in (1 / 3, 2 / 3, 1) * 2]

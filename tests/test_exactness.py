@@ -1,0 +1,139 @@
+"""The same bytes everywhere: threads, windows, tiles, number types and settings of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from conftest import VECTORS
+from pictures import picture
+
+import vaecodec.codec
+from vaecodec import grid, weights
+from vaecodec.codec import Codec
+from vaecodec.picture import Picture
+
+QUALITIES = (0, 37.7, 75, 100)
+
+
+def codec_in_float64(model: str | None) -> Codec:
+    """A codec whose exact layers all run in float64."""
+    codec = Codec(model, threads=1)
+    codec.weights = weights.load(VECTORS / "small.safetensors" if model else weights.DEFAULT, torch.float64)
+    return codec
+
+
+@pytest.fixture(scope="module")
+def files(shipped: Codec) -> list[bytes]:
+    """Pictures at several qualities; the last one of many tiles."""
+    pixels = picture(200, 150)
+    return [*(shipped.encode(Picture(pixels), q) for q in QUALITIES), shipped.encode(Picture(pixels), 60, tile=64)]
+
+
+@pytest.fixture(scope="module")
+def expected(shipped: Codec, files: list[bytes]) -> list[np.ndarray]:
+    return [shipped.decode(f).pixels for f in files]
+
+
+def check(codec: Codec, files: list[bytes], expected: list[np.ndarray]) -> None:
+    for data, pixels in zip(files, expected, strict=True):
+        np.testing.assert_array_equal(codec.decode(data).pixels, pixels)
+
+
+def test_again_and_with_two_threads(shipped: Codec, files: list[bytes], expected: list[np.ndarray]) -> None:
+    check(shipped, files, expected)
+    check(Codec(threads=2), files, expected)
+
+
+@pytest.mark.parametrize("window", [1, 3, 7])
+def test_any_window(
+    monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray], window: int
+) -> None:
+    monkeypatch.setattr(vaecodec.codec, "WINDOW", window)
+    check(shipped, files, expected)
+
+
+def test_float64(files: list[bytes], expected: list[np.ndarray]) -> None:
+    check(codec_in_float64(None), files, expected)
+
+
+def test_linear_instead_of_onednn(
+    monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
+) -> None:
+    monkeypatch.setattr(grid, "matmul", torch.nn.functional.linear)
+    check(shipped, files, expected)
+
+
+def integer_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """The layer in int64, where nothing is ever rounded: 2^-24 divides every grid in use."""
+    one = 2**24
+    w, b = ((v.double() * one).round().long() for v in (weight, bias))
+    assert (x == x.round()).all()
+    total = x.round().long() @ w.T + b
+    return (total.double() / one).to(x.dtype)
+
+
+def test_integers(
+    monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
+) -> None:
+    monkeypatch.setattr(grid, "matmul", integer_linear)
+    check(shipped, files[1:2], expected[1:2])
+
+
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("tf32")
+def test_callers_precision_setting(files: list[bytes], expected: list[np.ndarray]) -> None:
+    codec = Codec(threads=1)
+    assert next(m for m in codec.weights.model.modules() if isinstance(m, grid.Linear) and m.frozen).frozen[
+        0
+    ].dtype in (torch.float64,)
+    check(codec, files, expected)
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
+def test_callers_autocast_and_gradients(shipped: Codec, files: list[bytes], expected: list[np.ndarray]) -> None:
+    with torch.autocast("cpu", torch.bfloat16), torch.enable_grad():
+        check(shipped, files[:1], expected[:1])
+        assert torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
+
+
+def test_threads_are_put_back(shipped: Codec, files: list[bytes]) -> None:
+    before = torch.get_num_threads()
+    Codec(threads=before + 1).decode(files[0])
+    assert torch.get_num_threads() == before
+
+
+def test_every_sum_stays_within_its_bound(monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes]) -> None:
+    """The proof, checked in practice: inputs are integers within the layer's limit, wherever they come from."""
+    seen = []
+    forward = grid.Linear.forward
+
+    def checked(self: grid.Linear, x: torch.Tensor) -> torch.Tensor:
+        if self.limit is not None:
+            scale = 512 if self.wide else 1
+            assert (x * scale == (x * scale).round()).all() and x.abs().max() <= self.limit
+            seen.append(self)
+        return forward(self, x)
+
+    monkeypatch.setattr(grid.Linear, "forward", checked)
+    shipped.decode(files[-2])
+    layers = {m for m in shipped.weights.model.modules() if isinstance(m, grid.Linear) and m.limit is not None}
+    assert set(seen) == layers
+
+
+def test_inexact_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vaecodec.codec.float32_is_exact()
+
+    def bf16(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
+
+    monkeypatch.setattr(grid, "matmul", bf16)
+    assert not vaecodec.codec.float32_is_exact()
