@@ -13,18 +13,16 @@ import json
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(1, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pictures import picture
-from reference_decoder import decode
-
+from tests.pictures import picture
+from tests.reference_decoder import decode
 from tools.data import load
 from vaecodec import weights
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 
+ROOT = Path(__file__).resolve().parents[1]
 VECTORS = ROOT / "tests" / "vectors"
 SMALL = VECTORS / "small.safetensors"
 
