@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from compressai._CXX import pmf_to_quantized_cdf
 from numpy.typing import NDArray
-from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,10 +23,12 @@ from tools.checkpoint import load_checkpoint
 from tools.data import Crops
 from tools.loss import index_scale
 from vaecodec import weights
-from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, QUALITY_MAX, TABLES, Y_MAX, Z_MAX, Model
+from vaecodec.latents import quantise
+from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
 from vaecodec.rans import PRECISION
 
 Y_REACH = 127  # |r| beyond is an escape: 255 values and the escape fill a byte
+ROUNDS = 2  # of statistics
 PRIOR_COUNT = 300.0  # how many observations the trained prior weighs
 
 
@@ -52,30 +53,20 @@ def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
 
 
 @torch.no_grad()
-def statistics(model: Model, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
-    """How often each value occurs: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel
+def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
+    """How often the encoder sends each value: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel
     (ANCHORS, N, 2 Z_MAX + 1)."""
+    model = loaded.model
     y_count = np.zeros((TABLES, Y_REACH + 2))
     z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     for i in range(batches):
-        x = crops.batch(8)
-        q = torch.arange(i, QUALITY_MAX + 1, QUALITY_MAX // 8)[:8] % (QUALITY_MAX + 1)
-        y = model.g_a(x.float() - 128, q, model.steps(q))
-        z_hat = model.h_a(y).round().clamp(-Z_MAX, Z_MAX)
-        for anchor, z in zip((q + ANCHOR_STEP // 2) // ANCHOR_STEP, z_hat.long() + Z_MAX, strict=True):
-            for n in range(model.cfg.N):
-                z_count[anchor, n] += np.bincount(z[..., n].flatten(), minlength=2 * Z_MAX + 1)
-
-        def code(i: int, mean: Tensor, index: Tensor, mask: Tensor, y: Tensor = y) -> Tensor:
-            start, stop = model.groups[i // 2]
-            r = (y[..., start:stop] - mean / MEAN_ONE).round()
-            table = (index / INDEX_ONE).round().long()
-            symbol = r.abs().clamp_max(Y_REACH + 1).long()
-            flat = (table * (Y_REACH + 2) + symbol)[mask.expand_as(table)]
-            y_count.ravel()[:] += np.bincount(flat.numpy(), minlength=y_count.size)
-            return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
-
-        model.contexts(model.h_s(z_hat, q), q, code)
+        for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
+            y = model.g_a(crops.batch(1).float() - 128, q, model.steps(q))
+            anchor = (int(q) + ANCHOR_STEP // 2) // ANCHOR_STEP
+            (_, z_table, z_value), *steps = quantise(loaded, int(q), model.h_a(y), y)
+            np.add.at(z_count[anchor], (z_table[0], z_value[0] + Z_MAX), 1)
+            for _, table, value in steps:
+                np.add.at(y_count, (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)
     return y_count, z_count
 
 
@@ -120,24 +111,27 @@ def main() -> None:
     p.add_argument("out", type=Path)
     p.add_argument("--name", default="base", help="model name, up to 8 printable characters (default: base)")
     p.add_argument("--pictures", type=Path, required=True, help="training pictures, for the statistics of the tables")
-    p.add_argument("--batches", type=int, default=60, help="batches of 8 crops to take statistics from")
+    p.add_argument("--batches", type=int, default=20, help="batches of 16 crops to take statistics from")
     p.add_argument("--size", type=int, default=256, help="side of the crops")
     p.add_argument("--skip", type=int, default=1, help="tables below this index are not coded")
     args = p.parse_args()
 
     model = load_checkpoint(args.checkpoint).eval()
     model.set_grid(True)
-    y_count, z_count = statistics(model, Crops(args.pictures, args.size, seed=7), args.batches)
-    tables = {f"y.{k}": v for k, v in y_tables(y_count).items()}
-    tables |= {f"z.{k}": v for k, v in z_tables(model, z_count).items()}
-    data = weights.pack(args.name, model, args.skip, tables)
     temporary = args.out.with_name(args.out.name + ".tmp")
-    temporary.write_bytes(data)
-    loaded = weights.load(temporary)  # proves every layer again, from the file
+    y_count, z_count = np.zeros((TABLES, Y_REACH + 2)), np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
+    # The encoder's choices depend on the tables and the tables on its choices: begin with the trained prior.
+    for _ in range(ROUNDS + 1):
+        tables = {f"y.{k}": v for k, v in y_tables(y_count).items()}
+        tables |= {f"z.{k}": v for k, v in z_tables(model, z_count).items()}
+        temporary.write_bytes(weights.pack(args.name, model, args.skip, tables))
+        loaded = weights.load(temporary)  # proves every layer again, from the file
+        y_count, z_count = statistics(loaded, Crops(args.pictures, args.size, seed=7), args.batches)
     os.replace(temporary, args.out)
-    nonzero = 1 - y_count[: args.skip, 0].sum() / max(1, y_count[: args.skip].sum())
-    print(f"{args.out}: model {loaded.name} {loaded.hash.hex()}, {len(data) / 1e6:.2f} MB")
-    print(f"skipped symbols: {y_count[: args.skip].sum() / y_count.sum():.1%} of all, {nonzero:.3%} of them not 0")
+    print(f"{args.out}: model {loaded.name} {loaded.hash.hex()}, {args.out.stat().st_size / 1e6:.2f} MB")
+    for i in range(args.skip, args.skip + 6):
+        share, zero = y_count[i].sum() / y_count.sum(), y_count[i, 0] / max(1, y_count[i].sum())
+        print(f"table {i}: {share:.2%} of symbols, {1 - zero:.3%} not 0")
 
 
 if __name__ == "__main__":

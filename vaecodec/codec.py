@@ -28,7 +28,7 @@ from vaecodec.picture import Picture
 from vaecodec.weights import DEFAULT, Weights, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
-WINDOW = 64  # positions of y per side of a window, without its margin
+WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
 H_MARGIN = 4  # rows of y that h_a sees beyond its own, rounded up to positions of z
 Progress = Callable[[float], None]
 

@@ -19,11 +19,10 @@ TRIM = 0.8  # weight of the error in `trim`; chosen on the held-out pictures
 Z_CELL = 4  # positions of y per side of one position of z
 
 
-def z_table(weights: Weights, q: int, positions: int) -> NDArray[np.int64]:
-    """Table of each z symbol of a tile, in raster order with channels innermost: by the nearest quality anchor."""
-    n = weights.model.cfg.N
+def z_tables(weights: Weights, q: int, positions: int) -> tuple[rans.Tables, NDArray[np.int64]]:
+    """The tables of the nearest quality anchor, and the one of each z symbol of a tile: its channel, innermost."""
     anchor = (q + ANCHOR_STEP // 2) // ANCHOR_STEP
-    return np.tile(np.arange(n) + anchor * n, positions)
+    return weights.z_tables[anchor], np.tile(np.arange(weights.model.cfg.N), positions)
 
 
 def z_features(weights: Weights, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
@@ -31,22 +30,29 @@ def z_features(weights: Weights, z_hat: Tensor, q: Tensor, h: int, w: int) -> Te
     return weights.model.h_s(z_hat, q)[:, :h, :w]
 
 
+# The symbols of a step before they are coded: the tables, and for each tile the table and the value of each symbol.
+Coded = tuple[rans.Tables, list[NDArray[np.int64]], list[NDArray[np.int64]]]
+
+
 def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Tile]:
-    """Code tiles of one shape.
+    """Code tiles of one shape (see `quantise`). Returns a Tile for each, with an empty alpha section."""
+    return pack_tiles(quantise(weights, q, z, y), len(y))
+
+
+def quantise(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Coded]:
+    """The symbols of tiles of one shape, step by step.
 
     Args:
         q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
-
-    Returns: a Tile for each, with an empty alpha section.
     """
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
     # What an error of one step in a channel costs, in bits: the loss is bpp + lambda * MSE over 3 colours.
     worth = quality_lambda(qs) * (model.steps(qs)[0, 0, 0] / STEP_ONE) ** 2 * (TRIM / 3)
     z_hat = z.round().clamp(-Z_MAX, Z_MAX)
-    table = z_table(weights, q, z_hat[0, ..., 0].numel())
-    values = [v.numpy().astype(np.int32).ravel() for v in z_hat]
-    coded = [(weights.z_tables, [table] * count, values)]
+    tables, table = z_tables(weights, q, z_hat[0, ..., 0].numel())
+    values = [v.numpy().astype(np.int64).ravel() for v in z_hat]
+    coded: list[Coded] = [(tables, [table] * count, values)]
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
@@ -60,7 +66,7 @@ def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Tile]:
         return reconstruct(r, mean)
 
     model.contexts(z_features(weights, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
-    return pack_tiles(coded, count)
+    return coded
 
 
 def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables) -> Tensor:
@@ -98,8 +104,8 @@ def reconstruct(r: Tensor, mean: Tensor) -> Tensor:
     return (r * MEAN_ONE + mean).clamp_(-Y_MAX, Y_MAX)
 
 
-def pack_tiles(coded: Sequence[tuple[rans.Tables, list[NDArray], list[NDArray]]], count: int) -> list[Tile]:
-    """Entropy-code the (tables, table of each symbol, value of each symbol) of all steps of some tiles."""
+def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
+    """Entropy-code the symbols of all steps of `count` tiles."""
     escapes = [bytearray() for _ in range(count)]
     steps: list[rans.Step] = []
     for tables, table, value in coded:
@@ -162,7 +168,8 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     model, count = weights.model, len(tiles)
     reader = Reader(tiles)
     zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
-    z = np.stack(reader.read(weights.z_tables, [z_table(weights, q, zh * zw)] * count))
+    tables, table = z_tables(weights, q, zh * zw)
+    z = np.stack(reader.read(tables, [table] * count))
     z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
     reader.end_section(0)
 
@@ -170,9 +177,9 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
         t = (index * (1 / INDEX_ONE)).round()
         present = mask & (t >= weights.skip)
         at = [np.flatnonzero(p.numpy()) for p in present]
-        table = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
+        chosen = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
         r = torch.zeros_like(mean)
-        for v, a, values in zip(r, at, reader.read(weights.y_tables, table), strict=True):
+        for v, a, values in zip(r, at, reader.read(weights.y_tables, chosen), strict=True):
             v.numpy().reshape(-1)[a] = values
         if i % 2:
             reader.end_section(1 + i // 2)

@@ -20,6 +20,7 @@ PRECISION = 16
 ONE = 1 << PRECISION
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
+SYMBOLS_PER_LANE = 5000  # half a percent of most tiles goes to the lanes
 
 IntArray = NDArray[np.integer]
 
@@ -76,8 +77,8 @@ class Tables:
 
 
 def lanes_for(symbols: int) -> int:
-    """log2 of a good lane count: a lane costs about 4 bytes, so one for 1200 to 2400 symbols, at most 1024."""
-    return min(10, max(0, (symbols // 1200).bit_length() - 1))
+    """log2 of a good lane count: a lane costs about 4 bytes, a round some microseconds; at most 1024 lanes."""
+    return min(10, max(0, (symbols // SYMBOLS_PER_LANE).bit_length() - 1))
 
 
 def arrange(parts: Sequence[IntArray], lanes: Sequence[int], fill: int) -> IntArray:
@@ -166,16 +167,15 @@ class Decoder:
         lookup, frequency, start = tables.lookup, tables.frequency.ravel(), tables.start.ravel()
         out = np.empty(t.shape, np.uint8)
         x = self.x
-        mask = np.uint32(ONE - 1)
-        for i in range(len(t)):
+        mask, shift = np.uint32(ONE - 1), np.uint32(16)
+        for base_i, row_i, out_i in zip(base, row, out, strict=True):
             slot = x & mask
-            s = lookup.take(base[i] | slot)
-            out[i] = s
-            at = row[i] + s
-            x = frequency.take(at) * (x >> np.uint32(PRECISION)) + slot - start.take(at)
-            empty = np.flatnonzero(x < STATE_START)
+            lookup.take(base_i | slot, out=out_i)
+            at = row_i + out_i
+            x = frequency.take(at) * (x >> shift) + slot - start.take(at)
+            empty = (x < STATE_START).nonzero()[0]
             if len(empty):
-                x[empty] = (x[empty] << np.uint32(16)) | self._take(empty)
+                x[empty] = (x[empty] << shift) | self._take(empty)
         self.x = x
         return gather(out, [len(p) for p in table], self.lanes)
 

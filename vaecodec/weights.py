@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from vaecodec.errors import UnsupportedError
 from vaecodec.grid import Depthwise, Linear
-from vaecodec.model import Config, Model, QualityTable
+from vaecodec.model import ANCHORS, Config, Model, QualityTable
 from vaecodec.rans import Tables
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
@@ -36,7 +36,7 @@ class Weights:
     skip: int  # tables below this index are not coded: the residual is 0
     model: Model
     y_tables: Tables
-    z_tables: Tables  # row anchor * N + channel
+    z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
 
 
 def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:
@@ -119,18 +119,20 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
         model = Model(Config(**config))
         check_name(metadata["name"])
         fill(model, tensors, dtype)
-        y_tables, z_tables = (read_tables(tensors, kind) for kind in "yz")
+        y_tables = read_tables(tensors, "y", slice(None))
+        n = model.cfg.N
+        z_tables = tuple(read_tables(tensors, "z", slice(a * n, (a + 1) * n)) for a in range(ANCHORS))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
     return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, model, y_tables, z_tables)
 
 
-def read_tables(tensors: dict[str, NDArray], kind: str) -> Tables:
-    size = tensors[f"{kind}.size"].astype(np.int64)
-    frequency = tensors[f"{kind}.frequency"].astype(np.int64)
-    used = np.arange(frequency.shape[1]) < size[:, None]
-    return Tables(tensors[f"{kind}.low"], size, np.where(used, frequency + 1, 0))
+def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:
+    """Some rows of a model file's tables. Raises ValueError or KeyError."""
+    low, size, stored = (tensors[f"{kind}.{name}"][rows].astype(np.int64) for name in ("low", "size", "frequency"))
+    used = np.arange(stored.shape[1]) < size[:, None]
+    return Tables(low, size, np.where(used, stored + 1, 0))
 
 
 def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.float32) -> None:
