@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pictures import picture
 
 import vaecodec
+from tools.data import load
 from vaecodec import container
 from vaecodec.codec import Codec
 from vaecodec.container import Tile, parse
@@ -117,7 +118,7 @@ def test_default_tiles(shipped: Codec) -> None:
 
 
 def test_quality_is_a_dial(shipped: Codec) -> None:
-    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels[100:356, 200:456]
+    pixels = load(SAMPLE)[100:356, 200:456]
     points = []
     for quality in range(0, 101, 10):
         data = shipped.encode(Picture(pixels), quality)
@@ -147,7 +148,7 @@ def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
     """The bits that the tables promise for the symbols sent, against the bytes of the coded sections."""
     import vaecodec.latents as latents
 
-    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels
+    pixels = load(SAMPLE)
     estimates = []
     pack = latents.pack_tiles
 
@@ -173,7 +174,7 @@ def test_trimming_pays(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
     """At equal quality setting it saves bits; the loss bpp + lambda * MSE falls."""
     from vaecodec.model import quality_lambda
 
-    pixels = vaecodec.picture.read_picture(SAMPLE.read_bytes(), None)[0].pixels[:256, :256]
+    pixels = load(SAMPLE)[:256, :256]
     losses = []
     for weight in (TRIM, 1e9):
         monkeypatch.setattr(vaecodec.latents, "TRIM", weight)

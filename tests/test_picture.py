@@ -19,7 +19,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
-from vaecodec.picture import Picture, format_of, from_image, orientation, read_picture, write_picture
+from vaecodec.exif import orientation
+from vaecodec.picture import Picture
+from vaecodec.reading import from_image, read_picture
+from vaecodec.writing import format_of, write_picture
 
 RGB, GREY, GREY_ALPHA, RGB_ALPHA = 3, 1, 2, 4
 ORIENTATION = ExifTags.Base.Orientation

@@ -11,7 +11,8 @@ from PIL import Image
 from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
-from vaecodec.picture import Picture, from_image
+from vaecodec.picture import Picture
+from vaecodec.reading import from_image
 
 __all__ = ["Info", "decode", "encode", "read_info"]
 

@@ -141,7 +141,7 @@ def encode(
     codec = CodecOnDemand(threads)
 
     def run(source: Path, target: Path) -> None:
-        from vaecodec.picture import read_picture
+        from vaecodec.reading import read_picture
 
         files.check_target(target, source, force)
         picture, notes = read_picture(files.read(source), max_pixels)
@@ -180,7 +180,7 @@ def decode(
     def run(source: Path, target: Path) -> None:
         from io import BytesIO
 
-        from vaecodec.picture import write_picture
+        from vaecodec.writing import write_picture
 
         files.check_target(target, source, force)
         data = files.read(source)
@@ -277,7 +277,7 @@ def output_format(target: Path) -> str:
     """Raises: click.UsageError where the name's ending is no format that can be written."""
     if target == files.STREAM or target.suffix.lower() == ".png":
         return "PNG"
-    from vaecodec.picture import format_of
+    from vaecodec.writing import format_of
 
     try:
         return format_of(target)

@@ -1,0 +1,59 @@
+"""EXIF as Pillow reads and writes it, and one-line messages of its errors; reading and writing share them."""
+
+from __future__ import annotations
+
+import warnings
+
+from PIL import ExifTags, Image
+
+EXIF_IDENTIFIER = b"Exif\0\0"  # before the EXIF block in a JPEG marker, no part of it
+
+# The tags of a TIFF that describe the photograph, not how its samples lie in the file
+_DESCRIPTION = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
+_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+
+def descriptive(source: Image.Exif) -> Image.Exif:
+    """A copy with the tags that describe the photograph and nothing that describes the file."""
+    exif = Image.Exif()
+    for tag in _DESCRIPTION:
+        if tag in source:
+            exif[tag] = source[tag]
+    for ifd in _DIRECTORIES:
+        if directory := dict(source.get_ifd(ifd)):
+            directory.pop(ExifTags.IFD.Interop, None)  # an offset into the old file
+            exif[ifd] = directory
+    return exif
+
+
+def parse_exif(data: bytes | None) -> Image.Exif | None:
+    """None where the bytes are no EXIF, or one that Pillow cannot write again."""
+    exif = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif.load(data or b"")
+            descriptive(exif).tobytes()
+    except Exception:  # Pillow raises all kinds of errors for bad bytes
+        return None
+    return exif
+
+
+def orientation(exif: bytes | None) -> int:
+    """The EXIF orientation, 1..8; 1 where there is none that makes sense."""
+    parsed = parse_exif(exif)
+    value = parsed.get(ExifTags.Base.Orientation) if parsed else None
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def sentence(error: Exception) -> str:
+    """An error of Pillow's on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

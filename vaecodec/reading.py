@@ -1,0 +1,221 @@
+"""Picture files to `Picture`: everything Pillow opens.
+
+No pixel changes silently: what a conversion costs is told in the notes.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from vaecodec.container import SIGNATURE
+from vaecodec.errors import LimitError, PictureError, VaecError
+from vaecodec.exif import EXIF_IDENTIFIER, descriptive, sentence
+from vaecodec.picture import Picture
+
+MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
+
+
+def read_picture(source: Path | bytes, max_pixels: int | None) -> tuple[Picture, list[str]]:
+    """Read a picture; its format is found from its bytes. None or 0 for `max_pixels` sets no limit.
+
+    Returns the picture and notes for the user about what was converted.
+    Raises: PictureError, LimitError; OSError where the file cannot be read.
+    """
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    if not data:
+        raise PictureError("the file is empty")
+    if data.startswith(SIGNATURE[:5]):
+        raise PictureError("this is a .vaec file already")
+    try:
+        with _pillow_limit(max_pixels or None), Image.open(BytesIO(data)) as image:
+            if max_pixels and image.width * image.height > max_pixels:
+                raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
+            return from_image(image, data)
+    except (VaecError, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
+    except UnidentifiedImageError:
+        raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
+    except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
+        raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
+
+
+def from_image(image: Image.Image, data: bytes | None = None) -> tuple[Picture, list[str]]:
+    """A Pillow image as a Picture, with notes. `data`, the bytes it was opened from, helps to keep 16-bit precision.
+
+    Raises: PictureError for CMYK, several frames and other things without a place in the format.
+    """
+    notes = []
+    frames = getattr(image, "n_frames", 1)
+    if image.format == "MPO" and frames > 1:  # a camera's photograph with a preview or a second view behind it
+        notes.append(f"the first of {frames} pictures in the file is kept")
+    elif frames > 1 and image.format != "PSD":  # PSD: the "frames" are layers, Pillow gives them merged
+        raise PictureError(f"the file has {frames} frames or pages; extract the one to encode first")
+    # What loading takes away: the layout of the samples, and with a TIFF the open file that holds its tags.
+    raw = _rawmode(image)
+    exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
+    deep = _deep_samples(raw, data) if data else None
+    image.load()
+    pixels = _pixels(image, raw, deep, notes)
+    if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
+        notes.append("the extended part of its XMP is not kept")
+    icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
+    return Picture(pixels, _stored(icc), exif or _stored_exif(image), _stored(xmp)), notes
+
+
+def _stored(value: object) -> bytes | None:
+    """Bytes from `Image.info`, where a text chunk of the same name may have put something else."""
+    return value if isinstance(value, bytes) and value else None
+
+
+def _stored_exif(image: Image.Image) -> bytes | None:
+    """EXIF from its TIFF header on, byte for byte."""
+    exif = _stored(image.info.get("exif"))
+    profile = image.info.get("Raw profile type exif")  # ImageMagick's text chunk in older PNG files
+    if exif is None and isinstance(profile, str):
+        try:
+            exif = bytes.fromhex("".join(profile.split("\n")[3:]))
+        except ValueError:
+            return None
+    return exif.removeprefix(EXIF_IDENTIFIER) or None if exif else None
+
+
+def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
+    """EXIF made from a TIFF's tags. Pillow turns the pixels of a TIFF as it loads, so orientation 1 is stored."""
+    try:
+        exif = descriptive(image.getexif())
+        if not len(exif):
+            return None
+        exif[ExifTags.Base.Orientation] = 1
+        return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
+    except Exception as error:  # Pillow raises all kinds of errors for bad bytes
+        notes.append(f"its EXIF is damaged and not kept ({sentence(error)})")
+        return None
+
+
+_limit_lock = threading.Lock()
+
+
+@contextmanager
+def _pillow_limit(max_pixels: int | None) -> Iterator[None]:
+    """Pillow's limit is a global: set it, silence its warnings, and put everything back.
+
+    Pillow raises from twice the limit on; `read_picture` checks the limit itself. This one guards what plugins
+    allocate while opening. Pictures are read one at a time because of it.
+    """
+    with _limit_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _rawmode(image: Image.Image) -> str:
+    """How the samples lie in the file, in Pillow's words; "" where the plugin does not say or says several things."""
+    names = {_tile_rawmode(tile) for tile in getattr(image, "tile", ())}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _tile_rawmode(tile: Any) -> str:
+    args = tile[3]
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _deep_samples(raw: str, data: bytes) -> NDArray[np.uint16] | None:
+    """(H, W, C) of a 16-bit colour picture in full precision; None for all others.
+
+    Pillow keeps the high byte of such samples. Read with the byte order swapped it keeps the low byte, so that
+    two readings give both. Grey with alpha takes one: read as RGBA, its four bytes are all there.
+    """
+
+    def read(rawmode: str) -> NDArray[np.uint16]:
+        with Image.open(BytesIO(data)) as image:
+            assert isinstance(image, ImageFile)
+            image.tile = [
+                tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
+                for tile in image.tile
+            ]
+            return np.array(image).astype(np.uint16)
+
+    if raw == "LA;16B":
+        both = read("RGBA")
+        return both[..., 0::2] * np.uint16(256) + both[..., 1::2]
+    mode, _, order = raw.partition(";16")
+    if mode not in ("RGB", "RGBA", "RGBX") or order not in _SWAPPED:
+        return None
+    high, low = read(raw), read(f"{mode};16{_SWAPPED[order]}")
+    return high * np.uint16(256) + low
+
+
+_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def _pixels(image: Image.Image, raw: str, deep: NDArray[np.uint16] | None, notes: list[str]) -> NDArray[np.uint8]:
+    """(H, W, C) of a loaded image; adds to `notes` what was converted. `deep`: from `_deep_samples`."""
+    mode, key = image.mode, image.info.get("transparency")
+    if deep is not None or mode.startswith("I"):
+        samples = _integers(image) if deep is None else deep
+        notes.append("samples of more than 8 bits are reduced to 8")
+        # Pillow gives a 12-bit TIFF as it is and all others stretched to 16 bits
+        bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample)
+        return _with_key(_to_8bit(samples, 4095 if bits == (12,) else 65535), samples, key, notes)
+    if ";16" in raw:
+        notes.append("16-bit samples are cut to 8 bits")
+    if mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        notes.append("its palette is converted to RGB")
+    elif mode in _CONVERSIONS:
+        image = image.convert(_CONVERSIONS[mode])
+        if mode == "1":
+            notes.append("1-bit samples become 8-bit grey")
+    elif mode not in MODES:
+        raise PictureError(f"{_COLOURS.get(mode, mode)} pictures are not supported; convert it to 8-bit RGB first")
+    pixels = np.array(image)
+    pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+    if raw in _STRETCH and isinstance(key, int):
+        key = min(key * _STRETCH[raw], 255)
+    return pixels if mode in ("P", "PA") else _with_key(pixels, pixels, key, notes)
+
+
+_CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+_STRETCH = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow stretches these samples to 8 bits, but not the key
+_COLOURS = {"LAB": "CIE Lab", "F": "floating-point"}
+
+
+def _integers(image: Image.Image) -> NDArray[np.uint16]:
+    """(H, W, 1) of an image in one of Pillow's modes of wide integers. Raises PictureError beyond 16 bits."""
+    values = np.array(image)[:, :, None]
+    if values.min() < 0 or values.max() > 65535:
+        raise PictureError("samples beyond 16 bits are not supported; convert it to 8 or 16 bits first")
+    return values.astype(np.uint16)
+
+
+def _to_8bit(samples: NDArray[np.uint16], peak: int) -> NDArray[np.uint8]:
+    """The nearest of 256 levels, (v * 255 + 32767) // 65535 for 16 bits; by table, which takes less memory."""
+    levels = np.minimum(np.arange(65536, dtype=np.uint32), peak)
+    return ((levels * 255 + peak // 2) // peak).astype(np.uint8)[samples]
+
+
+def _with_key(pixels: NDArray[np.uint8], samples: NDArray[Any], key: object, notes: list[str]) -> NDArray[np.uint8]:
+    """Add the alpha that a transparent colour (PNG's tRNS) stands for: `samples` (H, W, C) equal to it are clear."""
+    colour = key if isinstance(key, tuple) else (key,)
+    if len(colour) != samples.shape[2] or not all(isinstance(value, int) for value in colour):
+        return pixels
+    opaque = (samples != np.array(colour, np.int64)).any(axis=2, keepdims=True)
+    notes.append("its transparent colour becomes alpha")
+    return np.concatenate([pixels, opaque.astype(np.uint8) * np.uint8(255)], axis=2)
