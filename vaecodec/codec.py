@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,17 +94,18 @@ class Codec:
             if data is not None:
                 yield container.pack_chunk(kind, data)
         rows, columns = header.grid
-        with self._exact():
-            analysis = _Analysis(self.weights, header, pixels)
-            for row in range(rows):
-                for index, section in enumerate(self._encode_band(header, analysis, row), row * columns):
-                    if header.alpha == container.ALPHA_CODED:
-                        top, left, h, w = header.tile_box(index)
-                        plane = pixels[top : top + h, left : left + w, -1]
-                        section = Tile(section.lanes_log2, section.states, (*section.sections[:4], pack_alpha(plane)))
-                    yield container.pack_chunk("TILE", section.pack())
-                if progress:
-                    progress((row + 1) / rows)
+        analysis = _Analysis(self.weights, header, pixels)
+        for row in range(rows):
+            with self._exact():  # not around a yield: what it sets must not show between two pieces
+                band = self._encode_band(header, analysis, row)
+            for index, coded in enumerate(band, row * columns):
+                if header.alpha == container.ALPHA_CODED:
+                    top, left, h, w = header.tile_box(index)
+                    alpha = pack_alpha(pixels[top : top + h, left : left + w, -1])
+                    coded = replace(coded, sections=(*coded.sections[:4], alpha))
+                yield container.pack_chunk("TILE", coded.pack())
+            if progress:
+                progress((row + 1) / rows)
         yield container.pack_chunk("DONE", b"")
 
     def _header(self, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
@@ -232,17 +234,25 @@ def inner(outer: slice, part: slice, cell: int = 1) -> slice:
     return slice((part.start - outer.start) * cell, (part.stop - outer.start) * cell)
 
 
-class _Analysis:
-    """y and z of a picture, band by band; each row of y is computed once."""
+class _Bands:
+    """A picture and the rows of y that are held of it, from `start` on."""
 
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8], blocks: int) -> None:
         self.model, self.pixels = weights.model, pixels
         self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
         self.q = torch.full((1,), header.quality)
-        self.step = self.model.steps(self.q)
-        self.margin = -(-self.model.cfg.blocks_a // 2)
-        self.start = 0  # the row of y that self.y begins with
+        with torch.no_grad():
+            self.step = self.model.steps(self.q)
+        self.margin = -(-blocks // 2)  # each block reaches one position at 1/8, half of one of y
+        self.start = 0
         self.y = torch.zeros(0, self.w, self.model.cfg.M)
+
+
+class _Analysis(_Bands):
+    """y and z of a picture, band by band; each row of y is computed once."""
+
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(weights, header, pixels, weights.model.cfg.blocks_a)
 
     def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
@@ -270,17 +280,12 @@ class _Analysis:
         return torch.from_numpy(np.pad(part, pad, mode="edge")).float()[None] - 128
 
 
-class _Synthesis:
+class _Synthesis(_Bands):
     """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
 
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
-        self.model, self.pixels = weights.model, pixels
-        self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
-        self.q = torch.full((1,), header.quality)
-        self.step = self.model.steps(self.q)
-        self.margin = -(-self.model.cfg.blocks_s // 2)
-        self.start = self.done = 0  # the row self.y begins with; the row up to which pixels are written
-        self.y = torch.zeros(0, self.w, self.model.cfg.M)
+        super().__init__(weights, header, pixels, weights.model.cfg.blocks_s)
+        self.done = 0  # the row up to which pixels are written
 
     def add(self, y_hat: Tensor) -> None:
         """The next rows (n, w, M) of y_hat."""
