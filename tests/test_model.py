@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import VECTORS
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import picture
 
 from tools.bench_speed import kmac_per_pixel
+from tools.checkpoint import load_weights
 from tools.data import psnr
+from tools.loss import forward
+from vaecodec import weights
 from vaecodec.codec import Codec
 from vaecodec.grid import (
     FEATURE_MAX,
@@ -162,6 +167,23 @@ def test_inference_and_training_forward_agree(small: Codec) -> None:
         inference = model.g_s(y_hat, q, model.steps(q))
     training = model.g_s(y_hat, q, model.steps(q))
     assert torch.equal(inference, training)
+
+
+def test_a_shipped_model_can_be_trained_on() -> None:
+    """`train.py --init MODEL.safetensors`: the weights of the file, float again and with gradients."""
+    path = VECTORS / "small.safetensors"
+    loaded = weights.load(path).model
+    model = Model(loaded.cfg)
+    load_weights(model, path)
+    assert not model.grid
+    q, x = torch.tensor([500]), torch.from_numpy(picture(64, 64))[None]
+    bits, x_hat = forward(model, x, q, None)
+    (bits.sum() + x_hat.square().mean()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    model.set_grid(True)
+    for ours, theirs in zip(model.modules(), loaded.modules(), strict=True):
+        if isinstance(ours, Linear):
+            torch.testing.assert_close(ours.effective()[0], theirs.effective()[0].float(), atol=2e-3, rtol=2e-3)
 
 
 def test_float_layers_have_no_integers() -> None:
