@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec import container
+from vaecodec import container, grid
 from vaecodec.alpha import pack_alpha, unpack_alpha
 from vaecodec.container import CELL, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
@@ -38,12 +38,11 @@ def float32_is_exact() -> bool:
     """Whether this process multiplies float32 matrices exactly on the grid (no bf16 or TF32 factors)."""
     if torch.get_float32_matmul_precision() != "highest":
         return False
-    x = torch.arange(FEATURE_MAX - 63, FEATURE_MAX + 1, dtype=torch.float32).view(1, 1, 1, 64)
-    weight = torch.tensor([[1.0, -1.0] * 32, [127.0] * 64]).repeat(16, 1)
-    from vaecodec.grid import matmul
-
-    expected = x.double().view(1, 64) @ weight.double().T
-    return bool((matmul(x, weight, torch.zeros(32)).double().view(1, 32) == expected).all())
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        x = (torch.arange(256 * 64) * 37 % (2 * FEATURE_MAX + 1) - FEATURE_MAX).float().view(1, 16, 16, 64)
+        weight = (torch.arange(64 * 64) * 29 % 255 - 127).float().view(64, 64)  # sums below 2^24
+        product = grid.matmul(x, weight, torch.zeros(64))
+    return torch.equal(product.double(), x.double() @ weight.double().T)
 
 
 class Codec:
@@ -58,8 +57,12 @@ class Codec:
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
         self.threads = threads
-        dtype = torch.float32 if float32_is_exact() else torch.float64
-        self.weights: Weights = load(Path(model) if model else DEFAULT, dtype)
+        self.path = Path(model) if model else DEFAULT
+        self._load()
+
+    def _load(self) -> None:
+        self.exact32 = float32_is_exact()
+        self.weights: Weights = load(self.path, torch.float32 if self.exact32 else torch.float64)
 
     def encode(
         self,
@@ -173,7 +176,7 @@ class Codec:
         if header.alpha == container.ALPHA_CONSTANT:
             pixels[..., -1] = header.alpha_value
         with self._exact():
-            synthesis = _Synthesis(mine, header, pixels)
+            synthesis = _Synthesis(self.weights, header, pixels)
             rows, columns = header.grid
             for row in range(rows):
                 synthesis.add(self._decode_band(header, tiles[row * columns : (row + 1) * columns], row))
@@ -197,7 +200,9 @@ class Codec:
 
     @contextmanager
     def _exact(self) -> Iterator[None]:
-        """No gradients, no autocast, this codec's threads; all as before afterwards."""
+        """No gradients, no autocast, products that are exact, this codec's threads; all as before afterwards."""
+        if float32_is_exact() != self.exact32:  # the caller has changed a global setting
+            self._load()
         before = torch.get_num_threads()
         if self.threads and self.threads != before:
             torch.set_num_threads(self.threads)
