@@ -229,6 +229,7 @@ class Lanes:
         self.ends = dict(zip(("z", "low", "high"), accumulate(len(part) // 2 for part in sections), strict=True))
         self.at = 0
         self.escapes, self.escapes_at = escapes, 0
+        self.rounds = 0
 
     def escape(self) -> int:
         """[E4]: the next value of the section escapes."""
@@ -239,6 +240,8 @@ class Lanes:
 
     def step(self, tables: list[Table], numbers: Ints) -> Array:
         """One step."""
+        self.rounds += -(-len(numbers) // len(self.x))
+        need(self.rounds <= 16384, "E5: the tile has more than 16384 rounds")
         values = []
         for m, number in enumerate(numbers.tolist()):
             table, lane = tables[number], m % len(self.x)

@@ -198,6 +198,45 @@ def test_outputs_go_into_a_folder(run: Run) -> None:
     assert not Path("a.vaec").exists()
 
 
+def test_a_last_positional_that_is_a_folder_is_the_output(run: Run) -> None:
+    picture_file("a.png"), picture_file("b.png")
+    Path("out").mkdir()
+    assert run("encode", "a.png", "out").code == 0
+    assert run("encode", "-f", "a.png", "b.png", "out").code == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.vaec", "b.vaec"]
+    assert not Path("a.vaec").exists()
+
+
+def test_a_file_named_dash_can_be_reached(run: Run) -> None:
+    os.rename(picture_file("x.png"), "-")
+    assert run("encode", "./-").code == 0
+    assert Path("-.vaec").exists()
+
+
+def test_an_input_that_cannot_be_opened_does_not_stop_the_others(run: Run) -> None:
+    os.symlink("loop", "loop")
+    result = run("encode", "loop", picture_file("a.png"), "n" * 300 + ".png")
+    assert result.code == 1 and Path("a.vaec").exists()
+    assert result.err.count("vaecodec: ") == 2
+    assert run("encode", "-f", "a.png", "-o", "loop/x.vaec").code == 1
+    assert run("encode", "-f", "a.png", "-o", "n" * 300 + ".vaec").code == 1
+
+
+def test_what_is_no_vaec_file_is_told_first(run: Run) -> None:
+    assert run("decode", picture_file("a.png")).code == 3
+
+
+@pytest.mark.parametrize("name, arguments", [("stdout", ["decode", "a.vaec", "-"]), ("stdin", ["info", "-"])])
+def test_closed_standard_streams(run: Run, monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]) -> None:
+    vaec_file("a.vaec")
+    monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 1
+    assert f"{name} is closed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
 def test_streams(run: Run) -> None:
     picture = picture_file("a.png").read_bytes()
     for arguments in (("-",), ("-", "-"), ("-", "-o", "-"), ("a.png", "-"), ("a.png", "-o", "-")):
@@ -221,6 +260,10 @@ def test_streams(run: Run) -> None:
         (("-", "-o", "out"), "name of an output file"),
         (("a.png", "-", "b.png"), "stdout takes"),
         (("a.png", "a.jpg"), "both become"),
+        (("a.png", "-o", "nowhere/"), "no folder nowhere/"),
+        (("a.png", "b.png", "-o", "nowhere"), "no folder nowhere"),
+        ((".",), "is a folder"),
+        (("",), "is a folder"),
         (("a.png", "a.png"), "both become"),
         (("-q", "101", "a.png"), "0<=x<=100"),
         (("-q", "-1", "a.png"), "0<=x<=100"),

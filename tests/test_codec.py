@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pictures import picture
+from PIL import Image
 
 import vaecodec
 from tools.data import load
@@ -188,6 +189,36 @@ def test_trimming_pays(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
 def test_arguments_out_of_range(small: Codec, argument: dict[str, int]) -> None:
     with pytest.raises(VaecError):
         small.encode(Picture(picture(10, 10)), **argument)
+
+
+def test_threads_out_of_range() -> None:
+    for threads in (0, -5):
+        with pytest.raises(VaecError):
+            Codec(threads=threads)
+    assert 1 <= (Codec(threads=10**6).threads or 0) <= 1024
+
+
+def test_codec_takes_what_the_functions_take(small: Codec) -> None:
+    pixels = picture(30, 20)
+    data = small.encode(Picture(pixels))
+    assert small.encode(pixels) == small.encode(Image.fromarray(pixels)) == data
+    assert small.encode(pixels.astype(">u2") * 257) == data
+    for bad in (pixels.astype(float), "75"):
+        with pytest.raises(VaecError):
+            small.encode(bad)
+    with pytest.raises(VaecError):
+        small.encode(pixels, "75")  # type: ignore[arg-type]
+
+
+def test_tiles_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
+    """However wide the picture: memory follows a few tiles, and the bytes are the same."""
+    source = Picture(picture(64, 64 * 7 + 10))
+    whole = small.encode(source, 50, tile=64)
+    pixels = small.decode(whole).pixels
+    monkeypatch.setattr(vaecodec.codec, "BATCH", 2 * 4**2)
+    assert list(vaecodec.codec.batches(29, 4)) == [(0, 2), (2, 4), (4, 6), (6, 7), (7, 8)]
+    assert len(small.encode(source, 50, tile=64)) == pytest.approx(len(whole), abs=8)
+    np.testing.assert_array_equal(small.decode(whole).pixels, pixels)
 
 
 def test_progress_runs_to_one(small: Codec) -> None:

@@ -350,6 +350,19 @@ def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
             small.decode(with_tile(data, edit(tile, escapes=bad).pack()))
 
 
+def test_E5_rounds_are_bounded() -> None:
+    tables = rans.Tables(np.array([0]), np.array([2]), np.array([[65535, 1]]))
+    table = np.zeros(2 * rans.ROUNDS_MAX + 2, np.int64)
+    states, words = rans.encode([(tables, [table], [table])], [1])
+    exactly = rans.Decoder(states, words[0])
+    exactly.decode(tables, [table[2:]])
+    with pytest.raises(CorruptFileError, match="lanes"):
+        exactly.decode(tables, [table[:1]])
+    with pytest.raises(CorruptFileError, match="lanes"):
+        rans.Decoder(states, words[0]).decode(tables, [table])
+    assert rans.ROUNDS_MAX == 16384 > 64 * 64 * (320 + 6) / 2 ** rans.lanes_for(64 * 64 * 326) + 5
+
+
 def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     assert len(zlib.decompress(bytes(tile.sections[4]))) == 64 * 65

@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vaecodec.codec import Codec
-from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
 from vaecodec.picture import Picture
-from vaecodec.reading import from_image
+from vaecodec.reading import as_picture
 
 __all__ = ["Info", "decode", "encode", "read_info"]
 
@@ -21,27 +20,6 @@ __all__ = ["Info", "decode", "encode", "read_info"]
 def default_codec() -> Codec:
     """The package's model, loaded once."""
     return Codec()
-
-
-def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
-    """A Picture from an (H, W), (H, W, 1..4) uint8 or uint16 array, a PIL image (with its metadata) or a Picture.
-
-    16-bit values become (v * 255 + 32767) // 65535. Raises VaecError for anything else.
-    """
-    if isinstance(image, Picture):
-        return image
-    if isinstance(image, Image.Image):
-        return from_image(image)[0]
-    array = np.asarray(image)
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
-        raise VaecError(f"an array of shape {array.shape} is no picture: (H, W) or (H, W, 1..4) is needed")
-    if array.dtype == np.uint16:
-        array = ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise VaecError(f"an array of {array.dtype} is no picture: uint8 or uint16 is needed")
-    return Picture(array)
 
 
 def encode(

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -71,15 +73,31 @@ def cli() -> None:
     pass
 
 
+class FileName(click.ParamType):  # type: ignore[type-arg]
+    """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if isinstance(value, Path):
+            return value
+        if value.endswith("/") and not os.path.isdir(value):
+            self.fail(f"there is no folder {value}", param, ctx)
+        path = Path(value)
+        if path == files.STREAM and value != "-":  # ./- is a file
+            return Path.cwd() / path
+        return path
+
+
 def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """The options of these names, shared by several commands."""
     known = {
         "output": click.option(
-            "-o", "--output", type=click.Path(path_type=Path, allow_dash=True), help="File, folder, or - for stdout."
+            "-o", "--output", type=FileName(), metavar="PATH", help="File, folder, or - for stdout."
         ),
         "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
         "threads": click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: all cores]"
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, up to all cores (the default)."
         ),
         "max_pixels": click.option(
             "--max-pixels",
@@ -100,7 +118,7 @@ def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return decorate
 
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path(path_type=Path))
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=FileName())
 
 
 def check_quality(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -182,9 +200,9 @@ def decode(
 
         from vaecodec.writing import write_picture
 
-        files.check_target(target, source, force)
         data = files.read(source)
         container.parse(data, max_pixels=max_pixels)  # a bad file need not wait for the model
+        files.check_target(target, source, force)
         ready = codec()
         start = time.perf_counter()
         with Progress(source, quiet) as progress:
@@ -199,7 +217,7 @@ def decode(
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FileName())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(file: Path, as_json: bool) -> int:
     """Print what a .vaec file holds: dimensions, quality, model, and its size by part."""
@@ -212,7 +230,7 @@ def info(file: Path, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName())
 @click.option("--decode", "reconstruct", is_flag=True, help="Decode every pixel too.")
 @options("threads", "max_pixels", "quiet")
 def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max_pixels: int, quiet: bool) -> int:
@@ -250,25 +268,31 @@ def plan(
     if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
         output = inputs[1]
         inputs = inputs[:1]
+    elif output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]):
+        *first, output = inputs
+        inputs = tuple(first)
+    if nameless := [path for path in inputs if not path.name]:
+        raise click.UsageError(f"{nameless[0]} is a folder")
     if inputs.count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
-    if output is not None and output != files.STREAM and output.is_dir():
+    if output is not None and output != files.STREAM and os.path.isdir(output):
         if files.STREAM in inputs:
             raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
         targets = [output / path.with_suffix(ending).name for path in inputs]
     elif output is not None:
         if len(inputs) > 1:
-            raise click.UsageError(f"several inputs cannot go into the one output {output}; -o may name a folder")
+            where = "go to stdout" if output == files.STREAM else f"go into one file; there is no folder {output}"
+            raise click.UsageError(f"several inputs cannot {where}")
         targets = [output]
     else:
         targets = [path if path == files.STREAM else path.with_suffix(ending) for path in inputs]
     if files.STREAM in targets and len(targets) > 1:
         raise click.UsageError("stdout takes the output of one input only")
-    if files.STREAM in targets and sys.stdout.isatty() and not force:
+    if files.STREAM in targets and sys.stdout is not None and sys.stdout.isatty() and not force:
         raise click.UsageError("the output would go to the terminal; give -o FILE, or -f to do it anyway")
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for source, target in zip(inputs, targets, strict=True):
-        if (other := taken.setdefault(target.resolve(), source)) is not source:
+        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
             raise click.UsageError(f"{other} and {source} would both become {target}")
     return list(zip(inputs, targets, strict=True))
 
@@ -321,8 +345,9 @@ class CodecOnDemand:
 
 
 def say(message: str) -> None:
-    """One line on stderr; stdout is for data."""
-    click.echo(message, err=True)
+    """One line on stderr, if there is one; stdout is for data."""
+    with suppress(OSError):
+        click.echo(message, err=True)
 
 
 def reason(error: Exception, source: Path) -> str:

@@ -8,6 +8,7 @@ receptive field, so memory follows the band, not the picture, and no tile border
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from torch import Tensor
 
 from vaecodec import container, grid
@@ -26,10 +28,12 @@ from vaecodec.grid import FEATURE_MAX
 from vaecodec.latents import Z_CELL, decode_tiles, encode_tiles
 from vaecodec.model import PIXEL_ONE, QUALITY_MAX
 from vaecodec.picture import Picture
+from vaecodec.reading import as_picture
 from vaecodec.weights import DEFAULT, Weights, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
 WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
+BATCH = 4 * 64**2  # positions of y in the tiles that are coded in lockstep: four tiles of the largest size
 H_MARGIN = 4  # rows of y that h_a sees beyond its own, rounded up to positions of z
 Progress = Callable[[float], None]
 
@@ -56,7 +60,9 @@ class Codec:
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        self.threads = threads
+        if threads is not None and threads < 1:
+            raise VaecError(f"{threads} threads cannot code anything")
+        self.threads = min(threads, os.cpu_count() or 1) if threads else None
         self.path = Path(model) if model else DEFAULT
         self._load()
 
@@ -66,7 +72,7 @@ class Codec:
 
     def encode(
         self,
-        picture: Picture,
+        image: ArrayLike | Image.Image | Picture,
         quality: float = 75,
         *,
         tile: int | None = None,
@@ -75,20 +81,21 @@ class Codec:
         """Code a picture.
 
         Args:
-            picture: 8-bit pixels (H, W, C) with their metadata. quality: 0..100, steps of 0.1 count.
+            image: a Picture, a PIL image with its metadata, or an array (see `as_picture`).
+            quality: 0..100, steps of 0.1 count.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
                 1024 x 1024, and equal ones above. progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
-        return b"".join(self.encode_parts(picture, quality, tile=tile, progress=progress))
+        return b"".join(self.encode_parts(as_picture(image), quality, tile=tile, progress=progress))
 
     def encode_parts(
         self, picture: Picture, quality: float = 75, *, tile: int | None = None, progress: Progress | None = None
     ) -> Iterator[bytes]:
         """The same file as `encode`, in pieces, each tile as soon as it is coded."""
-        if not 0 <= quality <= 100:
-            raise VaecError(f"quality {quality:g} is not within 0..100")
+        if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
+            raise VaecError(f"quality {quality!r} is not a number within 0..100")
         pixels = picture.pixels
         header = self._header(pixels, round(quality * QUALITY_MAX / 100), tile)
         yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
@@ -117,7 +124,7 @@ class Codec:
             side = max(height, width)
             count = -(-side // TILE_MAX)
             tile = -(-side // (count * container.TILE_UNIT)) * container.TILE_UNIT if count > 1 else TILE_MAX
-        if tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
+        if tile != int(tile) or tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
             raise VaecError(f"tile side {tile} is not a multiple of {container.TILE_UNIT} up to {TILE_MAX}")
         alpha, value = container.ALPHA_NONE, 0
         if channels in (2, 4):
@@ -132,7 +139,7 @@ class Codec:
             colour=container.CHANNELS.index(channels),
             depth=8,
             quality=q,
-            tile=tile // container.TILE_UNIT,
+            tile=int(tile) // container.TILE_UNIT,
             alpha=alpha,
             alpha_value=value,
             model=self.weights.name,
@@ -143,7 +150,7 @@ class Codec:
         side = header.tile_side // CELL
         y, z = analysis.band(row * side, min((row + 1) * side, analysis.h))
         out: list[Tile] = []
-        for first, last in same_width(analysis.w, side):
+        for first, last in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(first, last)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
             out += encode_tiles(
@@ -189,13 +196,14 @@ class Codec:
         return Picture(pixels, **layout.metadata)
 
     def _decode_band(self, header: Header, tiles: list[Tile], row: int) -> Tensor:
-        """y_hat (rows, w, M) of one band, in 1/16 step."""
+        """y_hat (rows, w, M) int16 of one band, in 1/16 step."""
         side = header.tile_side // CELL
         h = min(side, -(-header.height // CELL) - row * side)
         w = -(-header.width // CELL)
         parts: list[Tensor] = []
-        for first, last in same_width(w, side):
-            parts += decode_tiles(self.weights, header.quality, tiles[first:last], h, min(side, w - first * side))
+        for first, last in batches(w, side):
+            y_hat = decode_tiles(self.weights, header.quality, tiles[first:last], h, min(side, w - first * side))
+            parts += y_hat.to(torch.int16)
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     @contextmanager
@@ -214,11 +222,12 @@ class Codec:
                 torch.set_num_threads(before)
 
 
-def same_width(w: int, side: int) -> Iterator[tuple[int, int]]:
-    """Ranges of tile columns of one width: the full ones, then a narrower last one."""
+def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
+    """Ranges of tile columns to code in lockstep: of one width, and not so many that memory follows the picture's."""
     full = w // side
-    if full:
-        yield 0, full
+    step = max(1, BATCH // side**2)
+    for first in range(0, full, step):
+        yield first, min(first + step, full)
     if w % side:
         yield full, full + 1
 
@@ -242,6 +251,8 @@ def inner(outer: slice, part: slice, cell: int = 1) -> slice:
 class _Bands:
     """A picture and the rows of y that are held of it, from `start` on."""
 
+    y: Tensor  # (rows, w, M)
+
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8], blocks: int) -> None:
         self.model, self.pixels = weights.model, pixels
         self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
@@ -250,7 +261,6 @@ class _Bands:
             self.step = self.model.steps(self.q)
         self.margin = -(-blocks // 2)  # each block reaches one position at 1/8, half of one of y
         self.start = 0
-        self.y = torch.zeros(0, self.w, self.model.cfg.M)
 
 
 class _Analysis(_Bands):
@@ -258,6 +268,7 @@ class _Analysis(_Bands):
 
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
         super().__init__(weights, header, pixels, weights.model.cfg.blocks_a)
+        self.y = torch.zeros(0, self.w, self.model.cfg.M)
 
     def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
@@ -291,14 +302,15 @@ class _Synthesis(_Bands):
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
         super().__init__(weights, header, pixels, weights.model.cfg.blocks_s)
         self.done = 0  # the row up to which pixels are written
+        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
 
     def add(self, y_hat: Tensor) -> None:
         """The next rows (n, w, M) of y_hat."""
-        self.y = torch.cat((self.y, y_hat)) if len(self.y) else y_hat
+        self.y = torch.cat((self.y, y_hat))
         have = self.start + len(self.y)
         ready = have if have == self.h else max(self.done, have - self.margin)
         for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
-            y = self.y[inner(slice(self.start, have), outer_r), outer_c][None]
+            y = self.y[inner(slice(self.start, have), outer_r), outer_c][None].float()
             x_hat = self.model.g_s(y, self.q, self.step)[0]
             self._write(x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)], r, c)
         self.done = ready

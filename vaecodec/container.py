@@ -120,7 +120,7 @@ class Header:
         return top, left, min(self.tile_side, self.height - top), min(self.tile_side, self.width - left)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk as it lies in the file: `start` is the offset of its first byte."""
 

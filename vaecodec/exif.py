@@ -54,6 +54,12 @@ def orientation(exif: bytes | None) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def well_formed(exif: bytes) -> bool:
+    """Whether Pillow can read and write it, with an orientation, if any, that is a number."""
+    parsed = parse_exif(exif)
+    return parsed is not None and isinstance(parsed.get(ExifTags.Base.Orientation, 1), int)
+
+
 def sentence(error: Exception) -> str:
     """An error of Pillow's on one line."""
     return " ".join(str(error).split()) or type(error).__name__

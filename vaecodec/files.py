@@ -11,8 +11,12 @@ STREAM = Path("-")
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file or of stdin."""
-    return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
+    """The bytes of a file or of stdin. Raises: OSError."""
+    if path != STREAM:
+        return path.read_bytes()
+    if sys.stdin is None:
+        raise OSError("stdin is closed")
+    return sys.stdin.buffer.read()
 
 
 def check_target(target: Path, source: Path, force: bool) -> None:
@@ -39,6 +43,8 @@ def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> 
     Raises: what `check_target` does; OSError.
     """
     if target == STREAM:
+        if sys.stdout is None:
+            raise OSError("stdout is closed")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return

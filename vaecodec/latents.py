@@ -125,9 +125,12 @@ def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
 
 
 class Reader:
-    """The symbols of some tiles of one shape, step by step, with their escapes."""
+    """The symbols of some tiles of one shape, step by step, with their escapes; `most`: how many a tile can have."""
 
-    def __init__(self, tiles: Sequence[Tile]) -> None:
+    def __init__(self, tiles: Sequence[Tile], most: int) -> None:
+        # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
+        if any(sum(map(len, t.sections[:3])) > 2 * most or len(t.sections[3]) > 3 * most for t in tiles):
+            raise CorruptFileError("a tile has more data than symbols")
         self.decoder = rans.Decoder(
             [t.states for t in tiles], [b"".join(bytes(s) for s in t.sections[:3]) for t in tiles]
         )
@@ -166,8 +169,8 @@ class Reader:
 def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) -> Tensor:
     """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step. Raises CorruptFileError."""
     model, count = weights.model, len(tiles)
-    reader = Reader(tiles)
     zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
+    reader = Reader(tiles, zh * zw * model.cfg.N + h * w * model.cfg.M)
     tables, table = z_tables(weights, q, zh * zw)
     z = np.stack(reader.read(tables, [table] * count))
     z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)

@@ -18,6 +18,7 @@ from vaecodec.errors import CorruptFileError
 
 PRECISION = 16
 ONE = 1 << PRECISION
+ROUNDS_MAX = 16384  # of a tile: a round costs a fixed time, so few lanes would make a small file slow to decode
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
 SYMBOLS_PER_LANE = 5000  # half a percent of most tiles goes to the lanes
@@ -155,12 +156,17 @@ class Decoder:
         self.end = np.cumsum(np.array(sizes, np.int64))
         self.at = self.end - sizes
         self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
+        self.rounds = np.zeros(len(states), np.int64)
 
     def decode(self, tables: Tables, table: Sequence[IntArray]) -> list[IntArray]:
         """Symbols of one step, for each tile as many as `table` has entries.
 
-        Raises: CorruptFileError where a tile's words run out.
+        Raises: CorruptFileError where a tile's words run out, or its rounds go beyond ROUNDS_MAX.
         """
+        counts = np.array([len(p) for p in table], np.int64)
+        self.rounds += -(-counts // np.array(self.lanes, np.int64))
+        if (self.rounds > ROUNDS_MAX).any():
+            raise CorruptFileError("a tile has too few lanes for its symbols")
         t = arrange(table, self.lanes, tables.null)
         base = t << np.uint32(PRECISION)
         row = t * np.uint32(tables.width)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
@@ -51,6 +51,27 @@ def read_picture(source: Path | bytes, max_pixels: int | None) -> tuple[Picture,
         raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
     except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
         raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
+
+
+def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
+    """A Picture from an (H, W), (H, W, 1..4) uint8 or uint16 array, a PIL image (with its metadata) or a Picture.
+
+    16-bit values become (v * 255 + 32767) // 65535. Raises VaecError for anything else.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        return from_image(image)[0]
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
+        raise VaecError(f"an array of shape {array.shape} is no picture: (H, W) or (H, W, 1..4) is needed")
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        array = ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise VaecError(f"an array of {array.dtype} is no picture: uint8 or uint16 is needed")
+    return Picture(array)
 
 
 def from_image(image: Image.Image, data: bytes | None = None) -> tuple[Picture, list[str]]:

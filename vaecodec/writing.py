@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from vaecodec.container import METADATA, SIDE_MAX
 from vaecodec.errors import PictureError
-from vaecodec.exif import EXIF_IDENTIFIER, descriptive, orientation, parse_exif, sentence
+from vaecodec.exif import EXIF_IDENTIFIER, descriptive, orientation, parse_exif, sentence, well_formed
 from vaecodec.picture import Picture
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
@@ -140,7 +140,7 @@ def _metadata_options(held: dict[str, bytes], format: str, notes: list[str]) -> 
     """The options by which Pillow's encoder for the format takes the metadata."""
     options: dict[str, Any] = {"icc_profile": held["icc"]} if "icc" in held else {}
     exif, xmp = held.get("exif"), held.get("xmp")
-    if format in ("TIFF", "AVIF") and exif and parse_exif(exif) is None:
+    if format in ("TIFF", "AVIF") and exif and not well_formed(exif):
         notes.append(f"its EXIF is damaged and not written to {format}")
         exif = None
     if format == "TIFF":  # both are tags of the file itself
