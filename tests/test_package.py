@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -27,13 +26,6 @@ def test_import_loads_neither_torch_nor_numpy() -> None:
     assert not modules_after("import vaecodec") & {"torch", "numpy", "PIL", "click"}
     assert not modules_after("import vaecodec; vaecodec.read_info") & {"torch", "numpy", "PIL"}
     assert "torch" in modules_after("import vaecodec; vaecodec.Codec")
-
-
-def test_import_is_quick() -> None:
-    """A bound with room on a busy machine; the bar of 0.2 s is met as long as torch stays out (above)."""
-    start = time.perf_counter()
-    modules_after("import vaecodec")
-    assert time.perf_counter() - start < 2
 
 
 def test_all_names_exist() -> None:

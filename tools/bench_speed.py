@@ -122,6 +122,24 @@ def measure_memory(picture: np.ndarray, args: argparse.Namespace) -> dict[str, l
     return result
 
 
+def startup(coded: bytes, repeats: int) -> dict[str, float]:
+    """Median seconds of whole processes that load no network."""
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.vaec")
+        path.write_bytes(coded)
+        commands = {
+            "python -c pass": ["-c", "pass"],
+            "import vaecodec": ["-c", "import vaecodec"],
+            "vaecodec info": ["-m", "vaecodec", "info", str(path)],
+        }
+
+        def job(options: list[str]) -> Callable[[], object]:
+            return lambda: subprocess.run([sys.executable, *options], check=True, cwd=root, stdout=subprocess.DEVNULL)
+
+        return medians({name: job(options) for name, options in commands.items()}, repeats)
+
+
 def baseline(quality: int, picture: np.ndarray, threads: int) -> Callable[[], object]:
     """A job that decodes the picture with compressai's mbt2018_mean."""
     from compressai.zoo import mbt2018_mean
@@ -168,6 +186,10 @@ def main() -> None:
             print(f"  {job.__name__}  {seconds:7.3f} s  {pixels / seconds / 1e6:6.2f} Mpx/s  {work:6.2f} kMAC/px")
     for direction, (loaded, peak) in measure_memory(x, args).items():
         print(f"  {direction}  peak memory {peak / 1e6:.0f} MB, of it {loaded / 1e6:.0f} MB for torch and the model")
+
+    print("\nstarting")
+    for name, seconds in startup(data, args.repeats).items():
+        print(f"  {name:<24}{seconds:7.3f} s")
 
     if importlib.util.find_spec("compressai") is None:
         print("\ncompressai is not installed here: no comparison")
