@@ -30,6 +30,12 @@ def z_features(weights: Weights, z_hat: Tensor, q: Tensor, h: int, w: int) -> Te
     return weights.model.h_s(z_hat, q)[:, :h, :w]
 
 
+def choose_tables(weights: Weights, index: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The y table of each element (index is in 1/16), and which elements of a step's mask are coded with it."""
+    table = (index * (1 / INDEX_ONE)).round()
+    return table, mask & (table >= weights.skip)
+
+
 # The symbols of a step before they are coded: the tables, and for each tile the table and the value of each symbol.
 Coded = tuple[rans.Tables, list[NDArray[np.int64]], list[NDArray[np.int64]]]
 
@@ -56,10 +62,9 @@ def quantise(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Coded]:
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
-        t = (index * (1 / INDEX_ONE)).round()
+        t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
         r = d.round().clamp_(-R_MAX, R_MAX)
-        present = mask & (t >= weights.skip)
         r = trim(torch.where(present, r, 0.0), d, t, worth[start:stop], weights.y_tables)
         parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
         coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
@@ -177,8 +182,7 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     reader.end_section(0)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
-        t = (index * (1 / INDEX_ONE)).round()
-        present = mask & (t >= weights.skip)
+        t, present = choose_tables(weights, index, mask)
         at = [np.flatnonzero(p.numpy()) for p in present]
         chosen = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
         r = torch.zeros_like(mean)
