@@ -557,3 +557,28 @@ def test_a_full_disk_is_an_error_of_the_system() -> None:
         with pytest.raises(OSError, match="No space") as caught:
             write_picture(Picture(noise(64, 64, RGB)), Full(), format)
         assert not isinstance(caught.value, VaecError)
+
+
+def test_the_resolution_of_a_tiff_is_kept() -> None:
+    source = BytesIO()
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(source, "TIFF", dpi=(300, 300))
+    picture, notes = read_picture(source.getvalue(), None)
+    assert notes == []
+    for format in ("TIFF", "JPEG"):
+        written = BytesIO()
+        assert write_picture(picture, written, format) == []
+        assert Image.open(written).info["dpi"] == (300, 300)
+
+
+def test_avif_says_that_it_changes_transparency() -> None:
+    for value, said in ((255, []), (100, ["AVIF changes transparency a little"])):
+        assert write_picture(Picture(np.full((9, 9, 4), value, np.uint8)), BytesIO(), "AVIF") == said
+
+
+@pytest.mark.parametrize("format", ["TIFF", "AVIF"])
+def test_an_orientation_that_is_no_number_does_not_stop_writing(format: str) -> None:
+    text = struct.pack(">HHI4sI", ORIENTATION, 2, 3, b"up", 0)  # one tag, of type ASCII
+    picture = Picture(np.zeros((9, 9, 3), np.uint8), exif=b"MM\0*" + struct.pack(">IH", 8, 1) + text)
+    written = BytesIO()
+    assert write_picture(picture, written, format) == [f"its EXIF is damaged and not written to {format}"]
+    assert Image.open(written).size == (9, 9)

@@ -119,6 +119,8 @@ def _image(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Ima
             notes.append(f"transparency is laid onto white: {format} holds no alpha")
     if format == "GIF" and channels > 1:
         notes.append("GIF holds 256 colours and no half transparency")
+    if format == "AVIF" and channels in (2, 4) and pixels[..., -1].min() < 255:
+        notes.append("AVIF changes transparency a little")
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     if image.mode not in output.modes:
         image = image.convert("RGBA" if "A" in image.mode else "RGB")
