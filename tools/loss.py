@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import torch
 import torch.nn.functional as F
@@ -37,17 +38,33 @@ def index_scale(index: Tensor) -> Tensor:
     return torch.exp(index.float() * (math.log(2) / (7 * INDEX_ONE)) + math.log(math.sqrt(3) / (8 * math.pi)))
 
 
-def forward(model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 matrix products are faster than float32 ones: on GPUs, and on CPUs that have instructions for them."""
+    if device.type != "cpu":
+        return True
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(768, 768, dtype=dtype)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            a @ a
+            times.append(time.perf_counter() - start)
+        seconds[dtype] = min(times)
+    return seconds[torch.bfloat16] < seconds[torch.float32]
+
+
+def forward(
+    model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | None, bf16: bool = False
+) -> tuple[Tensor, Tensor]:
     """Bits (B,) and x_hat (B,H,W,3) in levels minus 128, for x (B,H,W,3) uint8, sides multiples of 64.
 
     With uniform `noise` for z and y (see `uniform_noise`) the rate sees noisy values and x_hat rounded
     ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values.
     """
     device = x.device.type
-    # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
-    exact = torch.autocast(device, enabled=False) if model.grid else torch.autocast(device, torch.bfloat16)
     step = model.steps(q)
-    with torch.autocast(device, torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16, enabled=bf16):
         y = model.g_a(x.float() - 128, q, step).float()
         z = model.h_a(y)
 
@@ -69,7 +86,8 @@ def forward(model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | N
             coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
         return (round_ste(d) * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
 
-    with exact:
+    # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
+    with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
         y_hat = model.contexts(model.h_s(z_hat, q), q, code)
         x_hat = model.g_s(y_hat, q, step)
 
@@ -97,6 +115,7 @@ class Loss:
 
     def __init__(self, device: torch.device, compiled: bool = False) -> None:
         self.device = device
+        self.bf16 = fast_bf16(device)
         self.forward = torch.compile(forward, dynamic=False) if compiled else forward
 
     def __call__(self, model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,7 +123,7 @@ class Loss:
         # Stratified: each batch spans the whole dial.
         q = (torch.arange(len(x)) + torch.rand(len(x))) / len(x) * (QUALITY_MAX + 1)
         q = q.long().clamp(0, QUALITY_MAX).to(self.device)
-        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x))
+        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x), self.bf16)
         bpp = bits / (x.shape[1] * x.shape[2])
         mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
         lam = quality_lambda(q)
