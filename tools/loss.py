@@ -39,7 +39,7 @@ def index_scale(index: Tensor) -> Tensor:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products are faster than float32 ones: on GPUs, and on CPUs that have instructions for them."""
+    """Whether bf16 matrix products beat float32 ones: on GPUs, and on CPUs with instructions for them."""
     if device.type != "cpu":
         return True
     seconds = {}
