@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaecodec import __version__, cli, container, files
+from vaecodec import __version__, cli, console, container, files
 from vaecodec.container import Header, Tile, pack_chunk
 from vaecodec.errors import UnsupportedError
 from vaecodec.picture import Picture
@@ -409,7 +409,7 @@ def test_the_result_line(run: Run) -> None:
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (61_249, "61.2 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB")],
 )
 def test_sizes(size: int, text: str) -> None:
-    assert cli.human(size) == text
+    assert console.human(size) == text
 
 
 def test_quiet_leaves_only_errors(run: Run) -> None:
@@ -430,7 +430,7 @@ def test_notes_are_told(run: Run) -> None:
 def test_progress_shows_on_a_terminal_after_a_second(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     picture_file("a.png")
     assert "%" not in run("encode", "a.png", terminal=True).err
-    monkeypatch.setattr(cli, "PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(console, "PROGRESS_AFTER", 0.0)
     assert "100%" in run("encode", "-f", "a.png", terminal=True).err
     assert "%" not in run("encode", "-f", "a.png", terminal=False).err
     assert "%" not in run("encode", "-f", "--quiet", "a.png", terminal=True).err

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load
+from vaecodec.bench.resources import peak_memory
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 
@@ -84,16 +84,6 @@ def kmac_per_pixel(job: Callable[[], object], pixels: int) -> float:
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         job()
     return counter.get_total_flops() / 2 / pixels / 1000
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss of a child starts at its parent's size: Linux carries it over exec
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def child(args: argparse.Namespace) -> None:

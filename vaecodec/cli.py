@@ -11,15 +11,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from vaecodec import __version__, container, files
+from vaecodec.bench.command import bench
+from vaecodec.console import Progress, count, human, reason, report, say
 from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED = 1, 130
 MAX_PIXELS = 2**28
-PROGRESS_AFTER = 1.0  # seconds until a progress bar shows
 
 HELP = """Learned image compression: pictures to .vaec files and back.
 
@@ -255,6 +254,9 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
     return each([(path, path) for path in inputs], run)
 
 
+cli.add_command(bench)
+
+
 # What goes where
 
 
@@ -341,71 +343,7 @@ class CodecOnDemand:
         return self.codec
 
 
-# What is said
-
-
-def say(message: str) -> None:
-    """One line on stderr, if there is one; stdout is for data."""
-    with suppress(OSError):
-        click.echo(message, err=True)
-
-
-def reason(error: Exception, source: Path) -> str:
-    """Why `source` failed, in one sentence."""
-    if isinstance(error, (MemoryError, RuntimeError)):
-        return "not enough memory"
-    if isinstance(error, OSError) and error.strerror:
-        elsewhere = error.filename not in (None, str(source))
-        return f"{error.strerror}: {error.filename}" if elsewhere else error.strerror
-    return str(error)
-
-
-def report(source: Path, target: Path, notes: list[str], figures: str, start: float, quiet: bool) -> None:
-    """Notes and the result line, such as `kodim01.png -> kodim01.vaec  61.2 kB  1.245 bpp  0.31 s`.
-
-    The time is that for coding and writing, the model being loaded.
-    """
-    if quiet:
-        return
-    for note in notes:
-        say(f"vaecodec: {source}: note: {note}")
-    say(f"{source} -> {target}  {figures}  {time.perf_counter() - start:.2f} s")
-
-
-def human(size: int) -> str:
-    """Bytes in the unit that suits: 312 B, 61.2 kB (1000 bytes each), 12.3 MB."""
-    if size < 1000:
-        return f"{size} B"
-    return f"{size / 1e3:.1f} kB" if size < 999_950 else f"{size / 1e6:.1f} MB"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-class Progress:
-    """A bar on a terminal for work that takes more than a second. Call it with the share done, 0..1."""
-
-    STEPS = 1000
-
-    def __init__(self, source: Path, quiet: bool) -> None:
-        self.start = time.perf_counter()
-        self.wanted = not quiet and sys.stderr.isatty()
-        self.make = partial(click.progressbar, length=self.STEPS, label=source.name, file=sys.stderr)
-        self.bar: Any = None
-
-    def __call__(self, share: float) -> None:
-        if self.bar is None and self.wanted and time.perf_counter() - self.start > PROGRESS_AFTER:
-            self.bar = self.make().__enter__()
-        if self.bar is not None:
-            self.bar.update(round(min(share, 1.0) * self.STEPS) - self.bar.pos)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.__exit__(*error)
+# What `info` says
 
 
 def as_json_text(source: Path, info: Info) -> str:
