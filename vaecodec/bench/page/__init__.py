@@ -9,13 +9,15 @@ import re
 from importlib import resources
 from typing import Any
 
+SCRIPTS = ("common", "curves", "tables", "viewer")  # one script in the page, in this order
 PLACEHOLDER = re.compile(r"@@(\w+)@@")
 
 
 def render(data: dict[str, Any]) -> str:
     """The document that shows `data`. Numbers that do not exist are None: NaN and infinities raise ValueError."""
-    folder = resources.files("vaecodec.bench")
-    html, css, js = (folder.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    folder = resources.files(__name__)
+    html, css = (folder.joinpath(name).read_text("utf-8") for name in ("report.html", "report.css"))
+    js = "\n".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     # Without "<" no text can end the script element, nor open a comment in it. Pure ASCII takes any file name.
     embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {"css": css, "js": js, "data": embedded, "css_hash": csp_hash(css), "js_hash": csp_hash(js)}
