@@ -9,8 +9,6 @@ step as libjxl computes it, in 32-bit floats with fused multiply-add.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,7 +56,7 @@ WEIGHTS = np.array(
 # for sigma 1.5: the sum over k of AMPLITUDE[k] cos(OMEGA[k] n) for |n| < RADIUS, each cosine a recursion of its own.
 RADIUS = 5
 OMEGA = np.pi / (2 * RADIUS) * np.array([[1.0], [3.0], [5.0]])
-AMPLITUDE = np.array([[0.178939136], [0.0727261371], [0.0129558171]])
+AMPLITUDE = np.array([[0.178939141641], [0.0727261447362], [0.0129558191105]])
 GAIN = (-AMPLITUDE * np.cos(OMEGA * (RADIUS + 1))).astype(np.float32).astype(np.float64)
 FEEDBACK = (2 * np.cos(OMEGA)).astype(np.float32).astype(np.float64)
 
@@ -72,16 +70,15 @@ def ssimulacra2(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """
     level = np.arange(256) / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    rgb = [linear[picture.transpose(2, 0, 1)] for picture in (a, b)]
-    scales = []
-    for scale in range(SCALES):
-        if scale and min(rgb[0].shape[1:]) < LEAST_SIDE:
-            break
-        if scale:
-            rgb = [halved(picture) for picture in rgb]
-        scales.append([compare(x, y) for x, y in zip(xyb(rgb[0]), xyb(rgb[1]), strict=True)])
-    figures = np.array(scales).transpose(1, 0, 2).ravel()  # by plane, then scale
-    error = 0.9562382616834844 * float(figures @ WEIGHTS[: figures.size])
+    pyramid = [[linear[picture.transpose(2, 0, 1)] for picture in (a, b)]]
+    while len(pyramid) < SCALES and min(pyramid[-1][0].shape[1:]) >= LEAST_SIDE:
+        pyramid.append([halved(rgb) for rgb in pyramid[-1]])
+    weights = WEIGHTS[: 18 * len(pyramid)].reshape(3, len(pyramid), 6)
+    error = 0.0
+    for scale, (rgb_a, rgb_b) in enumerate(pyramid):
+        for plane_a, plane_b, weight in zip(xyb(rgb_a), xyb(rgb_b), weights[:, scale], strict=True):
+            error += compare(plane_a, plane_b, weight)
+    error *= 0.9562382616834844
     error = 2.326765642916932 * error - 0.020884521182843837 * error**2 + 6.248496625763138e-05 * error**3
     return 100 - 10 * error**0.6276336467831387 if error > 0 else 100.0
 
@@ -101,23 +98,32 @@ def xyb(rgb: Floats) -> Floats:
     return np.stack([F(7) * (long - middle) + F(0.42), y + F(0.01), short - y + F(0.55)])
 
 
-def compare(a: Floats, b: Floats) -> NDArray[Any]:
-    """The six figures of two planes, (H, W), in the order of WEIGHTS."""
-    mean_a, mean_b, aa, bb, ab = blurred(np.stack([a, b, a * a, b * b, a * b])).transpose(1, 0, 2)
-    covariance = F(2) * (ab - mean_a * mean_b) + C2
-    variance = (aa - mean_a * mean_a) + (bb - mean_b * mean_b) + C2
-    ssim = F(1) - (F(1) - (mean_a - mean_b) ** 2) * covariance / variance
-    edges = (F(1) + abs(b - mean_b)) / (F(1) + abs(a - mean_a)) - F(1)
-    errors = [np.maximum(error, F(0)) for error in (ssim, edges, -edges)]
-    return np.array([error.mean() for error in errors] + [np.square(error**2).mean() ** 0.25 for error in errors])
+def compare(a: Floats, b: Floats, weights: NDArray[np.float64]) -> float:
+    """The weighted sum of the six figures of two planes, (H, W). What has no weight is not computed."""
+    if not weights.any():
+        return 0.0
+    with_ssim = weights[0] or weights[3]
+    means_a, means_b, *squares = blurred([a, b, a * a, b * b, a * b] if with_ssim else [a, b])
+    edges = (F(1) + abs(b - means_b)) / (F(1) + abs(a - means_a)) - F(1)
+    errors = {1: edges, 2: -edges}
+    if with_ssim:
+        aa, bb, ab = squares
+        covariance = F(2) * (ab - means_a * means_b) + C2
+        variance = (aa - means_a * means_a) + (bb - means_b * means_b) + C2
+        errors[0] = F(1) - (F(1) - np.square(means_a - means_b)) * covariance / variance
+    total = 0.0
+    for column, error in errors.items():
+        if weights[column] or weights[column + 3]:
+            error = np.maximum(error, F(0))
+            total += weights[column] * error.mean() + weights[column + 3] * np.square(np.square(error)).mean() ** 0.25
+    return float(total)
 
 
-def blurred(planes: Floats) -> Floats:
-    """(N, H, W) to (H, N, W), blurred along both axes with zeros outside."""
-    count, height, width = planes.shape
-    across = blurred_down(planes.transpose(2, 0, 1).reshape(width, count * height))
-    down = across.reshape(width, count, height).transpose(2, 1, 0).reshape(height, count * width)
-    return blurred_down(down).reshape(height, count, width)
+def blurred(planes: list[Floats]) -> list[Floats]:
+    """The planes, (H, W) each, blurred along both axes with zeros outside."""
+    across = blurred_down(np.hstack([plane.T for plane in planes]))
+    down = blurred_down(np.hstack([plane.T for plane in np.hsplit(across, len(planes))]))
+    return np.hsplit(down, len(planes))
 
 
 def blurred_down(x: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from vaecodec.bench.analysis import METRICS, REFUSE_BELOW, WARN_BELOW, Delta, Results
+from vaecodec.bench.analysis import REFUSE_BELOW, WARN_BELOW, Delta, Metric, Results
 from vaecodec.console import count
 
 
@@ -14,7 +14,7 @@ def summary(results: Results) -> str:
     if results.lossless:
         parts.append(lossless(results))
     if len(results.lossy) > 1:
-        parts += [matrix(results, key) for key in (m.key for m in results.metrics)]
+        parts += [matrix(results, m) for m in results.metrics if m.key != "psnr_mse"]  # that one is in the report
     parts += steps_back(results)
     return "\n\n".join(parts)
 
@@ -44,13 +44,13 @@ def lossless(results: Results) -> str:
     return "\n".join(lines)
 
 
-def matrix(results: Results, key: str) -> str:
-    """BD-rates of the mean curves, a line for each pair."""
-    metric = next(m for m in METRICS if m.key == key)
+def matrix(results: Results, metric: Metric) -> str:
+    """BD-rates of the mean curves, a line for each pair; of our own codec against others, not the other way round."""
     lines = [f"BD-rate by {metric.label} (mean curves; negative: fewer bits than the anchor)"]
     lines.append(f"{'codec':<20}{'anchor':<20}{'PCHIP':>10}{'Akima':>10}{'overlap':>9}   range")
+    anchors = [name for name in results.lossy if name != "vaec"]
     for test in results.lossy:
-        for anchor in results.lossy:
+        for anchor in anchors:
             if test != anchor:
                 lines.append(f"{test:<20}{anchor:<20}" + cells(results.bd(anchor, test, metric)))
     return "\n".join(lines)
