@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 from tools.bdrate import bd_rate as own_bd_rate
-from vaecodec.bench.analysis import METRICS, Curve, Results, bd_rate, decibel, rising
+from vaecodec.bench.analysis import METRICS, Curve, Results, bd_rate, rising
 from vaecodec.bench.rows import Row
 
 # Mean (bpp, dB) over Kodak with Pillow 13: JPEG 4:2:0 at 5..98, WebP method 6 at 5..95, AVIF 4:4:4 speed 6 tuned for
@@ -116,9 +116,3 @@ def test_steps_back_are_found(results: Results) -> None:
     bent = Results([replace(r, bpp=0.001) if r.key[1:] == ("one", 40) else r for r in results.rows])
     (line,) = bent.steps_back("one", ["a", "b"])
     assert line == "one: bpp falls from 0.3000 to 0.0010 between settings 20 and 40"
-
-
-def test_decibel() -> None:
-    assert decibel(0.99) == pytest.approx(20)
-    assert decibel(1.0) == math.inf
-    assert decibel(None) is None

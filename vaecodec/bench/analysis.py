@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from vaecodec.bench.metrics import decibel, psnr_of_mse
 from vaecodec.bench.rows import Row
 
 WARN_BELOW, REFUSE_BELOW = 0.75, 0.60  # share of the two quality ranges that is common
@@ -39,21 +40,19 @@ def mean_of(of: Callable[[Row], float | None]) -> Callable[[Sequence[Row]], floa
     return mean
 
 
-def decibel(x: float | None) -> float | None:
-    """-10 log10(1 - x): MS-SSIM crowds near 1, where people still see differences."""
-    return None if x is None else math.inf if x >= 1 else -10 * math.log10(1 - x)
+def ms_ssim_db(row: Row) -> float | None:
+    return None if row.ms_ssim is None else decibel(row.ms_ssim)
 
 
 def psnr_of_mean_mse(rows: Sequence[Row]) -> float:
-    mse = statistics.fmean(row.mse for row in rows)
-    return 10 * math.log10(255**2 / mse) if mse else math.inf
+    return psnr_of_mse(statistics.fmean(row.mse for row in rows))
 
 
 METRICS = (
     Metric("psnr", "PSNR, mean over pictures", "dB", lambda r: r.psnr, mean_of(lambda r: r.psnr)),
     Metric("psnr_mse", "PSNR of the mean squared error over pictures", "dB", lambda r: r.psnr, psnr_of_mean_mse),
-    Metric("ms_ssim_db", "MS-SSIM, -10 log10(1 - x), mean over pictures", "dB", lambda r: decibel(r.ms_ssim),
-           mean_of(lambda r: decibel(r.ms_ssim))),
+    Metric("ms_ssim_db", "MS-SSIM, -10 log10(1 - x), mean over pictures", "dB", ms_ssim_db,
+           mean_of(ms_ssim_db)),
     Metric("ssimulacra2", "SSIMULACRA2, mean over pictures", "", lambda r: r.ssimulacra2,
            mean_of(lambda r: r.ssimulacra2)),
 )  # fmt: skip

@@ -75,9 +75,7 @@ class Choices:
 @click.option("--list", "list_codecs", is_flag=True, help="Name all codecs and leave.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help=f"Output folder.  [default: {DEFAULT_OUT}]")
 @click.option("--qualities", multiple=True, metavar="[NAME=]LIST", help="Settings for all codecs, or for one.")
-@click.option(
-    "--metrics", default="psnr,ms-ssim", show_default=True, metavar="LIST", help="Of " + ", ".join(METRICS) + "."
-)
+@click.option("--metrics", default=",".join(METRICS), metavar="LIST", help=f"Of {', '.join(METRICS)}.  [default: all]")
 @click.option("--external", nargs=2, multiple=True, metavar="NAME=ENC DEC", help="A codec as two command lines.")
 @click.option(
     "--compare", multiple=True, type=click.Path(path_type=Path), metavar="CSV", help="Show earlier results too."

@@ -15,7 +15,6 @@ PACKAGES = (
     "scipy",
     "bjontegaard",
     "pytorch-msssim",
-    "ssimulacra2",
     "imagecodecs",
 )
 
