@@ -21,9 +21,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 SHOWN = ("psnr", "ms_ssim_db", "ssimulacra2")
 HEAD = """# Results
 
-Made by `tools/make_results.py` from runs of `vaecodec bench`; what is counted, and how, stands in [benchmark.md](benchmark.md).
-BD-rates are of the mean curves, PCHIP; negative: the codec needs fewer bits than JPEG at equal quality. AVIF is in the table as people
-get it (4:2:0, speed 6, default tuning) and at its strongest in PSNR; no figure is against "AVIF" alone.
+Made by `tools/make_results.py` from runs of `vaecodec bench`; what is counted, and how, stands in
+[benchmark.md](benchmark.md). BD-rates are of the mean curves, PCHIP; negative: fewer bits at equal quality. AVIF is in the
+tables as people get it (4:2:0, speed 6, default tuning) and tuned for PSNR; no figure is against "AVIF" alone.
 """
 
 
@@ -58,7 +58,7 @@ def section(folder: Path, results: Results, facts: dict) -> str:
 
 
 def bd_table(results: Results, metrics: list[Metric]) -> list[str]:
-    """Each codec against JPEG: mean curves by every metric, and the spread over pictures by PSNR; then vaec against each."""
+    """Each codec against JPEG, with the spread over pictures by PSNR; then our own against each."""
     short = [m.label.split(",")[0] for m in metrics]
     lines = ["| against JPEG 4:2:0 | " + " | ".join(short) + " | PSNR, single pictures: median (from, to) |"]
     lines.append("| --- |" + " ---: |" * (len(metrics) + 1))
