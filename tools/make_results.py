@@ -22,8 +22,8 @@ SHOWN = ("psnr", "ms_ssim_db", "ssimulacra2")
 HEAD = """# Results
 
 Made by `tools/make_results.py` from runs of `vaecodec bench`; what is counted, and how, stands in
-[benchmark.md](benchmark.md). BD-rates are of the mean curves, PCHIP; negative: fewer bits at equal quality. AVIF is in the
-tables as people get it (4:2:0, speed 6, default tuning) and tuned for PSNR; no figure is against "AVIF" alone.
+[benchmark.md](benchmark.md). BD-rates are of the mean curves, PCHIP; negative: fewer bits at equal quality. AVIF is
+in the tables as people get it (4:2:0, speed 6, default tuning) and tuned for PSNR; no figure is against "AVIF" alone.
 """
 
 

@@ -41,7 +41,7 @@ def blurry(a: Pixels, radius: int) -> Pixels:
     height, width, _ = a.shape
     side = 2 * radius + 1
     padded = np.pad(a.astype(np.int64), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
-    total = sum(padded[i : i + height, j : j + width] for i in range(side) for j in range(side))
+    total = np.sum([padded[i : i + height, j : j + width] for i in range(side) for j in range(side)], axis=0)
     return ((total + side**2 // 2) // side**2).astype(np.uint8)
 
 
@@ -126,7 +126,7 @@ EVEN: Part = (100, 200, 256, 256)
 ODD: Part = (40, 60, 243, 321)
 LEAST: Part = (10, 300, 161, 165)
 MS_SSIM_PAIRS: list[tuple[Part, Distortion, int]] = [
-    ((0, 0, 512, 768), quantised, 32),
+    ((0, 200, 256, 400), quantised, 32),
     (EVEN, quantised, 16),
     (EVEN, noisy, 12),
     (EVEN, blurry, 2),
@@ -237,8 +237,9 @@ def test_ssimulacra2_of_small_pictures_is_none(by: str) -> None:
 
 def test_ssimulacra2_takes_any_memory_layout() -> None:
     a, b = pair(LEAST, noisy, 5)
-    turned = [np.asfortranarray(x) for x in (a, b)]
-    assert ssimulacra2(*turned, BUILT_IN) == pytest.approx(ssimulacra2(a, b, BUILT_IN), abs=1e-4)
+    assert ssimulacra2(np.asfortranarray(a), np.asfortranarray(b), BUILT_IN) == pytest.approx(
+        ssimulacra2(a, b, BUILT_IN), abs=1e-4
+    )
 
 
 STAND_IN = """#!{python}
@@ -270,7 +271,7 @@ def test_the_program_on_the_path_is_used(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.skipif(os.name == "nt", reason="a script with #! as the program")
 @pytest.mark.parametrize(
     ("ending", "says"),
-    [("sys.exit('no such picture')", "no such picture"), ("sys.exit(7)", "exit code 7"), ("", "line")],
+    [("sys.exit('no such picture')", "no such picture"), ("sys.exit(7)", "exit code 7"), ("", "a line before")],
 )
 def test_a_failing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, says: str) -> None:
     a, b = stand_in(tmp_path, monkeypatch, ending)
