@@ -217,10 +217,11 @@ def test_ssimulacra2_is_the_programs(part: Part, distort: Distortion, strength: 
     assert ssimulacra2(*pair(part, distort, strength), BUILT_IN) == pytest.approx(score, abs=0.2 if score > 90 else 0.1)
 
 
-@pytest.mark.skipif(metrics.ssimulacra2_source() != PROGRAM, reason="no ssimulacra2 on the PATH")
-@pytest.mark.parametrize(("part", "distort", "strength", "score"), SSIMULACRA2)
-def test_the_program_gives_these_scores(part: Part, distort: Distortion, strength: int, score: float) -> None:
-    assert ssimulacra2(*pair(part, distort, strength), PROGRAM) == pytest.approx(score, abs=0.05)
+if metrics.ssimulacra2_source() == PROGRAM:  # where it is at hand, the constants are made again
+
+    @pytest.mark.parametrize(("part", "distort", "strength", "score"), SSIMULACRA2)
+    def test_the_program_gives_these_scores(part: Part, distort: Distortion, strength: int, score: float) -> None:
+        assert ssimulacra2(*pair(part, distort, strength), PROGRAM) == pytest.approx(score, abs=0.05)
 
 
 @pytest.mark.parametrize("part", [EVEN, (0, 0, 33, 47), (300, 300, 8, 8)])
