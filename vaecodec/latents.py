@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -45,11 +45,16 @@ def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Tile]:
     return pack_tiles(quantise(weights, q, z, y), len(y))
 
 
-def quantise(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Coded]:
+# What may look on while symbols are chosen: step, tables, which elements are coded, and their values.
+Watch = Callable[[int, Tensor, Tensor, Tensor], None]
+
+
+def quantise(weights: Weights, q: int, z: Tensor, y: Tensor, watch: Watch | None = None) -> list[Coded]:
     """The symbols of tiles of one shape, step by step.
 
     Args:
         q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
+        watch: called for each step of y, with tensors (B, h, w, channels of its group).
     """
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
@@ -66,6 +71,8 @@ def quantise(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Coded]:
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
         r = d.round().clamp_(-R_MAX, R_MAX)
         r = trim(torch.where(present, r, 0.0), d, t, worth[start:stop], weights.y_tables)
+        if watch:
+            watch(i, t, present, r)
         parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
         coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
         return reconstruct(r, mean)

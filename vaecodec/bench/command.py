@@ -304,6 +304,8 @@ def write_outputs(
         "environment": environment(),
         "notes": environment_notes(by, choices.jobs, choices.repeats, choices.threads),
     }
+    if not choices.quiet:
+        say("measuring memory, drawing curves" + (", making the report" if choices.report else ""))
     largest = max((p for p in results.pictures if p in pictures), key=lambda p: area(results, p))
     used = of_codecs(codecs, options, pictures[largest]) if choices.report else {}
     record = facts | {
