@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -223,6 +224,15 @@ def test_bad_requests_get_one_sentence(run: Run, arguments: list[object], messag
 def test_usage_errors(run: Run, arguments: list[object]) -> None:
     result = run(*arguments)
     assert result.exception is not None and result.exception.exit_code == 2
+
+
+def test_packages_that_are_missing_are_named_before_anything_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bjontegaard" else found(name))
+    result = run(*fast())
+    assert result.return_value == 1
+    assert "bench needs more packages (bjontegaard): pip install 'vaecodec[bench]'" in result.stderr
+    assert not Path("vaecodec-bench").exists()
 
 
 def test_the_list_says_what_is_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
