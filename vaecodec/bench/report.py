@@ -1,4 +1,4 @@
-"""What report.html shows, as one JSON-ready object; page.py makes the page of it."""
+"""What report.html shows, as one JSON-ready object; page/ makes the page of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build(
     resources: Mapping[str, Mapping[str, float]],
     views: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The object that report.js reads. `facts`: title, date, command, environment and notes."""
+    """The object that the scripts of page/ read. `facts`: title, date, command, environment and notes."""
     index = {name: i for i, name in enumerate(results.pictures)}
     sizes = {row.picture: (row.width, row.height) for row in results.rows}
     metrics = results.metrics

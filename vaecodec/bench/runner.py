@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaecodec.bench import rows as csv_rows
-from vaecodec.bench.measure import Task, codecs, measure
+from vaecodec.bench.measure import Task, codecs, load, measure
+from vaecodec.bench.metrics import MS_SSIM_ABOVE
 from vaecodec.bench.rows import Row
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
@@ -120,14 +121,12 @@ class Runner:
 
 def _still_holds(row: Row, task: Task) -> bool:
     codec = codecs(task.options)[task.codec]
-    from vaecodec.bench.measure import load
-
     same = row.version == codec.version() and row.command == codec.command(task.setting)
     same = same and (row.repeats, row.threads) == (task.repeats, task.options.threads)
     if "ssimulacra2" in task.metrics:
         same = same and row.ssimulacra2_by == task.ssimulacra2_by
     if "ms-ssim" in task.metrics:
-        same = same and (row.ms_ssim is not None or min(row.width, row.height) <= 160)
+        same = same and (row.ms_ssim is not None or min(row.width, row.height) <= MS_SSIM_ABOVE)
     same = same and task.file.exists() and task.file.stat().st_size == row.bytes
     try:
         return same and load(task.path)[1] == row.pixels
