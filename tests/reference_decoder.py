@@ -1,4 +1,5 @@
-"""A second decoder of `.vaec` files, written from bitstream_spec.md alone: slow, short, NumPy and the standard library.
+"""A second decoder of `.vaec` files, written from bitstream_spec.md alone: slow, short, NumPy and the standard library,
+and Pillow for overlays, which are WebP's.
 
 It shares no code with the package, so tests can compare the two. Networks are computed in float64: every value is an
 integer, or one over a power of two, below 2**53 (section 6), so sums in any order and divisions by 2**k are exact and
@@ -15,11 +16,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -184,7 +187,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 1, f"H2: version {data[0]} is not supported")
+    need(data[0] == 2, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -200,7 +203,7 @@ def read_header(data: bytes, file_size: int) -> Header:
     need(len(name) > 0 and all(0x21 <= byte <= 0x7E for byte in name), "H1: not a name of a model")
     header = Header(width, height, colour, quality, tile, alpha, value, name.decode("ascii"), digest)
     rows, columns = header.tiles
-    need(22 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
+    need(19 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
     return header
 
 
@@ -333,19 +336,37 @@ def decode_alpha(section: bytes, height: int, width: int) -> Ints:
     return alpha
 
 
-def read_tile(data: bytes) -> tuple[Lanes, bytes]:
-    """Section 4: the entropy coder of a tile, and its alpha section."""
+def paste_overlay(section: bytes, rgb: Ints) -> None:
+    """Section 10: the overlay over rgb (height, width, 3), by any decoder of RFC 9649: here Pillow's, as a file."""
+    need(section[:1] == b"\x2f", "P4: the overlay is not a VP8L bitstream")
+    file = b"WEBPVP8L" + struct.pack("<I", len(section)) + section + b"\0" * (len(section) % 2)
+    try:
+        with Image.open(BytesIO(b"RIFF" + struct.pack("<I", len(file)) + file)) as image:
+            rgba = np.asarray(image.convert("RGBA")).astype(np.int64)
+    except OSError as error:
+        raise ValueError(f"P4: the overlay does not decode: {error}") from error
+    need(rgba.shape[:2] == rgb.shape[:2], "P4: the overlay has another size than the tile")
+    need(np.isin(rgba[..., 3], (0, 255)).all(), "P5: an alpha sample of the overlay is neither 0 nor 255")
+    there = rgba[..., 3] == 255
+    rgb[there] = rgba[there, :3]
+
+
+def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes]:
+    """Section 4: the entropy coder of a tile, if it has latents, its alpha section and its overlay."""
     need(len(data) > 0, "T3: the tile is empty")
-    need(data[0] <= 12, "T1: lanes_log2 is out of range")
-    at, lengths = 1, [4 << data[0]]
-    for _ in range(5):
+    need(data[0] <= 12 or data[0] == 255, "T1: lanes_log2 is out of range")
+    at, lengths = 1, [0 if data[0] == 255 else 4 << data[0]]
+    for _ in range(6):
         length, at = leb128(data, at, 5, "T2")
         lengths.append(length)
     need(at + sum(lengths) == len(data), "T3: the parts do not fill the tile")
     need(all(length % 2 == 0 for length in lengths[1:4]), "T3: the length of z, low or high is odd")
     ends = list(accumulate(lengths, initial=at))
-    states, z, low, high, escapes, alpha = (data[a:b] for a, b in pairwise(ends))
-    return Lanes(struct.unpack(f"<{len(states) // 4}I", states), [z, low, high], escapes), alpha
+    states, z, low, high, escapes, alpha, overlay = (data[a:b] for a, b in pairwise(ends))
+    if data[0] == 255:
+        need(not z + low + high + escapes, "T4: a tile without latents has data for them")
+        return None, alpha, overlay
+    return Lanes(struct.unpack(f"<{len(states) // 4}I", states), [z, low, high], escapes), alpha, overlay
 
 
 def read_chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -405,16 +426,22 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
     need(wanted == (weights.name, weights.hash[:8]), f"H5: the file needs the model {wanted[0]} {wanted[1].hex()}")
     y_hat = np.zeros((*header.grid, weights.config["M"]))
     alpha = np.full((header.height, header.width), header.alpha_value)
+    overlays: list[bytes] = []
     for number, tile in enumerate(tiles):
-        lanes, section = read_tile(tile)
+        lanes, section, overlay = read_tile(tile)
+        overlays.append(overlay)
         need(bool(section) == (header.alpha == 2), "P2: an alpha section is missing, or there although alpha is not 2")
         area = header.area(number, 4, *header.grid)
         height, width = y_hat[area].shape[:2]
-        y_hat[area] = decode_latents(weights, header.quality, height, width, lanes)
+        if lanes:
+            y_hat[area] = decode_latents(weights, header.quality, height, width, lanes)
         if header.alpha == 2:
             area = header.area(number, 64, header.height, header.width)
             alpha[area] = decode_alpha(section, *alpha[area].shape)
     picture = synthesise(weights, header.quality, y_hat)[: header.height, : header.width]
+    for number, overlay in enumerate(overlays):
+        if overlay:
+            paste_overlay(overlay, picture[header.area(number, 64, header.height, header.width)])
     if header.colour in (0, 2):
         picture = (picture @ np.array([[1], [2], [1]]) + 2) >> 2
     if header.alpha > 0:

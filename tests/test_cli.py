@@ -38,6 +38,7 @@ class FakeCodec:
     made = 0
     threads: int | None = None
     qualities: list[float] = []  # noqa: RUF012
+    efforts: list[int] = []  # noqa: RUF012
     fail: BaseException | None = None
 
     def __init__(self, threads: int | None = None) -> None:
@@ -45,11 +46,17 @@ class FakeCodec:
         type(self).threads = threads
 
     def encode(
-        self, picture: Picture, quality: float = 75, *, progress: Callable[[float], None] | None = None
+        self,
+        picture: Picture,
+        quality: float = 75,
+        *,
+        effort: int = 3,
+        progress: Callable[[float], None] | None = None,
     ) -> bytes:
         if self.fail:
             raise self.fail
         self.qualities.append(quality)
+        self.efforts.append(effort)
         if progress:
             progress(0.5)
             progress(1.0)
@@ -83,7 +90,7 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
         model_hash=bytes(range(8)),
     )
     metadata = [(kind, getattr(picture, name)) for name, kind in container.METADATA.items()]
-    tile = Tile(0, bytes(4), (b"zz", b"low!", b"highhigh", b"esc", b"")).pack()
+    tile = Tile(0, bytes(4), (b"zz", b"low!", b"highhigh", b"esc", b"", b"")).pack()
     rows, columns = header.grid
     return b"".join(
         [container.SIGNATURE, pack_chunk("HEAD", header.pack())]
@@ -127,7 +134,7 @@ def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
 @pytest.fixture
 def run(real: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same with a fake codec."""
-    FakeCodec.made, FakeCodec.qualities, FakeCodec.fail = 0, [], None
+    FakeCodec.made, FakeCodec.qualities, FakeCodec.efforts, FakeCodec.fail = 0, [], [], None
     monkeypatch.setitem(sys.modules, "vaecodec.codec", types.SimpleNamespace(Codec=FakeCodec))
     return real
 
@@ -443,6 +450,9 @@ def test_options_reach_the_codec(run: Run) -> None:
     assert FakeCodec.made == 1
     run("encode", "-f", "a.png")
     assert FakeCodec.qualities[-1] == 75 and FakeCodec.threads is None
+    run("encode", "-f", "--effort", "9", "a.png")
+    assert FakeCodec.efforts == [3, 3, 3, 9]
+    assert run("encode", "-f", "--effort", "10", "a.png").code == 2
 
 
 # Exit codes
@@ -470,7 +480,7 @@ def of_version(version: int) -> bytes:
         (container.SIGNATURE[:3], 3, "signature"),
         (vaec(Picture(np.zeros((6, 8, 3), np.uint8)))[:-3], 3, "DONE"),
         (damaged(), 3, "checksum"),
-        (of_version(2), 4, "version 2"),
+        (of_version(1), 4, "version 1"),
         (None, 1, "No such file"),
     ],
 )
@@ -567,7 +577,7 @@ def test_info_as_json(run: Run) -> None:
         "colour": "RGB+alpha",
         "depth": 8,
         "quality": 12.5,
-        "version": 1,
+        "version": 2,
         "model": "fake",
         "model_hash": "0001020304050607",
         "tile_side": 64,
@@ -583,7 +593,7 @@ def test_info_as_json(run: Run) -> None:
 def test_info_as_text(run: Run) -> None:
     vaec_file("a.vaec")
     text = run("info", "a.vaec").out.decode()
-    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 1, 1 tile of 64 pixels"):
+    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 2, 1 tile of 64 pixels"):
         assert line in text
     assert re.search(r"high +8 ", text) and "alpha" not in text
     assert run("info", "-", stdin=Path("a.vaec").read_bytes()).out.decode() == text.replace("a.vaec", "-")

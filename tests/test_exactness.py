@@ -8,7 +8,7 @@ import torch
 from conftest import VECTORS
 from pictures import picture
 
-import vaecodec.codec
+import vaecodec.bands
 from vaecodec import grid, weights
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
@@ -49,7 +49,7 @@ def test_again_and_with_two_threads(shipped: Codec, files: list[bytes], expected
 def test_any_window(
     monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray], window: int
 ) -> None:
-    monkeypatch.setattr(vaecodec.codec, "WINDOW", window)
+    monkeypatch.setattr(vaecodec.bands, "WINDOW", window)
     check(shipped, files, expected)
 
 

@@ -8,6 +8,7 @@ clamp; the same with a model file of random weights; and damaged files with thei
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference_decoder as reference
+from PIL import Image
 
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
@@ -141,8 +143,8 @@ def test_metadata_is_skipped(codec: Codec, model: bytes) -> None:
 def test_pictures_cover_skips_and_escapes(codec: Codec) -> None:
     lengths = {}
     for kind, quality in (("gradient", 0), ("edges", 100)):
-        data = codec.encode(Picture(picture(kind, 64, 64, 3)), quality, tile=64)
-        lanes, _ = reference.read_tile(reference.read_file(data)[1][0])
+        data = codec.encode(Picture(picture(kind, 64, 64, 3)), quality, effort=2, tile=64)
+        lanes, *_ = reference.read_tile(reference.read_file(data)[1][0])
         lengths[kind] = len(lanes.words), len(lanes.escapes)
     assert lengths["gradient"][0] < 16 * 320 // 8  # some elements took no part of a word
     assert lengths["edges"][1] > 0
@@ -191,7 +193,7 @@ class Author:
                 high, rest = divmod(states[lane], frequency)
                 states[lane] = high * 65536 + rest + start
             parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
-        parts += [self.escapes, alpha]
+        parts += [self.escapes, alpha, b""]
         lengths = b"".join(leb128(len(part)) for part in parts)
         return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
 
@@ -221,7 +223,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (1, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (2, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
@@ -339,9 +341,9 @@ def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
 
 
 def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
-    """With another tile: `change` gets the list of lanes_log2, states, z, low, high, escapes and alpha."""
+    """With another tile: `change` gets the list of lanes_log2, states, z, low, high, escapes, alpha and overlay."""
     data, at, lengths = chunks[1][1], 1, []
-    for _ in range(5):
+    for _ in range(6):
         length, at = reference.leb128(data, at, 5, "")
         lengths.append(length)
     parts = [data[:1]]
@@ -359,6 +361,15 @@ def put(number: int, content: bytes) -> Callable[[list[bytes]], object]:
 
 def add(number: int, content: bytes) -> Callable[[list[bytes]], object]:
     return lambda parts: parts.__setitem__(number, parts[number] + content)
+
+
+def overlay(height: int, width: int, alpha: int) -> bytes:
+    """A lossless WebP bitstream of random colours."""
+    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    rgba[..., 3] = alpha
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
+    return file.getvalue()[20:]
 
 
 RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
@@ -393,8 +404,8 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "model empty": ("H1", lambda c: changed_header(c, model=bytes(8))),
     "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
     "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
-    "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
-    "long head of version 2": ("H2", lambda c: [(b"HEAD", b"\x02" + bytes(40)), *c[1:]]),
+    "version": ("H2", lambda c: changed_header(c, version=1, width=0)),
+    "long head of version 3": ("H2", lambda c: [(b"HEAD", b"\x03" + bytes(40)), *c[1:]]),
     "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
     "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
     "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),
@@ -411,6 +422,7 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
     "odd z": ("T3", lambda c: changed_tile(c, add(2, b"\0"))),
     "odd high": ("T3", lambda c: changed_tile(c, add(4, b"\0"))),
+    "latents of a tile without": ("T4", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2), [b"\xff", b""]))),
     "state": ("E1", lambda c: changed_tile(c, lambda p: put(1, b"\xff\xff\0\0" + p[1][4:])(p))),
     "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 5), [b"", b"", b""]))),
     "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 4), [p[2] + p[3][:2], p[3][2:]]))),
@@ -423,6 +435,10 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "alpha checksum": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1] + b"\x77"))),
     "behind alpha": ("P1", lambda c: changed_tile(c, add(6, b"\0"))),
     "filter": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(b"\x03" + bytes(RAW - 1))))),
+    "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
+    "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
+    "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
+    "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
     "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),
 }
@@ -452,6 +468,12 @@ def test_unusual_but_valid(codec: Codec, model: bytes, chunks: list[Chunk]) -> N
         np.testing.assert_array_equal(assert_same(codec, model, join(order)), expected)
     constant = changed_tile(changed_header(chunks, alpha=1, value=77), put(6, b""))
     assert (assert_same(codec, model, join(constant))[..., 3] == 77).all()
+    assert (
+        assert_same(codec, model, join(changed_tile(chunks, put(7, overlay(20, 40, 255)))))[..., :3]
+        != expected[..., :3]
+    ).any()
+    empty = changed_tile(chunks, lambda p: p.__setitem__(slice(6), [b"\xff", *[b""] * 5]))
+    assert_same(codec, model, join(empty))
     for level, bits in ((0, 15), (9, 9)):
         deflater = zlib.compressobj(level, zlib.DEFLATED, bits)
         section = deflater.compress(bytes([2, *range(40)]) * 20) + deflater.flush()

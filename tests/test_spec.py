@@ -6,6 +6,7 @@ import dataclasses
 import re
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from conftest import VECTORS
 from pictures import picture
+from PIL import Image
 from safetensors.numpy import save
 
 from vaecodec import container, rans, weights
@@ -29,6 +31,7 @@ from vaecodec.errors import (
 )
 from vaecodec.grid import FEATURE_MAX, Linear
 from vaecodec.model import Config, Model
+from vaecodec.overlay import pack_overlay
 from vaecodec.picture import Picture
 
 SPEC = Path(__file__).parents[1] / "bitstream_spec.md"
@@ -186,7 +189,7 @@ def test_H1_header_length_and_ranges(data: bytes) -> None:
 
 
 def test_H1_largest_sizes_have_a_place_in_the_header() -> None:
-    head = Header(1, 2**31 - 1, 2**31 - 1, 1, 8, 1000, 16, 0, 0, "12345678", bytes(8))
+    head = Header(2, 2**31 - 1, 2**31 - 1, 1, 8, 1000, 16, 0, 0, "12345678", bytes(8))
     assert Header.unpack(head.pack()) == head
 
 
@@ -194,8 +197,8 @@ def test_H2_other_versions_are_not_supported(data: bytes) -> None:
     with pytest.raises(UnsupportedError, match="version 9"):
         parse(with_header(data, 0, "B", 9))
     chunks = split(data)
-    with pytest.raises(UnsupportedError, match="version 2"):
-        parse(join([("HEAD", b"\2" + b"?" * 50), *chunks[1:]]))
+    with pytest.raises(UnsupportedError, match="version 3"):
+        parse(join([("HEAD", b"\3" + b"?" * 50), *chunks[1:]]))
 
 
 def test_H3_other_depths_are_not_supported(data: bytes) -> None:
@@ -229,8 +232,7 @@ def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
         parse(with_header(data, 1, "I", 2**31 - 1))
     with pytest.raises(LimitError, match="limit"):
         parse(data, max_pixels=100 * 90 - 1)
-    smallest = Tile(0, b"\0\0\1\0", (b"",) * 5).pack()
-    assert len(pack_chunk("TILE", smallest)) == container.TILE_SMALLEST == 22
+    assert len(pack_chunk("TILE", Tile.empty().pack())) == container.TILE_SMALLEST == 19
 
 
 def test_T1_lane_count(data: bytes) -> None:
@@ -238,6 +240,20 @@ def test_T1_lane_count(data: bytes) -> None:
     body[0] = 13
     with pytest.raises(CorruptFileError, match="lane"):
         first_tile(with_tile(data, bytes(body)))
+
+
+def test_T4_a_tile_without_latents(small: Codec, data: bytes) -> None:
+    plain = small.encode(Picture(picture(70, 150, 3)), 50, tile=64)
+    empty = small.decode(with_tile(plain, Tile.empty().pack())).pixels
+    whole = small.decode(plain).pixels
+    assert not np.array_equal(empty[:64, :64], whole[:64, :64])
+    np.testing.assert_array_equal(empty[:, 120:], whole[:, 120:])  # beyond the synthesis margin
+    first = first_tile(plain)
+    for name in ("z", "low", "high", "escapes"):
+        with pytest.raises(CorruptFileError, match="latents"):
+            small.decode(with_tile(plain, edit(Tile.empty(), **{name: b"\0\0"}).pack()))
+    with pytest.raises(CorruptFileError):
+        small.decode(with_tile(plain, dataclasses.replace(first, lanes_log2=container.EMPTY).pack()))
 
 
 @pytest.mark.parametrize("length", [b"\x80\x00", b"\xff\xff\xff\xff\xff\x01", b"\x80"])
@@ -341,7 +357,7 @@ def test_E3_sections_end_where_they_say(small: Codec, data: bytes) -> None:
 
 def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
     cells = np.random.default_rng(3).integers(0, 2, (8, 8, 1), np.uint8) * 255
-    data = small.encode(Picture(np.ascontiguousarray(cells.repeat(16, 0).repeat(16, 1).repeat(3, 2))), 100)
+    data = small.encode(Picture(np.ascontiguousarray(cells.repeat(16, 0).repeat(16, 1).repeat(3, 2))), 100, effort=2)
     tile = first_tile(data)
     escapes = bytes(tile.sections[3])
     assert escapes, "the picture is meant to need escapes"
@@ -389,6 +405,41 @@ def test_P1_filters() -> None:
     filtered = bytes([0, 5, 6, 1, 5, 6, 2, 1, 255])
     expected = [[5, 6], [5, 11], [6, 10]]
     assert unpack_alpha(zlib.compress(filtered), 3, 2).tolist() == expected
+
+
+OVERLAID = np.random.default_rng(5).random((64, 64)) < 0.3
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_P4_an_overlay_replaces_pixels(small: Codec, channels: int) -> None:
+    pixels = picture(70, 90, channels)
+    plain = small.encode(Picture(pixels), 50, effort=2, tile=64)
+    over = picture(64, 64, 3)[::-1]
+    data = with_tile(plain, edit(first_tile(plain), overlay=pack_overlay(over, OVERLAID)).pack())
+    expected = small.decode(plain).pixels
+    rgb = over.astype(int)
+    values = over if channels > 1 else ((rgb[..., :1] + 2 * rgb[..., 1:2] + rgb[..., 2:] + 2) >> 2).astype(np.uint8)
+    part = expected[:64, :64, : values.shape[2]]
+    part[OVERLAID] = values[OVERLAID]
+    np.testing.assert_array_equal(small.decode(data).pixels, expected)
+
+
+def test_P4_an_overlay_has_the_tiles_size_and_decodes(small: Codec, data: bytes) -> None:
+    good = pack_overlay(picture(64, 64, 3), OVERLAID)
+    other = pack_overlay(picture(64, 63, 3), OVERLAID[:, :63])
+    lossy = BytesIO()
+    Image.fromarray(picture(64, 64, 3)).save(lossy, "WEBP", quality=50)
+    for bad in (other, good[: len(good) // 2], b"junk", b"\x2f", lossy.getvalue()[20:], good[:5] + b"\xff" * 40):
+        with pytest.raises(CorruptFileError, match="overlay"):
+            small.decode(with_tile(data, edit(first_tile(data), overlay=bad).pack()))
+
+
+def test_P5_an_overlay_is_there_or_not(small: Codec, data: bytes) -> None:
+    rgba = np.dstack((picture(64, 64, 3), np.where(OVERLAID, 128, 0).astype(np.uint8)))
+    file = BytesIO()
+    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
+    with pytest.raises(CorruptFileError, match="half transparent"):
+        small.decode(with_tile(data, edit(first_tile(data), overlay=file.getvalue()[20:]).pack()))
 
 
 def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> None:

@@ -93,7 +93,7 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
             h, w = (-(-s // 64) * 64 for s in x.shape[:2])
             padded = np.pad(x, ((0, h - x.shape[0]), (0, w - x.shape[1]), (0, 0)), mode="edge")
             y = model.g_a(torch.from_numpy(padded).float()[None] - 128, q, model.steps(q))
-            latents.quantise(codec.weights, quality, model.h_a(y), y, Watcher(codec, a))
+            latents.quantise(codec.weights, quality, model.h_a(y), y, watch=Watcher(codec, a))
     return a
 
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.checkpoint import load_checkpoint
 from tools.data import Crops
-from tools.loss import index_scale
 from vaecodec import weights
 from vaecodec.latents import quantise
+from vaecodec.likelihood import index_scale
 from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
 from vaecodec.rans import PRECISION
 
@@ -63,7 +63,7 @@ def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDA
         for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
             y = model.g_a(crops.batch(1).float() - 128, q, model.steps(q))
             anchor = (int(q) + ANCHOR_STEP // 2) // ANCHOR_STEP
-            (_, z_table, z_value), *steps = quantise(loaded, int(q), model.h_a(y), y)
+            (_, z_table, z_value), *steps = quantise(loaded, int(q), model.h_a(y), y).steps
             np.add.at(z_count[anchor], (z_table[0], z_value[0] + Z_MAX), 1)
             for _, table, value in steps:
                 np.add.at(y_count, (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
 from tests.pictures import picture
 from tests.reference_decoder import decode
 from tools.data import load
@@ -28,9 +30,10 @@ SMALL = VECTORS / "small.safetensors"
 
 
 def cases() -> dict[str, tuple[Path, Picture, float, int | None]]:
-    """Name -> model, picture, quality, tile side."""
+    """Name -> model, picture, quality, tile side. Of the small model's, only those named so have overlays."""
     crop = load(ROOT / "tests" / "data" / "kodim23.png")[120:376, 180:436]
     chequers = (picture(8, 8, 3) // 128 * 255).repeat(16, 0).repeat(16, 1)
+    mixed = np.concatenate((chequers, crop[:128, :128]), axis=1)
     return {
         "small-rgb": (SMALL, Picture(picture(100, 140)), 75, None),
         "small-tiles": (SMALL, Picture(picture(150, 200), icc=b"icc", exif=b"exif", xmp=b"xmp"), 40, 64),
@@ -39,6 +42,9 @@ def cases() -> dict[str, tuple[Path, Picture, float, int | None]]:
         "small-alpha": (SMALL, Picture(picture(90, 130, 4)), 60, 128),
         "small-escapes": (SMALL, Picture(chequers), 100, None),
         "small-pixel": (SMALL, Picture(picture(1, 1)), 0, None),
+        "small-overlay-covers": (SMALL, Picture(chequers), 50, None),
+        "small-overlay-mixed": (SMALL, Picture(mixed), 100, None),
+        "small-overlay-grey": (SMALL, Picture(mixed[..., :1]), 100, 64),
         "base-low": (weights.DEFAULT, Picture(crop), 5, None),
         "base-high": (weights.DEFAULT, Picture(crop[:128, :128].copy()), 100, 64),
         "base-middle": (weights.DEFAULT, Picture(crop), 62.3, 128),
@@ -51,7 +57,8 @@ def main() -> None:
     for name, (model, source, quality, tile) in cases().items():
         if model == SMALL and "--all" not in sys.argv:
             continue
-        data = Codec(model, threads=1).encode(source, quality, tile=tile)
+        effort = 2 if model == SMALL and "overlay" not in name else 3
+        data = Codec(model, threads=1).encode(source, quality, effort=effort, tile=tile)
         pixels = decode(data, model.read_bytes())
         (VECTORS / f"{name}.vaec").write_bytes(data)
         digest = hashlib.sha256(pixels.tobytes()).hexdigest()

@@ -26,6 +26,8 @@ from tools.bdrate import bd_rate
 from tools.checkpoint import load_weights
 from tools.data import Crops, find_pictures, jpeg_point, load
 from tools.loss import Loss, evaluate
+from tools.muon import Muon
+from vaecodec.grid import Linear
 from vaecodec.model import Config, Model
 
 GRID_FROM = 0.87  # share of the run after which the decoder side is rounded to the grid
@@ -43,6 +45,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--stop-after", type=float, default=math.inf, help="leave this call after so many minutes")
     p.add_argument("--init", type=Path, help="start from a checkpoint's or shipped model's weights")
     p.add_argument("--lr", type=float, default=4e-4)
+    p.add_argument(
+        "--optimiser", choices=("adam", "muon"), default="adam", help="muon: for matrices; Adam for the rest"
+    )
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 64")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -60,13 +65,21 @@ def schedule(progress: float, step: int) -> float:
     return min(1.0, (step + 1) / 300) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
 
 
-def parameter_groups(model: Model, lr: float) -> list[dict]:
+def optimisers(model: Model, lr: float, muon: bool) -> list[torch.optim.Optimizer]:
     """Adam moves every weight by about lr a step; what is small or large by nature gets its own rate."""
     factors = {"g_a.shortcut": 0.1, "z_mean": 5.0, "z_log_scale": 5.0, "step.value": 2.0, "index_bias.value": 2.0}
     groups: dict[float, list[Tensor]] = {}
+    matrices: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        groups.setdefault(factors.get(name, 1.0), []).append(parameter)
-    return [{"params": params, "lr": lr * f, "base": lr * f} for f, params in groups.items()]
+        if muon and isinstance(model.get_submodule(name.rpartition(".")[0]), Linear) and parameter.ndim == 2:
+            matrices.append(parameter)
+        else:
+            groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    adam = [{"params": params, "lr": lr * f, "base": lr * f} for f, params in groups.items()]
+    found: list[torch.optim.Optimizer] = [torch.optim.Adam(adam, betas=(0.9, 0.99), foreach=True)]
+    if matrices:
+        found.append(Muon([{"params": matrices, "base": lr}], lr))
+    return found
 
 
 class Run:
@@ -88,14 +101,15 @@ class Run:
             self.model.start_from_dct(self.crops.spectrum())
         self.model.to(self.device)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.optimiser = torch.optim.Adam(parameter_groups(self.model, args.lr), betas=(0.9, 0.99), foreach=True)
+        self.optimisers = optimisers(self.model, args.lr, not args.adam)
         if saved is not None:
             self.restore(saved)
 
     def restore(self, saved: dict) -> None:
         self.model.load_state_dict(saved["model"])
         self.ema = {k: v.to(self.device) for k, v in saved["ema"].items()}
-        self.optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
         self.norms.extend(saved["norms"])
         torch.set_rng_state(saved["rng"])
@@ -106,7 +120,7 @@ class Run:
             "config": self.model.cfg.to_dict(),
             "model": self.model.state_dict(),
             "ema": self.ema,
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "seconds": self.seconds,
             "skipped": self.skipped,
@@ -127,11 +141,12 @@ class Run:
         if grid != self.model.grid:
             self.model.set_grid(grid)
         factor = schedule(self.progress, self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * factor
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["base"] * factor
+            optimiser.zero_grad(set_to_none=True)
         x = self.crops.batch(self.args.batch).to(self.device)
         loss, bpp, mse = loss_of(self.model, x)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         median = statistics.median(self.norms) if len(self.norms) >= 20 else math.inf
         limit = 3 * median if median < math.inf else 1e6
@@ -143,7 +158,8 @@ class Run:
         if not finite or norm > 20 * median:
             self.skipped += 1
         else:
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
             decay = min(0.999, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)
         return loss.item(), bpp.item(), mse.item()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from vaecodec.codec import Codec
+from vaecodec.codec import EFFORT, Codec
 from vaecodec.info import Info, read_info
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture
@@ -27,6 +27,7 @@ def encode(
     /,
     quality: float = 75,
     *,
+    effort: int = EFFORT,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
@@ -38,6 +39,7 @@ def encode(
         image: (H, W) or (H, W, C) uint8 or uint16 array, C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha;
             or a PIL image, whose ICC profile, EXIF and XMP are kept.
         quality: 0..100, in steps of 0.1. 100 is the best lossy quality, not lossless.
+        effort: 1..9, higher is slower and smaller; decoding takes the same time.
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
 
@@ -47,7 +49,7 @@ def encode(
     kept = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
     given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
     metadata = {k: (kept[k] if v is None else v) or None for k, v in given.items()}
-    return default_codec().encode(Picture(picture.pixels, **metadata), quality, tile=tile)
+    return default_codec().encode(Picture(picture.pixels, **metadata), quality, effort=effort, tile=tile)
 
 
 def decode(data: bytes | memoryview, /, *, max_pixels: int | None = None) -> NDArray[np.uint8]:

@@ -138,11 +138,19 @@ def check_quality(_context: click.Context, _option: click.Parameter, value: floa
     callback=check_quality,
     help="Larger is better and bigger; 100 is still lossy.",
 )
+@click.option(
+    "--effort",
+    type=click.IntRange(1, 9),
+    default=3,
+    show_default=True,
+    help="Higher is slower and smaller; decoding takes the same time.",
+)
 @options("force", "threads", "max_pixels", "quiet")
 def encode(
     inputs: tuple[Path, ...],
     output: Path | None,
     quality: float,
+    effort: int,
     force: bool,
     threads: int | None,
     max_pixels: int,
@@ -165,7 +173,7 @@ def encode(
         ready = codec()
         start = time.perf_counter()
         with Progress(source, quiet) as progress:
-            data = ready.encode(picture, quality, progress=progress)
+            data = ready.encode(picture, quality, effort=effort, progress=progress)
         files.write(target, data, source, force)
         bpp = len(data) * 8 / (picture.width * picture.height)
         report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp", start, quiet)

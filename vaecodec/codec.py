@@ -1,17 +1,17 @@
 """Pictures to `.vaec` bytes and back, band by band.
 
-    picture -> array -> y, z (g_a, h_a) -> symbols (latents) -> TILE chunks -> bytes, and back.
+    picture -> array -> y, z (g_a, h_a) -> symbols (latents) -> TILE chunks -> bytes, and back,
 
-A band is one row of tiles. Analysis and synthesis run in windows with a margin as wide as their
-receptive field, so memory follows the band, not the picture, and no tile border shows.
+with an overlay of exact pixels beside the latents in tiles that were drawn, not photographed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +20,46 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, grid
+from vaecodec import container, drawn, grid
 from vaecodec.alpha import pack_alpha, unpack_alpha
+from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, paste
 from vaecodec.container import CELL, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
 from vaecodec.grid import FEATURE_MAX
-from vaecodec.latents import Z_CELL, decode_tiles, encode_tiles
-from vaecodec.model import PIXEL_ONE, QUALITY_MAX
+from vaecodec.latents import TRIM, Z_CELL, decode_tiles, encode_tiles
+from vaecodec.model import QUALITY_MAX, quality_lambda
+from vaecodec.overlay import Overlay, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture
+from vaecodec.refine import refine
 from vaecodec.weights import DEFAULT, Weights, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
-WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
-BATCH = 4 * 64**2  # positions of y in the tiles that are coded in lockstep: four tiles of the largest size
-H_MARGIN = 4  # rows of y that h_a sees beyond its own, rounded up to positions of z
+EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an encoder does beyond rounding."""
+
+    trim: bool = True  # symbols towards zero where that pays, see `latents.trim`
+    overlays: bool = True  # see drawn.py
+    iterations: int = 0  # of `refine`
+    thorough: bool = False  # libwebp's slowest setting for overlays
+
+
+EFFORTS = {
+    1: Effort(trim=False, overlays=False),
+    2: Effort(overlays=False),
+    3: Effort(),
+    4: Effort(iterations=1),
+    5: Effort(iterations=2),
+    6: Effort(iterations=3),
+    7: Effort(iterations=4, thorough=True),
+    8: Effort(iterations=6, thorough=True),
+    9: Effort(iterations=10, thorough=True),
+}
 
 
 def float32_is_exact() -> bool:
@@ -75,6 +99,7 @@ class Codec:
         image: ArrayLike | Image.Image | Picture,
         quality: float = 75,
         *,
+        effort: int = EFFORT,
         tile: int | None = None,
         progress: Progress | None = None,
     ) -> bytes:
@@ -83,39 +108,42 @@ class Codec:
         Args:
             image: a Picture, a PIL image with its metadata, or an array (see `as_picture`).
             quality: 0..100, steps of 0.1 count.
+            effort: 1..9, higher is slower and smaller; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
                 1024 x 1024, and equal ones above. progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
-        return b"".join(self.encode_parts(as_picture(image), quality, tile=tile, progress=progress))
+        return b"".join(self.encode_parts(as_picture(image), quality, effort=effort, tile=tile, progress=progress))
 
     def encode_parts(
-        self, picture: Picture, quality: float = 75, *, tile: int | None = None, progress: Progress | None = None
+        self,
+        picture: Picture,
+        quality: float = 75,
+        *,
+        effort: int = EFFORT,
+        tile: int | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[bytes]:
         """The same file as `encode`, in pieces, each tile as soon as it is coded."""
         if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
             raise VaecError(f"quality {quality!r} is not a number within 0..100")
-        pixels = picture.pixels
+        if effort not in EFFORTS:
+            raise VaecError(f"effort {effort!r} is not one of 1..9")
+        pixels, how = picture.pixels, EFFORTS[effort]
         header = self._header(pixels, round(quality * QUALITY_MAX / 100), tile)
         yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
         for name, kind in container.METADATA.items():
             data = getattr(picture, name)
             if data is not None:
                 yield container.pack_chunk(kind, data)
-        rows, columns = header.grid
-        analysis = _Analysis(self.weights, header, pixels)
-        for row in range(rows):
-            with self._exact():  # not around a yield: what it sets must not show between two pieces
-                band = self._encode_band(header, analysis, row)
-            for index, coded in enumerate(band, row * columns):
-                if header.alpha == container.ALPHA_CODED:
-                    top, left, h, w = header.tile_box(index)
-                    alpha = pack_alpha(pixels[top : top + h, left : left + w, -1])
-                    coded = replace(coded, sections=(*coded.sections[:4], alpha))
-                yield container.pack_chunk("TILE", coded.pack())
-            if progress:
-                progress((row + 1) / rows)
+        beneath, overlays = self._overlays(header, pixels, how) if how.overlays else (pixels, {})
+        for index, coded in enumerate(self._code(header, beneath, how, progress)):
+            alpha, overlay = b"", overlays.get(index)
+            if header.alpha == container.ALPHA_CODED:
+                alpha = pack_alpha(header.cut(pixels, index)[..., -1])
+            latents = Tile.empty() if overlay and overlay.covers else coded
+            yield container.pack_chunk("TILE", latents.with_pixels(alpha, overlay.data if overlay else b"").pack())
         yield container.pack_chunk("DONE", b"")
 
     def _header(self, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
@@ -146,19 +174,81 @@ class Codec:
             model_hash=self.weights.hash,
         )
 
-    def _encode_band(self, header: Header, analysis: _Analysis, row: int) -> list[Tile]:
-        side = header.tile_side // CELL
-        y, z = analysis.band(row * side, min((row + 1) * side, analysis.h))
+    def _overlays(
+        self, header: Header, pixels: NDArray[np.uint8], how: Effort
+    ) -> tuple[NDArray[np.uint8], dict[int, Overlay]]:
+        """Pixels for the networks, and the overlays over them by tile."""
+        rows, columns = header.grid
+        overlays: dict[int, Overlay] = {}
+        beneath = pixels
+        for index in range(rows * columns):
+            rgb = as_rgb(header.cut(pixels, index))
+            if drawn.looks_drawn(rgb) and (overlay := self._choose_overlay(header, rgb, how)):
+                overlays[index] = overlay
+                beneath = pixels.copy() if beneath is pixels else beneath
+                paste(header.cut(beneath, index), overlay.beneath)
+        return beneath, overlays
+
+    def _choose_overlay(self, header: Header, rgb: NDArray[np.uint8], how: Effort) -> Overlay | None:
+        """The best overlay of a tile (h, w, 3), by real bits and real errors; None if none is better."""
+        worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
+
+        def cost(size: int, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+            return 8 * size + worth * float(np.square(a.astype(np.int32) - b).sum())
+
+        best, chosen = math.inf, None
+        for mask in drawn.masks(rgb):
+            beneath = drawn.fill(rgb, mask)
+            transform = 0.0
+            if not mask.all():
+                size, decoded = self._trial(header, beneath)
+                transform = cost(size, decoded[~mask], rgb[~mask])
+            for colours in drawn.reductions(rgb, mask) if transform < best else ():
+                data = pack_overlay(colours, mask, thorough=how.thorough)
+                total = transform + cost(len(data), colours[mask], rgb[mask])
+                if total < best:
+                    best, chosen = total, Overlay(data, beneath, bool(mask.all())) if data else None
+        return chosen
+
+    def _trial(self, header: Header, rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
+        """Bytes of one tile coded alone, and what it decodes to."""
+        height, width, _ = rgb.shape
+        alone = replace(header, width=width, height=height, colour=container.RGB, alpha=0, alpha_value=0)
+        tiles = list(self._code(alone, rgb, EFFORTS[EFFORT]))
+        decoded = np.empty_like(rgb)
+        self._paint(alone, tiles, decoded)
+        return sum(len(t.pack()) for t in tiles), decoded
+
+    def _code(
+        self, header: Header, pixels: NDArray[np.uint8], how: Effort, progress: Progress | None = None
+    ) -> Iterator[Tile]:
+        """The latents of all tiles, in order."""
+        analysis = Analysis(self.weights, header, pixels)
+        rows, _ = header.grid
+        for row in range(rows):
+
+            def part(share: float, row: int = row) -> None:
+                if progress:
+                    progress((row + share) / rows)
+
+            with self._exact():  # not around a yield: what it sets must not show between two pieces
+                band = self._encode_band(header, analysis, row, how, part)
+            yield from band
+            part(1)
+
+    def _encode_band(self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress) -> list[Tile]:
+        side, q = header.tile_side // CELL, header.quality
+        first, last = row * side, min((row + 1) * side, analysis.h)
+        y, z = analysis.band(first, last)
+        if how.iterations:
+            band = slice(first - analysis.start, last - analysis.start)
+            y = refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
         out: list[Tile] = []
-        for first, last in batches(analysis.w, side):
-            cut = [slice(c * side, (c + 1) * side) for c in range(first, last)]
+        for left, right in batches(analysis.w, side):
+            cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
-            out += encode_tiles(
-                self.weights,
-                header.quality,
-                torch.stack([z[:, s] for s in z_cut]),
-                torch.stack([y[:, s] for s in cut]),
-            )
+            z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
+            out += encode_tiles(self.weights, q, z_tiles, y_tiles, TRIM if how.trim else math.inf)
         return out
 
     def decode(self, data: bytes, *, max_pixels: int | None = None, progress: Progress | None = None) -> Picture:
@@ -177,23 +267,31 @@ class Codec:
                 f"this decoder has {mine.name} ({mine.hash.hex()})"
             )
         tiles = [Tile.unpack(t) for t in layout.tiles]
-        if any(bool(t.sections[4]) != (header.alpha == container.ALPHA_CODED) for t in tiles):
+        if any(bool(t.alpha) != (header.alpha == container.ALPHA_CODED) for t in tiles):
             raise CorruptFileError("a tile's alpha section contradicts the header")
         pixels = np.empty((header.height, header.width, header.channels), np.uint8)
         if header.alpha == container.ALPHA_CONSTANT:
             pixels[..., -1] = header.alpha_value
+        self._paint(header, tiles, pixels, progress)
+        for index, t in enumerate(tiles):
+            part = header.cut(pixels, index)
+            if t.overlay:
+                paste(part, *unpack_overlay(t.overlay, *part.shape[:2]))
+            if header.alpha == container.ALPHA_CODED:
+                part[..., -1] = unpack_alpha(t.alpha, *part.shape[:2])
+        return Picture(pixels, **layout.metadata)
+
+    def _paint(
+        self, header: Header, tiles: list[Tile], pixels: NDArray[np.uint8], progress: Progress | None = None
+    ) -> None:
+        """Write what the networks make of the tiles into pixels (H, W, C)."""
         with self._exact():
-            synthesis = _Synthesis(self.weights, header, pixels)
+            synthesis = Synthesis(self.weights, header, pixels)
             rows, columns = header.grid
             for row in range(rows):
                 synthesis.add(self._decode_band(header, tiles[row * columns : (row + 1) * columns], row))
                 if progress:
                     progress((row + 1) / rows)
-        if header.alpha == container.ALPHA_CODED:
-            for index, t in enumerate(tiles):
-                top, left, h, w = header.tile_box(index)
-                pixels[top : top + h, left : left + w, -1] = unpack_alpha(t.sections[4], h, w)
-        return Picture(pixels, **layout.metadata)
 
     def _decode_band(self, header: Header, tiles: list[Tile], row: int) -> Tensor:
         """y_hat (rows, w, M) int16 of one band, in 1/16 step."""
@@ -202,7 +300,12 @@ class Codec:
         w = -(-header.width // CELL)
         parts: list[Tensor] = []
         for first, last in batches(w, side):
-            y_hat = decode_tiles(self.weights, header.quality, tiles[first:last], h, min(side, w - first * side))
+            y_hat = torch.zeros(last - first, h, min(side, w - first * side), self.weights.model.cfg.M)
+            coded = [i for i, t in enumerate(tiles[first:last]) if t.lanes_log2 != container.EMPTY]
+            if coded:
+                y_hat[coded] = decode_tiles(
+                    self.weights, header.quality, [tiles[first + i] for i in coded], h, y_hat.shape[2]
+                )
             parts += y_hat.to(torch.int16)
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
@@ -220,111 +323,3 @@ class Codec:
         finally:
             if torch.get_num_threads() != before:
                 torch.set_num_threads(before)
-
-
-def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
-    """Ranges of tile columns to code in lockstep: of one width, and not so many that memory follows the picture's."""
-    full = w // side
-    step = max(1, BATCH // side**2)
-    for first in range(0, full, step):
-        yield first, min(first + step, full)
-    if w % side:
-        yield full, full + 1
-
-
-def windows(first: int, last: int, w: int, h: int, margin: int) -> Iterator[tuple[slice, slice, slice, slice]]:
-    """Windows that cover rows first..last of an h x w grid: (rows, columns) of each, then with its margin."""
-    for top in range(first, last, WINDOW):
-        bottom = min(top + WINDOW, last)
-        for left in range(0, w, WINDOW):
-            right = min(left + WINDOW, w)
-            outer_rows = slice(max(0, top - margin), min(h, bottom + margin))
-            outer_columns = slice(max(0, left - margin), min(w, right + margin))
-            yield slice(top, bottom), slice(left, right), outer_rows, outer_columns
-
-
-def inner(outer: slice, part: slice, cell: int = 1) -> slice:
-    """Where `part` lies within `outer`, in units of 1/cell positions."""
-    return slice((part.start - outer.start) * cell, (part.stop - outer.start) * cell)
-
-
-class _Bands:
-    """A picture and the rows of y that are held of it, from `start` on."""
-
-    y: Tensor  # (rows, w, M)
-
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8], blocks: int) -> None:
-        self.model, self.pixels = weights.model, pixels
-        self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
-        self.q = torch.full((1,), header.quality)
-        with torch.no_grad():
-            self.step = self.model.steps(self.q)
-        self.margin = -(-blocks // 2)  # each block reaches one position at 1/8, half of one of y
-        self.start = 0
-
-
-class _Analysis(_Bands):
-    """y and z of a picture, band by band; each row of y is computed once."""
-
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
-        super().__init__(weights, header, pixels, weights.model.cfg.blocks_a)
-        self.y = torch.zeros(0, self.w, self.model.cfg.M)
-
-    def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
-        low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
-        have = self.start + len(self.y)
-        rows = torch.empty(high - have, self.w, self.model.cfg.M)
-        for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
-            y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
-            rows[r.start - have : r.stop - have, c] = y[inner(outer_r, r), inner(outer_c, c)]
-        self.y = torch.cat((self.y[low - self.start :], rows))
-        self.start = low
-        # By edge replication to whole positions of z.
-        y = self.y.permute(2, 0, 1)[None]
-        pad = (0, -self.w % Z_CELL, 0, -len(self.y) % Z_CELL)
-        z = self.model.h_a(torch.nn.functional.pad(y, pad, mode="replicate").permute(0, 2, 3, 1))[0]
-        begin = (first - low) // Z_CELL
-        z = z[begin : begin - (first - last) // Z_CELL]
-        return self.y[first - low : last - low], z
-
-    def _crop(self, rows: slice, columns: slice) -> Tensor:
-        """(1, H, W, 3) in levels minus 128, padded by edge replication to whole cells."""
-        part = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
-        part = part[..., :3] if part.shape[2] >= 3 else np.repeat(part[..., :1], 3, axis=2)
-        pad = [(0, -part.shape[0] % CELL), (0, -part.shape[1] % CELL), (0, 0)]
-        return torch.from_numpy(np.pad(part, pad, mode="edge")).float()[None] - 128
-
-
-class _Synthesis(_Bands):
-    """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
-
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
-        super().__init__(weights, header, pixels, weights.model.cfg.blocks_s)
-        self.done = 0  # the row up to which pixels are written
-        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
-
-    def add(self, y_hat: Tensor) -> None:
-        """The next rows (n, w, M) of y_hat."""
-        self.y = torch.cat((self.y, y_hat))
-        have = self.start + len(self.y)
-        ready = have if have == self.h else max(self.done, have - self.margin)
-        for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
-            y = self.y[inner(slice(self.start, have), outer_r), outer_c][None].float()
-            x_hat = self.model.g_s(y, self.q, self.step)[0]
-            self._write(x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)], r, c)
-        self.done = ready
-        keep = max(0, ready - self.margin)
-        self.y = self.y[keep - self.start :]
-        self.start = keep
-
-    def _write(self, x_hat: Tensor, rows: slice, columns: slice) -> None:
-        target = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
-        h, w, channels = target.shape
-        x_hat = (x_hat[:h, :w] * (1 / PIXEL_ONE)).round_().add_(128).clamp_(0, 255)
-        rgb = x_hat.to(torch.uint8).numpy()
-        if channels >= 3:
-            target[..., :3] = rgb
-        else:
-            r, g, b = (rgb[..., i].astype(np.uint16) for i in range(3))
-            target[..., 0] = (r + 2 * g + b + 2) >> 2

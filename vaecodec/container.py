@@ -8,28 +8,33 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, TruncatedError, UnsupportedError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 1
+VERSION = 2
 SIDE_MAX = 2**31 - 1
 CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
 TILE_UNITS_MAX = 16
 LANES_LOG2_MAX = 12
 CHUNK_OVERHEAD = 12  # length, type, CRC
-TILE_SMALLEST = CHUNK_OVERHEAD + 10  # a tile chunk: log2 of lanes, 5 section lengths, one lane's state
+EMPTY = 255  # in place of log2 of lanes: the tile has no latents
+TILE_SMALLEST = CHUNK_OVERHEAD + 7  # a tile chunk: EMPTY and 6 section lengths
 
 GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
 COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
 CHANNELS = (1, 3, 2, 4)
 ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
 METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
-SECTIONS = ("z", "low", "high", "escapes", "alpha")
+SECTIONS = ("z", "low", "high", "escapes", "alpha", "overlay")
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,11 @@ class Header:
         top, left = row * self.tile_side, column * self.tile_side
         return top, left, min(self.tile_side, self.height - top), min(self.tile_side, self.width - left)
 
+    def cut(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        """The part of pixels (height, width, ...) that tile `index` covers, a view."""
+        top, left, height, width = self.tile_box(index)
+        return pixels[top : top + height, left : left + width]
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -184,9 +194,26 @@ def chunks(data: bytes | memoryview, checksums: bool = True) -> Iterator[Chunk]:
 class Tile:
     """The sections of a TILE chunk. z, low and high share one stream of 16-bit words behind the lanes' states."""
 
-    lanes_log2: int
+    lanes_log2: int  # or EMPTY
     states: memoryview | bytes  # 4 bytes a lane
     sections: tuple[memoryview | bytes, ...]  # in the order of SECTIONS
+
+    @classmethod
+    def empty(cls) -> Tile:
+        """A tile whose y_hat is 0: an overlay hides what the networks would make."""
+        return cls(EMPTY, b"", (b"",) * len(SECTIONS))
+
+    def with_pixels(self, alpha: bytes, overlay: bytes) -> Tile:
+        """The same latents with sections for exact pixels."""
+        return replace(self, sections=(*self.sections[:4], alpha, overlay))
+
+    @property
+    def alpha(self) -> memoryview | bytes:
+        return self.sections[4]
+
+    @property
+    def overlay(self) -> memoryview | bytes:
+        return self.sections[5]
 
     def pack(self) -> bytes:
         lengths = b"".join(pack_varint(len(s)) for s in self.sections)
@@ -195,13 +222,15 @@ class Tile:
     @classmethod
     def unpack(cls, data: memoryview) -> Tile:
         """Raises CorruptFileError where lengths and data disagree."""
-        if not data or data[0] > LANES_LOG2_MAX:
+        if not data or (data[0] > LANES_LOG2_MAX and data[0] != EMPTY):
             raise CorruptFileError("a tile's lane count is out of range")
         at, lengths = 1, []
         for _ in SECTIONS:
             length, at = unpack_varint(data, at)
             lengths.append(length)
-        lengths.insert(0, 4 << data[0])
+        if data[0] == EMPTY and any(lengths[:4]):
+            raise CorruptFileError("a tile without latents has data for them")
+        lengths.insert(0, 0 if data[0] == EMPTY else 4 << data[0])
         if sum(lengths) != len(data) - at:
             raise CorruptFileError("a tile's section lengths do not add up to its size")
         if any(n % 2 for n in lengths[1:4]):

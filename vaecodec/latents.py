@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 from vaecodec import rans
 from vaecodec.container import Tile
 from vaecodec.errors import CorruptFileError
-from vaecodec.model import ANCHOR_STEP, INDEX_ONE, MEAN_ONE, R_MAX, STEP_ONE, Y_MAX, Z_MAX, quality_lambda
+from vaecodec.model import ANCHOR_STEP, INDEX_ONE, MEAN_ONE, R_MAX, STEP_ONE, Y_MAX, Z_MAX, Model, quality_lambda
 from vaecodec.weights import Weights
 
 TRIM = 1.5  # weight of the error in `trim`; chosen on the held-out pictures
@@ -25,9 +27,16 @@ def z_tables(weights: Weights, q: int, positions: int) -> tuple[rans.Tables, NDA
     return weights.z_tables[anchor], np.tile(np.arange(weights.model.cfg.N), positions)
 
 
-def z_features(weights: Weights, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
+def z_features(model: Model, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
     """h_s(z_hat), cropped to the h x w positions of y."""
-    return weights.model.h_s(z_hat, q)[:, :h, :w]
+    return model.h_s(z_hat, q)[:, :h, :w]
+
+
+def step_worth(weights: Weights, q: int) -> Tensor:
+    """(M,) what an error of one quantiser step in a channel costs, in bits: the loss is bpp + lambda * MSE, and
+    MSE is the mean over 3 colours. Exact where the synthesis is orthonormal."""
+    qs = torch.full((1,), q)
+    return quality_lambda(qs) * (weights.model.steps(qs)[0, 0, 0] / STEP_ONE) ** 2 / 3
 
 
 def choose_tables(weights: Weights, index: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,45 +49,69 @@ def choose_tables(weights: Weights, index: Tensor, mask: Tensor) -> tuple[Tensor
 Coded = tuple[rans.Tables, list[NDArray[np.int64]], list[NDArray[np.int64]]]
 
 
-def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor) -> list[Tile]:
-    """Code tiles of one shape (see `quantise`). Returns a Tile for each, with an empty alpha section."""
-    return pack_tiles(quantise(weights, q, z, y), len(y))
+@dataclass
+class Symbols:
+    """The symbols of tiles of one shape and what the decoder will make of them."""
+
+    steps: list[Coded]  # z, then the four steps of y
+    z_hat: Tensor  # (B, ceil(h/4), ceil(w/4), N)
+    y_hat: Tensor  # (B, h, w, M) in 1/16 step
+    coded: Tensor  # (B, h, w, M) bool: what is not skipped
+
+    def bits(self) -> float:
+        """What the tables charge, without what lanes and lengths cost."""
+        total = 0.0
+        for tables, table, value in self.steps:
+            t, v = np.concatenate(table), np.concatenate(value)
+            total += float(tables.bits[t, tables.symbols(t, v)[0]].sum(dtype=np.float64))
+        return total
+
+
+def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM) -> list[Tile]:
+    """Code tiles of one shape (see `quantise`). Returns a Tile for each, without alpha and overlay."""
+    return pack_tiles(quantise(weights, q, z, y, trimming).steps, len(y))
 
 
 # What may look on while symbols are chosen: step, tables, which elements are coded, and their values.
 Watch = Callable[[int, Tensor, Tensor, Tensor], None]
 
 
-def quantise(weights: Weights, q: int, z: Tensor, y: Tensor, watch: Watch | None = None) -> list[Coded]:
+def quantise(
+    weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM, watch: Watch | None = None
+) -> Symbols:
     """The symbols of tiles of one shape, step by step.
 
     Args:
         q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
+        trimming: weight of the error in `trim`; infinite for plain rounding.
         watch: called for each step of y, with tensors (B, h, w, channels of its group).
     """
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
-    # What an error of one step in a channel costs, in bits: the loss is bpp + lambda * MSE over 3 colours.
-    worth = quality_lambda(qs) * (model.steps(qs)[0, 0, 0] / STEP_ONE) ** 2 * (TRIM / 3)
+    worth = step_worth(weights, q) * trimming
     z_hat = z.round().clamp(-Z_MAX, Z_MAX)
     tables, table = z_tables(weights, q, z_hat[0, ..., 0].numel())
     values = [v.numpy().astype(np.int64).ravel() for v in z_hat]
     coded: list[Coded] = [(tables, [table] * count, values)]
+    kept = torch.zeros(y.shape, dtype=torch.bool)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
         t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
         r = d.round().clamp_(-R_MAX, R_MAX)
-        r = trim(torch.where(present, r, 0.0), d, t, worth[start:stop], weights.y_tables)
+        r = torch.where(present, r, 0.0)
+        if trimming < math.inf:
+            r = trim(r, d, t, worth[start:stop], weights.y_tables)
+        kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
         parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
         coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
         return reconstruct(r, mean)
 
-    model.contexts(z_features(weights, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
-    return coded
+    y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
+    return Symbols(coded, z_hat, y_hat, kept)
 
 
 def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables) -> Tensor:
@@ -132,7 +165,7 @@ def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
     tiles = []
     for b in range(count):
         z, low, high = words[0][b], words[1][b] + words[2][b], words[3][b] + words[4][b]
-        tiles.append(Tile(lanes[b], states[b], (z, low, high, bytes(escapes[b]), b"")))
+        tiles.append(Tile(lanes[b], states[b], (z, low, high, bytes(escapes[b]), b"", b"")))
     return tiles
 
 
@@ -200,6 +233,6 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
         return reconstruct(r, mean)
 
     qs = torch.full((1,), q)
-    y_hat = model.contexts(z_features(weights, z_hat, qs, h, w), qs, code)
+    y_hat = model.contexts(z_features(model, z_hat, qs, h, w), qs, code)
     reader.finish()
     return y_hat

@@ -52,7 +52,7 @@ class Config:
     """Architecture numbers; part of the model file and of its hash."""
 
     C: int = 160  # channels of g_a and g_s at 1/8
-    M: int = 320  # channels of y
+    M: int = 384  # channels of y
     N: int = 96  # channels of z
     D: int = 192  # channels of the entropy networks at 1/16
     low: int = 32  # channels of the first group
@@ -138,6 +138,11 @@ class Analysis(nn.Module):
         self.leave = Linear(4 * cfg.C, cfg.M, zero=True)
         self.shortcut = nn.Parameter(torch.zeros(cfg.M, 768))
 
+    @property
+    def margin(self) -> int:
+        """Cells of 16 x 16 pixels that a position of y sees beyond its own."""
+        return -(-len(self.blocks) // 2)
+
     def forward(self, x: Tensor, q: Tensor, step: Tensor) -> Tensor:
         """x (B,H,W,3) in 8-bit levels minus 128, H and W multiples of 16 -> y (B,h,w,M) in steps."""
         f = requantise(self.enter(space_to_depth(x, 8)), False)
@@ -162,6 +167,11 @@ class Synthesis(nn.Module):
         self.film_scale = QualityTable(cfg.C, 64, 0, 511, start=1.0)
         self.film_bias = QualityTable(cfg.C, FEATURE_ONE, -FEATURE_MAX, FEATURE_MAX)
         self.leave = Linear(cfg.C, 192, limit=FEATURE_MAX, zero=True)
+
+    @property
+    def margin(self) -> int:
+        """Positions of y that a pixel sees beyond its own: each block reaches one position at 1/8, half of one of y."""
+        return -(-len(self.blocks) // 2)
 
     def forward(self, y_hat: Tensor, q: Tensor, step: Tensor) -> Tensor:
         """y_hat (B,h,w,M) in 1/16 step -> x_hat (B,16h,16w,3) in 1/64 level, minus 128 levels."""

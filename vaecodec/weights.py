@@ -6,9 +6,11 @@ tensors named `enc.*` are float16, serve the encoder only and are outside the ha
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,13 @@ class Weights:
     model: Model
     y_tables: Tables
     z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
+
+    @cached_property
+    def soft(self) -> Model:
+        """A copy of the networks in plain float arithmetic, which gradients pass through."""
+        model = copy.deepcopy(self.model)
+        melt(model)
+        return model.requires_grad_(False)
 
 
 def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:

@@ -1,0 +1,91 @@
+"""Encoder effort: more of it never costs, bands and tiles are refined too, and slopes are what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vaecodec.bands
+from vaecodec import latents, refine
+from vaecodec.codec import EFFORTS, Codec
+from vaecodec.container import CELL
+from vaecodec.errors import VaecError
+from vaecodec.model import MEAN_ONE, quality_lambda
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    with Image.open(DATA / "kodim23.png") as image:
+        return np.asarray(image)[100:292, 160:416]
+
+
+def loss(codec: Codec, pixels: np.ndarray, quality: float, **options: int) -> float:
+    """bpp + lambda * MSE of a real file."""
+    data = codec.encode(pixels, quality, **options)
+    error = np.square(codec.decode(data).pixels.astype(float) - pixels).mean()
+    return len(data) * 8 / pixels.shape[0] / pixels.shape[1] + float(quality_lambda(torch.tensor(quality * 10))) * error
+
+
+@pytest.mark.parametrize("quality", [15, 50, 85])
+def test_effort_pays(shipped: Codec, photo: np.ndarray, quality: float) -> None:
+    plain, trimmed, once, thrice = (loss(shipped, photo, quality, effort=e) for e in (1, 2, 4, 6))
+    assert trimmed < 0.99 * plain
+    assert once < 0.998 * trimmed
+    assert thrice < 1.0005 * once
+
+
+def test_effort_pays_in_bands_of_small_tiles(
+    shipped: Codec, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refine, "WINDOW", 5)
+    monkeypatch.setattr(vaecodec.bands, "WINDOW", 7)
+    odd = photo[:187, :201]
+    assert loss(shipped, odd, 50, effort=5, tile=64) < 0.997 * loss(shipped, odd, 50, effort=2, tile=64)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 3), (65, 130)])
+def test_every_effort_codes_every_size(small: Codec, shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for effort in EFFORTS:
+        assert small.decode(small.encode(pixels, 60, effort=effort, tile=64)).pixels.shape == pixels.shape
+
+
+@pytest.mark.parametrize("effort", [0, 10, 2.5, "3", None])
+def test_other_efforts_are_refused(small: Codec, effort: object) -> None:
+    with pytest.raises(VaecError, match="effort"):
+        small.encode(np.zeros((8, 8, 3), np.uint8), effort=effort)  # type: ignore[arg-type]
+
+
+def test_progress_rises_to_one(small: Codec) -> None:
+    shares: list[float] = []
+    small.encode(np.zeros((150, 70, 3), np.uint8), effort=6, tile=64, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(shares) > 3 * 4
+
+
+@torch.no_grad()
+def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
+    """Against differences of the functions themselves, in random directions."""
+    weights, q = shipped.weights, 600
+    x = torch.from_numpy(photo[:96, :112].astype(np.float32)) - 128
+    qs = torch.full((1,), q)
+    y = weights.model.g_a(x[None], qs, weights.model.steps(qs))
+    padded = torch.nn.functional.pad(y.permute(0, 3, 1, 2), (0, -y.shape[2] % 4, 0, -y.shape[1] % 4), mode="replicate")
+    tile = latents.quantise(weights, q, weights.model.h_a(padded.permute(0, 2, 3, 1)), y)
+    everything = slice(0, x.shape[0] // CELL)
+    _, slope = refine.distortion(weights, q, x, tile.y_hat[0], everything, gradient=True)
+    u = torch.randn(slope.shape, generator=torch.Generator().manual_seed(1)) * slope.sign().abs()
+
+    def error(t: float) -> float:
+        moved = tile.y_hat[0] + t * u * MEAN_ONE
+        return refine.distortion(weights, q, x, moved, everything, gradient=False)[0]
+
+    difference = (error(1e-2) - error(-1e-2)) / 2e-2
+    assert difference == pytest.approx(float((slope * u).sum()), rel=0.02)

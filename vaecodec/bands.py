@@ -1,0 +1,147 @@
+"""Windows over a picture and its latents: g_a, h_a and g_s band by band, in bounded memory.
+
+A band is one row of tiles. Analysis and synthesis run in windows with a margin as wide as their
+receptive field, so memory follows the band, not the picture, and no tile border shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaecodec.container import CELL, Header
+from vaecodec.latents import Z_CELL
+from vaecodec.model import PIXEL_ONE
+from vaecodec.weights import Weights
+
+WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
+BATCH = 4 * 64**2  # positions of y in the tiles that are coded in lockstep: four tiles of the largest size
+H_MARGIN = 4  # rows of y that h_a sees beyond its own, rounded up to positions of z
+
+
+def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
+    """Ranges of tile columns to code in lockstep: of one width, and not so many that memory follows the picture's."""
+    full = w // side
+    step = max(1, BATCH // side**2)
+    for first in range(0, full, step):
+        yield first, min(first + step, full)
+    if w % side:
+        yield full, full + 1
+
+
+def windows(
+    first: int, last: int, w: int, h: int, margin: int, size: int | None = None
+) -> Iterator[tuple[slice, slice, slice, slice]]:
+    """Windows that cover rows first..last of an h x w grid: (rows, columns) of each, then with its margin."""
+    size = size or WINDOW
+    for top in range(first, last, size):
+        bottom = min(top + size, last)
+        for left in range(0, w, size):
+            right = min(left + size, w)
+            outer_rows = slice(max(0, top - margin), min(h, bottom + margin))
+            outer_columns = slice(max(0, left - margin), min(w, right + margin))
+            yield slice(top, bottom), slice(left, right), outer_rows, outer_columns
+
+
+def inner(outer: slice, part: slice, cell: int = 1) -> slice:
+    """Where `part` lies within `outer`, in units of 1/cell positions."""
+    return slice((part.start - outer.start) * cell, (part.stop - outer.start) * cell)
+
+
+def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, C) without its alpha, grey as R=G=B."""
+    return pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
+
+
+def paste(pixels: NDArray[np.uint8], rgb: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None) -> None:
+    """Write rgb (H, W, 3) into pixels (H, W, C), where the mask (H, W) is set, alpha untouched."""
+    if pixels.shape[2] < 3:
+        r, g, b = (rgb[..., i].astype(np.uint16) for i in range(3))
+        rgb = ((r + 2 * g + b + 2) >> 2).astype(np.uint8)[..., None]
+    np.copyto(pixels[..., : rgb.shape[2]], rgb, where=True if mask is None else mask[..., None])
+
+
+class Bands:
+    """A picture and the rows of y that are held of it, from `start` on."""
+
+    y: Tensor  # (rows, w, M)
+
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8], margin: int) -> None:
+        self.model, self.pixels = weights.model, pixels
+        self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
+        self.q = torch.full((1,), header.quality)
+        with torch.no_grad():
+            self.step = self.model.steps(self.q)
+        self.margin = margin
+        self.start = 0
+
+
+class Analysis(Bands):
+    """y and z of a picture, band by band; each row of y is computed once."""
+
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(weights, header, pixels, weights.model.g_a.margin)
+        self.y = torch.zeros(0, self.w, self.model.cfg.M)
+
+    def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
+        low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
+        have = self.start + len(self.y)
+        rows = torch.empty(high - have, self.w, self.model.cfg.M)
+        for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
+            y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
+            rows[r.start - have : r.stop - have, c] = y[inner(outer_r, r), inner(outer_c, c)]
+        self.y = torch.cat((self.y[low - self.start :], rows))
+        self.start = low
+        # By edge replication to whole positions of z.
+        y = self.y.permute(2, 0, 1)[None]
+        pad = (0, -self.w % Z_CELL, 0, -len(self.y) % Z_CELL)
+        z = self.model.h_a(torch.nn.functional.pad(y, pad, mode="replicate").permute(0, 2, 3, 1))[0]
+        begin = (first - low) // Z_CELL
+        z = z[begin : begin - (first - last) // Z_CELL]
+        return self.y[first - low : last - low], z
+
+    def held(self) -> Tensor:
+        """The pixels under the rows of `y`: (H, W, 3) in levels minus 128, not padded."""
+        part = self.pixels[self.start * CELL : (self.start + len(self.y)) * CELL]
+        return torch.from_numpy(as_rgb(part).astype(np.float32)) - 128
+
+    def _crop(self, rows: slice, columns: slice) -> Tensor:
+        """(1, H, W, 3) in levels minus 128, padded by edge replication to whole cells."""
+        part = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
+        part = as_rgb(part)
+        pad = [(0, -part.shape[0] % CELL), (0, -part.shape[1] % CELL), (0, 0)]
+        return torch.from_numpy(np.pad(part, pad, mode="edge")).float()[None] - 128
+
+
+class Synthesis(Bands):
+    """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
+
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(weights, header, pixels, weights.model.g_s.margin)
+        self.done = 0  # the row up to which pixels are written
+        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
+
+    def add(self, y_hat: Tensor) -> None:
+        """The next rows (n, w, M) of y_hat."""
+        self.y = torch.cat((self.y, y_hat))
+        have = self.start + len(self.y)
+        ready = have if have == self.h else max(self.done, have - self.margin)
+        for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
+            y = self.y[inner(slice(self.start, have), outer_r), outer_c][None].float()
+            x_hat = self.model.g_s(y, self.q, self.step)[0]
+            self._write(x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)], r, c)
+        self.done = ready
+        keep = max(0, ready - self.margin)
+        self.y = self.y[keep - self.start :]
+        self.start = keep
+
+    def _write(self, x_hat: Tensor, rows: slice, columns: slice) -> None:
+        target = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
+        h, w, _ = target.shape
+        x_hat = (x_hat[:h, :w] * (1 / PIXEL_ONE)).round_().add_(128).clamp_(0, 255)
+        paste(target, x_hat.to(torch.uint8).numpy())

@@ -1,0 +1,85 @@
+"""Finding what was drawn, not photographed: which pixels an overlay may be worth, and what to code beneath it.
+
+Screens, text, charts: few colours, sharp edges, and neighbours that are equal to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BLOCK = 16
+EQUAL_SHARE = 0.2  # share of pixels equal to their left neighbour; photographs seldom have half of it
+COLOURS_FEW, COLOURS_MAX = 16, 64  # in a block of 256 pixels: surely drawn; drawn if many neighbours are equal
+EQUAL_IN_BLOCK = 0.4
+MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
+PALETTES = (256, 128, 64, 32, 16)  # sizes to which an overlay's colours may be reduced
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def looks_drawn(rgb: Pixels) -> bool:
+    """Whether a closer look at (h, w, 3) is worth its time."""
+    return bool((rgb[:, 1:] == rgb[:, :-1]).all(2).mean() >= EQUAL_SHARE) if rgb.shape[1] > 1 else False
+
+
+def masks(rgb: Pixels) -> Iterator[Mask]:
+    """Candidate masks (h, w) for an overlay over rgb (h, w, 3): everything, blocks of few colours, nothing."""
+    h, w, _ = rgb.shape
+    padded = np.pad(rgb, ((0, -h % BLOCK), (0, -w % BLOCK), (0, 0)), mode="edge")
+    shape = (padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
+    packed = (padded.astype(np.uint32) << np.array((16, 8, 0), np.uint32)).sum(2, dtype=np.uint32)
+    colours = np.sort(packed.reshape(shape).swapaxes(1, 2).reshape(shape[0], shape[2], -1), axis=2)
+    distinct = 1 + (colours[..., 1:] != colours[..., :-1]).sum(2)
+    equal = np.pad(packed[:, 1:] == packed[:, :-1], ((0, 0), (1, 0))).reshape(shape).mean((1, 3))
+    few = (distinct <= COLOURS_FEW) | ((distinct <= COLOURS_MAX) & (equal >= EQUAL_IN_BLOCK))
+    share = few.mean()
+    if share >= ALL_FROM:
+        yield np.ones((h, w), np.bool_)
+    if MIXED_FROM <= share < 1:
+        yield few.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w]
+    yield np.zeros((h, w), np.bool_)
+
+
+def reductions(rgb: Pixels, mask: Mask) -> Iterator[Pixels]:
+    """rgb as it is, then with the colours under the mask reduced to fewer and fewer (Pillow's median cut)."""
+    yield rgb
+    if not mask.any():
+        return
+    inside = rgb[mask][None]
+    count = len(np.unique(inside.reshape(-1, 3), axis=0))
+    for n in PALETTES:
+        if n < count:
+            reduced = Image.fromarray(inside).quantize(n, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+            out = rgb.copy()
+            out[mask] = np.asarray(reduced.convert("RGB"))[0]
+            yield out
+
+
+def fill(rgb: Pixels, mask: Mask) -> Pixels:
+    """rgb with what the mask hides replaced by something smooth that goes on from the rest: means over larger and
+    larger squares ("push-pull", Gortler et al. 1996), so that the transform has next to nothing to code there."""
+    if mask.all():
+        return np.full_like(rgb, 128)
+    return np.where(mask[..., None], np.rint(_pull(rgb.astype(np.float32), (~mask).astype(np.float32))), rgb).astype(
+        np.uint8
+    )
+
+
+def _pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 3) with every position known, from those whose weight (h, w) is not 0; at least one is not."""
+    if weight.all():
+        return colour
+    h, w = weight.shape
+    pad = ((0, h % 2), (0, w % 2))
+    fine_w = np.pad(weight, pad)
+    fine = np.pad(colour, (*pad, (0, 0))) * fine_w[..., None]
+    shape = (fine_w.shape[0] // 2, 2, fine_w.shape[1] // 2, 2)
+    coarse_w = fine_w.reshape(shape).sum((1, 3))
+    coarse = fine.reshape(*shape, 3).sum((1, 3)) / np.maximum(coarse_w, 1)[..., None]
+    coarse = _pull(coarse, np.minimum(coarse_w, 1))
+    return np.where(weight[..., None] > 0, colour, coarse.repeat(2, 0).repeat(2, 1)[:h, :w])
