@@ -121,21 +121,22 @@ def charts() -> dict[str, Image.Image]:
         ax.legend()
         ax.grid()
 
+    def dots(ax: Axes, rng: Rng) -> None:
+        ax.scatter(rng.normal(size=900), rng.normal(size=900), c=rng.uniform(size=900), s=18)
+
     return {
         "lines": figure(lines),
         "lines-dark": figure(lines, dark=True),
         "noise": figure(lambda ax, rng: [ax.plot(rng.normal(size=300).cumsum(), lw=0.8) for _ in range(12)]),
-        "bars": figure(
-            lambda ax, rng: ax.bar(range(20), rng.uniform(1, 9, 20), color=TAB20)
-        ),
-        "scatter": figure(lambda ax, rng: ax.scatter(rng.normal(size=900), rng.normal(size=900), c=rng.uniform(size=900), s=18)),
+        "bars": figure(lambda ax, rng: ax.bar(range(20), rng.uniform(1, 9, 20), color=TAB20)),
+        "scatter": figure(dots),
         "heatmap": figure(lambda ax, rng: ax.imshow(rng.uniform(size=(24, 32)), cmap="viridis")),
         "image": figure(lambda ax, rng: ax.imshow(wave, cmap="magma", interpolation="bilinear")),
         "contours": figure(lambda ax, rng: ax.contourf(u, v, wave, 12, cmap="coolwarm")),
         "pie": figure(lambda ax, rng: ax.pie(rng.uniform(1, 5, 7), labels=list("abcdefg"), autopct="%.1f%%")),
         "histogram": figure(lambda ax, rng: [ax.hist(rng.normal(k, 1, 4000), 60, alpha=0.5) for k in range(3)]),
         "polar": figure(lambda ax, rng: ax.fill(t, np.abs(np.sin(3 * t)), alpha=0.4), "polar"),
-        "surface": figure(lambda ax, rng: ax.plot_surface(u, v, wave, cmap="viridis"), "3d")  # type: ignore[attr-defined],
+        "surface": figure(lambda ax, rng: ax.plot_surface(u, v, wave, cmap="viridis"), "3d"),  # type: ignore[attr-defined]
         "arrows": figure(lambda ax, rng: ax.quiver(u[::5, ::5], v[::5, ::5], wave[::5, ::5], u[::5, ::5])),
     }
 
