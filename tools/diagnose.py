@@ -1,8 +1,9 @@
-"""Where the bits go: python tools/diagnose.py PICTURES [--model FILE] [--qualities 100,300,...] > docs/diagnosis.md
+"""Where the bits go: python tools/diagnose.py PICTURES [--model FILE] [--checkpoint FILE] > docs/diagnosis.md
 
 For each quality, over all pictures: the share of the file that each part takes, how far the probability tables are
-from the best fixed tables for these very pictures, what trimming and tiles change, and what the decoder's nonlinear
-branch adds to its linear one. All from the shipped way of encoding; the figures of pictures are means.
+from the best fixed tables for these very pictures, how far the file is from what the tables promise, what trimming and
+tiles change, what the decoder's nonlinear branch adds to its linear one; and, of a checkpoint of tools/train.py, what
+rounding the decoder to the grid costs. All from the shipped way of encoding; the figures of pictures are means.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
+from tools.checkpoint import load_checkpoint
 from tools.data import find_pictures, load, psnr
+from tools.loss import evaluate
 from vaecodec import latents
 from vaecodec.codec import Codec
 from vaecodec.container import Tile, parse
@@ -97,12 +101,13 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
     return a
 
 
-def curve(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int], tile: int | None = None) -> list:
+def curve(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int], **options: Any) -> list:
+    """Mean (bpp, dB) by quality; options go to `Codec.encode`."""
     points = []
     for quality in qualities:
         pairs = []
         for x in pictures:
-            data = codec.encode(Picture(x), quality / 10, tile=tile)
+            data = codec.encode(Picture(x), quality / 10, **options)
             pairs.append((8 * len(data) / (x.shape[0] * x.shape[1]), psnr(x, codec.decode(data).pixels)))
         points.append(tuple(np.mean(pairs, axis=0)))
     return points
@@ -135,11 +140,33 @@ def report(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int]) 
     print(table(["quality", *map(str, range(1, BANDS + 1))], rows))
     print("\nSymbols of y coded per pixel, and how far their tables are from the best fixed ones for these pictures:\n")
     rows = [
-        [f"{q / 10:g}", f"{a.coded.sum() / a.pixels:.3f}", f"{100 * (a.table_bits / ideal_bits(a.counts) - 1):.2f} %"]
+        [
+            f"{q / 10:g}",
+            f"{a.coded.sum() / a.pixels:.3f}",
+            f"{100 * (a.table_bits / ideal_bits(a.counts) - 1):.2f} %",
+            f"{100 * (a.section_bits[1:4].sum() / a.table_bits - 1):+.2f} %",
+        ]
         for q, a in accounts.items()
     ]
-    print(table(["quality", "symbols per pixel", "above ideal"], rows))
+    print(table(["quality", "symbols per pixel", "above ideal", "sections of y against the tables' sum"], rows))
     ablations(codec, pictures, qualities)
+
+
+def grid_cost(checkpoint: Path, pictures: Sequence[NDArray], qualities: Sequence[int]) -> float:
+    """BD-rate, in per cent and by estimated bits, of a checkpoint's decoder on the grid against itself in float."""
+    model = load_checkpoint(checkpoint)
+    curves = []
+    for grid in (False, True):
+        model.set_grid(grid)
+        points = [[evaluate(model, torch.from_numpy(whole(x))[None], q) for x in pictures] for q in qualities]
+        curves.append([tuple(np.mean(p, axis=0)) for p in points])
+    return bd_rate(*curves)[0]
+
+
+def whole(x: NDArray) -> NDArray:
+    """x cut to multiples of 64 pixels."""
+    h, w = (s // 64 * 64 for s in x.shape[:2])
+    return np.ascontiguousarray(x[:h, :w])
 
 
 def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int]) -> None:
@@ -152,9 +179,7 @@ def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int
 
     for side in (512, 256, 128):
         note(f"tiles of {side} pixels", curve(codec, pictures, qualities, tile=side))
-    trim, latents.TRIM = latents.TRIM, 1e9
-    note("no trimming", curve(codec, pictures, qualities))
-    latents.TRIM = trim
+    note("no trimming (effort 1)", curve(codec, pictures, qualities, effort=1))
     # The weights are frozen into kernels: what the branch gives is put to zero, not the weights.
     hook = codec.weights.model.g_s.leave.register_forward_hook(lambda _module, _inputs, out: torch.zeros_like(out))
     note("g_s without its nonlinear branch", curve(codec, pictures, qualities))
@@ -167,6 +192,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path)
     p.add_argument("--model", type=Path)
+    p.add_argument("--checkpoint", type=Path, help="of tools/train.py, for what the grid costs")
     p.add_argument("--qualities", default="50,200,400,600,800,950", help="0 to 1000, with commas between")
     p.add_argument("--threads", type=int, default=2)
     args = p.parse_args()
@@ -174,7 +200,11 @@ def main() -> None:
     files = sorted(find_pictures(args.pictures, heldout=False) + find_pictures(args.pictures, heldout=True))
     print(f"# Where the bits go\n\n`tools/diagnose.py` on {len(files)} pictures of {args.pictures.name}, model "
           f"{codec.weights.name} {codec.weights.hash.hex()}.\n")  # fmt: skip
-    report(codec, [load(f) for f in files], [int(q) for q in args.qualities.split(",")])
+    pictures, qualities = [load(f) for f in files], [int(q) for q in args.qualities.split(",")]
+    report(codec, pictures, qualities)
+    if args.checkpoint:
+        cost = grid_cost(args.checkpoint, pictures, qualities)
+        print(f"\nRounding the decoder to the grid: BD-rate {cost:+.2f} % (estimated bits, a checkpoint's weights).")
 
 
 if __name__ == "__main__":
