@@ -28,7 +28,7 @@ from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
 from vaecodec.grid import FEATURE_MAX
 from vaecodec.latents import TRIM, Z_CELL, decode_tiles, encode_tiles
 from vaecodec.model import QUALITY_MAX, quality_lambda
-from vaecodec.overlay import Overlay, pack_overlay, unpack_overlay
+from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture
 from vaecodec.refine import refine
@@ -137,7 +137,7 @@ class Codec:
             data = getattr(picture, name)
             if data is not None:
                 yield container.pack_chunk(kind, data)
-        beneath, overlays = self._overlays(header, pixels, how) if how.overlays else (pixels, {})
+        beneath, overlays = self._overlays(header, pixels, how) if how.overlays and available() else (pixels, {})
         for index, coded in enumerate(self._code(header, beneath, how, progress)):
             alpha, overlay = b"", overlays.get(index)
             if header.alpha == container.ALPHA_CODED:
@@ -183,32 +183,36 @@ class Codec:
         beneath = pixels
         for index in range(rows * columns):
             rgb = as_rgb(header.cut(pixels, index))
-            if drawn.looks_drawn(rgb) and (overlay := self._choose_overlay(header, rgb, how)):
+            overlay, below = self._choose_overlay(header, rgb, how) if drawn.looks_drawn(rgb) else (None, rgb)
+            if overlay:
                 overlays[index] = overlay
                 beneath = pixels.copy() if beneath is pixels else beneath
-                paste(header.cut(beneath, index), overlay.beneath)
+                paste(header.cut(beneath, index), below)
         return beneath, overlays
 
-    def _choose_overlay(self, header: Header, rgb: NDArray[np.uint8], how: Effort) -> Overlay | None:
-        """The best overlay of a tile (h, w, 3), by real bits and real errors; None if none is better."""
+    def _choose_overlay(
+        self, header: Header, rgb: NDArray[np.uint8], how: Effort
+    ) -> tuple[Overlay | None, NDArray[np.uint8]]:
+        """The best overlay of a tile (h, w, 3), by real bits and real errors, if any, and what to code beneath it."""
         worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
 
         def cost(size: int, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
             return 8 * size + worth * float(np.square(a.astype(np.int32) - b).sum())
 
-        best, chosen = math.inf, None
-        for mask in drawn.masks(rgb):
-            beneath = drawn.fill(rgb, mask)
+        best, colours, mask, beneath = math.inf, rgb, np.zeros(rgb.shape[:2], np.bool_), rgb
+        for candidate in drawn.masks(rgb):
+            below = drawn.fill(rgb, candidate)
             transform = 0.0
-            if not mask.all():
-                size, decoded = self._trial(header, beneath)
-                transform = cost(size, decoded[~mask], rgb[~mask])
-            for colours in drawn.reductions(rgb, mask) if transform < best else ():
-                data = pack_overlay(colours, mask, thorough=how.thorough)
-                total = transform + cost(len(data), colours[mask], rgb[mask])
+            if not candidate.all():
+                size, decoded = self._trial(header, below)
+                transform = cost(size, decoded[~candidate], rgb[~candidate])
+            for reduced in drawn.reductions(rgb, candidate) if transform < best else ():
+                size = len(pack_overlay(reduced, candidate))
+                total = transform + cost(size, reduced[candidate], rgb[candidate])
                 if total < best:
-                    best, chosen = total, Overlay(data, beneath, bool(mask.all())) if data else None
-        return chosen
+                    best, colours, mask, beneath = total, reduced, candidate, below
+        data = pack_overlay(colours, mask, thorough=how.thorough)
+        return (Overlay(data, bool(mask.all())) if data else None), beneath
 
     def _trial(self, header: Header, rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
         """Bytes of one tile coded alone, and what it decodes to."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
-from vaecodec.errors import CorruptFileError
+from vaecodec.errors import CorruptFileError, UnsupportedError
 
 RIFF_HEADER = 20  # what a WebP file has before its VP8L bitstream; the same in all of them but for two lengths
 VP8L_SIGNATURE = 0x2F
@@ -24,11 +24,15 @@ OPAQUE = 255
 
 @dataclass(frozen=True)
 class Overlay:
-    """An encoder's choice for a tile: the overlay, what to code beneath it (h, w, 3), whether it hides all of that."""
+    """The overlay of a tile, and whether it leaves nothing of the tile to the networks."""
 
     data: bytes
-    beneath: NDArray[np.uint8]
     covers: bool
+
+
+def available() -> bool:
+    """Whether this Pillow can read and write WebP, as all its wheels can."""
+    return bool(features.check("webp"))
 
 
 def pack_overlay(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], *, thorough: bool = False) -> bytes:
@@ -51,7 +55,9 @@ def pack_overlay(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], *, thorough: b
 
 
 def unpack_overlay(data: bytes | memoryview, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Colours (height, width, 3) and mask (height, width). Raises CorruptFileError."""
+    """Colours (height, width, 3) and mask (height, width). Raises CorruptFileError, UnsupportedError."""
+    if not available():
+        raise UnsupportedError("the file has overlays, which need a Pillow with WebP")
     data = bytes(data)
     if len(data) < 5 or data[0] != VP8L_SIGNATURE:
         raise CorruptFileError("a tile's overlay is not a lossless WebP bitstream")
