@@ -45,9 +45,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--stop-after", type=float, default=math.inf, help="leave this call after so many minutes")
     p.add_argument("--init", type=Path, help="start from a checkpoint's or shipped model's weights")
     p.add_argument("--lr", type=float, default=4e-4)
-    p.add_argument(
-        "--optimiser", choices=("adam", "muon"), default="adam", help="muon: for matrices; Adam for the rest"
-    )
+    p.add_argument("--adam", action="store_true", help="Adam for the matrices too, instead of Muon")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 64")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
