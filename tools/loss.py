@@ -16,6 +16,8 @@ from vaecodec.model import (
     MEAN_ONE,
     PIXEL_ONE,
     QUALITY_MAX,
+    STEP_ONE,
+    TRIM,
     Y_MAX,
     Z_MAX,
     Model,
@@ -39,19 +41,36 @@ def fast_bf16(device: torch.device) -> bool:
     return seconds[torch.bfloat16] < seconds[torch.float32]
 
 
+def trimmed(d: Tensor, scale: Tensor, worth: Tensor) -> Tensor:
+    """Residuals as the encoder sends them: rounded, and one nearer to zero where that pays (`latents.trim`)."""
+    r = d.round()
+    nearer = r - r.sign()
+    saved = logistic_bits(r, scale) - logistic_bits(nearer, scale)
+    return torch.where(saved > ((d - nearer) ** 2 - (d - r) ** 2) * worth, nearer, r)
+
+
 def forward(
-    model: Model, x: Tensor, q: Tensor, noise: tuple[Tensor, Tensor] | None, bf16: bool = False
+    model: Model,
+    x: Tensor,
+    q: Tensor,
+    noise: tuple[Tensor, Tensor] | None,
+    bf16: bool = False,
+    settle: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Bits (B,) and x_hat (B,H,W,3) in levels minus 128, for x (B,H,W,3) uint8, sides multiples of 64.
 
     With uniform `noise` for z and y (see `uniform_noise`) the rate sees noisy values and x_hat rounded
-    ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values.
+    ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values. To `settle` is to
+    train the decoder side alone, on the trimmed symbols that the encoder really sends.
     """
     device = x.device.type
     step = model.steps(q)
     with torch.autocast(device, torch.bfloat16, enabled=bf16):
         y = model.g_a(x.float() - 128, q, step).float()
         z = model.h_a(y)
+    if settle:
+        y, z, step = y.detach(), z.detach(), step.detach()
+    worth = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (TRIM / 3)
 
     k = ((q + ANCHOR_STEP // 2) // ANCHOR_STEP).long()
     loc, scale = model.z_mean[k][:, None, None, :], model.z_log_scale[k][:, None, None, :].exp()
@@ -64,12 +83,18 @@ def forward(
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
+        if settle:
+            # The symbol does not move with the mean, y_hat does; the bits, on average, feel the exact residual.
+            r = trimmed(d.detach(), index_scale(index).detach(), worth[..., start:stop])
+            d = r + d - d.detach()
+        else:
+            r = round_ste(d)
         if i % 2 == 0:
             coded.append((d, index))
         else:
             before = coded.pop()
             coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
-        return (round_ste(d) * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
+        return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
 
     # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
     with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
@@ -79,7 +104,7 @@ def forward(
     d, index = (torch.cat(parts, dim=-1) for parts in zip(*coded, strict=True))
     if noise is None:
         d, index = d.round(), (index / INDEX_ONE).round() * INDEX_ONE
-    else:
+    elif not settle:
         d = d + noise[1]
     bits = bits + logistic_bits(d, index_scale(index)).sum((1, 2, 3))
     return bits, x_hat * (1 / PIXEL_ONE)
@@ -103,12 +128,12 @@ class Loss:
         self.bf16 = fast_bf16(device)
         self.forward = torch.compile(forward, dynamic=False) if compiled else forward
 
-    def __call__(self, model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8."""
+    def __call__(self, model: Model, x: Tensor, settle: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8; see `forward` for settle."""
         # Stratified: each batch spans the whole dial.
         q = (torch.arange(len(x)) + torch.rand(len(x))) / len(x) * (QUALITY_MAX + 1)
         q = q.long().clamp(0, QUALITY_MAX).to(self.device)
-        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x), self.bf16)
+        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x), self.bf16, settle)
         bpp = bits / (x.shape[1] * x.shape[2])
         mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
         lam = quality_lambda(q)
@@ -118,9 +143,9 @@ class Loss:
 
 @torch.no_grad()
 def evaluate(model: Model, x: Tensor, quality: int) -> tuple[float, float]:
-    """(bpp, RGB-PSNR of the rounded pixels) of one picture (1,H,W,3) uint8, bits estimated."""
+    """(bpp, RGB-PSNR of the rounded pixels) of one picture (1,H,W,3) uint8, symbols trimmed, bits estimated."""
     q = torch.tensor([quality], device=x.device)
-    bits, x_hat = forward(model, x, q, None)
+    bits, x_hat = forward(model, x, q, None, settle=True)
     pixels = (x_hat.round() + 128).clamp(0, 255)
     mse = (pixels - x.float()).square().mean().item()
     return bits.item() / (x.shape[1] * x.shape[2]), 10 * math.log10(255**2 / max(mse, 1e-10))

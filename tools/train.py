@@ -30,7 +30,9 @@ from tools.muon import Muon
 from vaecodec.grid import Linear
 from vaecodec.model import Config, Model
 
-GRID_FROM = 0.87  # share of the run after which the decoder side is rounded to the grid
+GRID_FROM = 0.85  # share of the run after which the decoder side is rounded to the grid
+SETTLE_FROM = 0.85  # share of the run after which the encoder stands still, see `loss.forward`
+SETTLE_LR = 0.25  # factor on the learning rate there, falling again
 DECAY_FROM = 0.45  # share of the run after which the learning rate falls
 EVAL_QUALITIES = (50, 200, 400, 600, 800, 950)
 EVAL_JPEG = (5, 10, 20, 40, 65, 85, 94, 98)
@@ -58,9 +60,15 @@ def arguments() -> argparse.Namespace:
 
 
 def schedule(progress: float, step: int) -> float:
-    """Factor on the learning rate: warm up, hold, then a cosine down to 1 %."""
-    t = max(0.0, min(1.0, (progress - DECAY_FROM) / (1 - DECAY_FROM)))
-    return min(1.0, (step + 1) / 300) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
+    """Factor on the learning rate: warm up, hold, a cosine down to 1 % where the encoder stops, one for the rest."""
+
+    def cosine(begin: float, end: float) -> float:
+        t = max(0.0, min(1.0, (progress - begin) / (end - begin)))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t))
+
+    if progress >= SETTLE_FROM:
+        return SETTLE_LR * cosine(SETTLE_FROM, 1)
+    return min(1.0, (step + 1) / 300) * cosine(DECAY_FROM, SETTLE_FROM)
 
 
 def optimisers(model: Model, lr: float, muon: bool) -> list[torch.optim.Optimizer]:
@@ -88,7 +96,7 @@ class Run:
         torch.manual_seed(args.seed)
         overrides = dict(item.split("=") for item in args.config.split(",") if item)
         self.model = Model(Config(**{k: int(v) for k, v in overrides.items()}))
-        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.step, self.seconds, self.skipped, self.settled = 0, 0.0, 0, False
         self.norms: deque[float] = deque(maxlen=200)
         self.crops = Crops(args.pictures, args.size, args.seed)
         self.path = args.out / "checkpoint.pt"
@@ -109,6 +117,7 @@ class Run:
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
+        self.settled = saved["settled"]
         self.norms.extend(saved["norms"])
         torch.set_rng_state(saved["rng"])
         self.crops.rng = np.random.default_rng([self.args.seed, self.step])
@@ -122,6 +131,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
             "skipped": self.skipped,
+            "settled": self.settled,
             "norms": list(self.norms),
             "rng": torch.get_rng_state(),
         }
@@ -135,7 +145,10 @@ class Run:
 
     def train_step(self, loss_of: Loss) -> tuple[float, float, float]:
         """One optimiser step; skipped when the loss or the gradient is not to be trusted."""
-        grid = self.progress >= GRID_FROM
+        grid, settle = self.progress >= GRID_FROM, self.progress >= SETTLE_FROM
+        if settle and not self.settled:
+            self.model.load_state_dict(self.ema)  # the encoder stays what it is now: its average is the better one
+            self.settled = True
         if grid != self.model.grid:
             self.model.set_grid(grid)
         factor = schedule(self.progress, self.step)
@@ -144,7 +157,7 @@ class Run:
                 group["lr"] = group["base"] * factor
             optimiser.zero_grad(set_to_none=True)
         x = self.crops.batch(self.args.batch).to(self.device)
-        loss, bpp, mse = loss_of(self.model, x)
+        loss, bpp, mse = loss_of(self.model, x, settle)
         loss.backward()
         median = statistics.median(self.norms) if len(self.norms) >= 20 else math.inf
         limit = 3 * median if median < math.inf else 1e6

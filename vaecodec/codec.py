@@ -26,8 +26,8 @@ from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, paste
 from vaecodec.container import CELL, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
 from vaecodec.grid import FEATURE_MAX
-from vaecodec.latents import TRIM, Z_CELL, decode_tiles, encode_tiles
-from vaecodec.model import QUALITY_MAX, quality_lambda
+from vaecodec.latents import Z_CELL, decode_tiles, encode_tiles
+from vaecodec.model import QUALITY_MAX, TRIM, quality_lambda
 from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture

@@ -14,10 +14,20 @@ from torch import Tensor
 from vaecodec import rans
 from vaecodec.container import Tile
 from vaecodec.errors import CorruptFileError
-from vaecodec.model import ANCHOR_STEP, INDEX_ONE, MEAN_ONE, R_MAX, STEP_ONE, Y_MAX, Z_MAX, Model, quality_lambda
+from vaecodec.model import (
+    ANCHOR_STEP,
+    INDEX_ONE,
+    MEAN_ONE,
+    R_MAX,
+    STEP_ONE,
+    TRIM,
+    Y_MAX,
+    Z_MAX,
+    Model,
+    quality_lambda,
+)
 from vaecodec.weights import Weights
 
-TRIM = 1.5  # weight of the error in `trim`; chosen on the held-out pictures
 Z_CELL = 4  # positions of y per side of one position of z
 
 
