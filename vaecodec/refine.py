@@ -4,7 +4,7 @@ L = bits + lambda * SSE / 3 is looked at where it counts, at the y_hat the decod
 quantiser steps, L is about g u + w u^2: the synthesis is close to orthonormal, so the curvature is that of the step
 alone, w = lambda * step^2 / 3. Each iteration moves the target y towards the lowest point of that parabola and lets
 `quantise` choose the symbols with their true tables. Most of the gain comes in the first two iterations; sixty of
-stochastic Gumbel annealing (Yang et al. 2020, arXiv:2006.04240) gave less (docs/effort.md).
+stochastic Gumbel annealing (Yang et al. 2020, arXiv:2006.04240) gave less (docs/experiments.md).
 """
 
 from __future__ import annotations
