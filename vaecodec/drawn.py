@@ -23,8 +23,11 @@ Mask = NDArray[np.bool_]
 
 
 def looks_drawn(rgb: Pixels) -> bool:
-    """Whether a closer look at (h, w, 3) is worth its time."""
-    return bool((rgb[:, 1:] == rgb[:, :-1]).all(2).mean() >= EQUAL_SHARE) if rgb.shape[1] > 1 else False
+    """Whether a closer look at (h, w, 3) is worth its time; looks at every fourth row."""
+    if rgb.shape[1] < 2:
+        return False
+    same = rgb[::4, 1:] == rgb[::4, :-1]
+    return bool((same[..., 0] & same[..., 1] & same[..., 2]).mean() >= EQUAL_SHARE)
 
 
 def masks(rgb: Pixels) -> Iterator[Mask]:

@@ -74,11 +74,14 @@ class BenchCodec(ABC):
 
 
 class Vaec(BenchCodec):
-    name, label, suffix = "vaec", "vaecodec", ".vaec"
+    suffix = ".vaec"
     settings: Sequence[float] = (5, 20, 30, 40, 60, 70, 80, 95)
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: Options, effort: int = 3) -> None:
+        self.options, self.effort = options, effort
+        self.name, self.label = (
+            ("vaec", "vaecodec") if effort == 3 else (f"vaec-e{effort}", f"vaecodec, effort {effort}")
+        )
 
     @cached_property
     def codec(self) -> Any:
@@ -97,7 +100,8 @@ class Vaec(BenchCodec):
         return f"{__version__}, {self.model_name}"
 
     def command(self, setting: float) -> str:
-        return f"vaecodec encode -q {setting:g} IN OUT.vaec"
+        effort = "" if self.effort == 3 else f" --effort {self.effort}"
+        return f"vaecodec encode -q {setting:g}{effort} IN OUT.vaec"
 
     def load(self) -> None:
         _ = self.codec
@@ -105,7 +109,7 @@ class Vaec(BenchCodec):
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         from vaecodec.picture import Picture
 
-        data: bytes = self.codec.encode(Picture(pixels), setting)
+        data: bytes = self.codec.encode(Picture(pixels), setting, effort=self.effort)
         return data
 
     def decode(self, data: bytes) -> Pixels:
@@ -319,6 +323,7 @@ def catalogue(options: Options) -> dict[str, BenchCodec]:
     threads = options.threads
     known: list[BenchCodec] = [
         Vaec(options),
+        Vaec(options, effort=9),
         jpeg("4:2:0"),
         jpeg("4:4:4"),
         PillowCodec("webp", "WebP, method 6", "WEBP", "webp", {"method": 6}, settings=(0, 10, 30, 50, 70, 85, 93, 98)),
