@@ -139,7 +139,7 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
 
 
 def y_sets(tensors: dict[str, NDArray]) -> int:
-    """Sets of y tables in a model file: one for all qualities, or one for each anchor. Raises ValueError or KeyError."""
+    """Sets of y tables in a model file: one for all qualities or one for each anchor. Raises ValueError, KeyError."""
     rows = len(tensors["y.low"])
     if rows not in (TABLES, ANCHORS * TABLES):
         raise ValueError(f"{rows} y tables are neither one set nor one for each anchor")
