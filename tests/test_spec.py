@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference_decoder
 import torch
 from conftest import VECTORS
 from pictures import picture
@@ -273,7 +272,7 @@ def test_T3_sections_fill_the_chunk(small: Codec, data: bytes) -> None:
 
 
 def test_M1_frequencies_sum_to_one(small: Codec) -> None:
-    tables = small.weights.y_tables[0]
+    tables = small.weights.y_tables
     frequency = tables.frequency[:-1].copy()
     assert (frequency.sum(1) == 65536).all()
     frequency[0, 0] += 1
@@ -300,19 +299,6 @@ def repack(tmp_path: Path, tensors: dict[str, np.ndarray], **metadata: str) -> P
     path = tmp_path / "model.safetensors"
     path.write_bytes(save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, old))
     return path
-
-
-@pytest.mark.parametrize("quality", [0, 6.2, 6.3, 50, 100])
-def test_M5_y_tables_by_anchor(tmp_path: Path, quality: float) -> None:
-    _, tensors = weights.read(VECTORS / "small.safetensors")
-    names = ("y.low", "y.size", "y.frequency")
-    sets = {name: np.concatenate([np.roll(tensors[name], -a, axis=0) for a in range(9)]) for name in names}
-    path = repack(tmp_path, tensors | sets)
-    codec = Codec(path, threads=1)
-    data = codec.encode(Picture(picture(70, 90)), quality, effort=2)
-    np.testing.assert_array_equal(codec.decode(data).pixels, reference_decoder.decode(data, path.read_bytes()))
-    with pytest.raises(UnsupportedError, match="neither one set"):
-        weights.load(repack(tmp_path, tensors | {name: sets[name][:128] for name in names}))
 
 
 def test_M3_model_names_fit_the_header(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from tools.loss import evaluate
 from vaecodec import latents
 from vaecodec.codec import Codec
 from vaecodec.container import Tile, parse
-from vaecodec.model import nearest_anchor
 from vaecodec.picture import Picture
 
 STEPS = ("low, first phase", "low, second phase", "high, first phase", "high, second phase")
@@ -54,9 +53,8 @@ class Account:
 class Watcher:
     """Adds up what each step of y costs by the tables, by step and by band of channels."""
 
-    def __init__(self, codec: Codec, quality: int, account: Account) -> None:
-        self.model, self.account = codec.weights.model, account
-        self.tables = codec.weights.y_tables[nearest_anchor(quality)]
+    def __init__(self, codec: Codec, account: Account) -> None:
+        self.model, self.tables, self.account = codec.weights.model, codec.weights.y_tables, account
 
     def __call__(self, i: int, table: torch.Tensor, present: torch.Tensor, r: torch.Tensor) -> None:
         at = present.numpy()
@@ -99,7 +97,7 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
             h, w = (-(-s // 64) * 64 for s in x.shape[:2])
             padded = np.pad(x, ((0, h - x.shape[0]), (0, w - x.shape[1]), (0, 0)), mode="edge")
             y = model.g_a(torch.from_numpy(padded).float()[None] - 128, q, model.steps(q))
-            latents.quantise(codec.weights, quality, model.h_a(y), y, watch=Watcher(codec, quality, a))
+            latents.quantise(codec.weights, quality, model.h_a(y), y, watch=Watcher(codec, a))
     return a
 
 

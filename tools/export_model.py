@@ -24,7 +24,7 @@ from tools.data import Crops
 from vaecodec import weights
 from vaecodec.latents import quantise
 from vaecodec.likelihood import index_scale
-from vaecodec.model import ANCHORS, INDEX_ONE, QUALITY_MAX, TABLES, Z_MAX, Model, nearest_anchor
+from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
 from vaecodec.rans import PRECISION
 
 Y_REACH = 127  # |r| beyond is an escape: 255 values and the escape fill a byte
@@ -54,49 +54,38 @@ def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
 
 @torch.no_grad()
 def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
-    """How often the encoder sends each value: |r| by anchor and table (ANCHORS, TABLES, Y_REACH + 2), z by anchor and
-    channel (ANCHORS, N, 2 Z_MAX + 1)."""
+    """How often the encoder sends each value: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel
+    (ANCHORS, N, 2 Z_MAX + 1)."""
     model = loaded.model
-    y_count = np.zeros((ANCHORS, TABLES, Y_REACH + 2))
+    y_count = np.zeros((TABLES, Y_REACH + 2))
     z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     for i in range(batches):
         for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
             y = model.g_a(crops.batch(1).float() - 128, q, model.steps(q))
-            anchor = nearest_anchor(int(q))
+            anchor = (int(q) + ANCHOR_STEP // 2) // ANCHOR_STEP
             (_, z_table, z_value), *steps = quantise(loaded, int(q), model.h_a(y), y).steps
             np.add.at(z_count[anchor], (z_table[0], z_value[0] + Z_MAX), 1)
             for _, table, value in steps:
-                np.add.at(y_count[anchor], (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)
+                np.add.at(y_count, (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)
     return y_count, z_count
 
 
 def y_tables(count: NDArray) -> dict[str, NDArray]:
-    """Tables of r, symmetric, by anchor and scale index; where an anchor has seen little, what all have seen counts."""
+    """Tables of r, symmetric, by scale index."""
     values = np.arange(-Y_REACH, Y_REACH + 1)
     scales = index_scale(torch.arange(TABLES) * INDEX_ONE).numpy().astype(np.float64)
-    prior = logistic_pmf(values, np.zeros(TABLES), scales)
-    prior = np.append(prior, np.maximum(1 - prior.sum(1, keepdims=True), 0), axis=1)
-    everywhere = posterior(mirrored(count.sum(0)), prior)
     pmfs, low = [], []
-    for p in (p for n in count for p in posterior(mirrored(n), everywhere)):
+    for prior, n in zip(logistic_pmf(values, np.zeros(TABLES), scales), count, strict=True):
+        half = n[1 : Y_REACH + 1] / 2
+        seen = np.concatenate((half[::-1], n[:1], half))
+        p = (seen + PRIOR_COUNT * prior) / (n.sum() + PRIOR_COUNT)
+        escape = (n[-1] + PRIOR_COUNT * (1 - prior.sum())) / (n.sum() + PRIOR_COUNT)
         # A value rarer than an escape with its two bytes is better escaped.
-        inside = p[:-1]
-        reach = max(1, int(np.flatnonzero(inside > 2.0**-16).max(initial=Y_REACH + 1) - Y_REACH))
-        kept = inside[Y_REACH - reach : Y_REACH + reach + 1]
-        pmfs.append(np.append(kept, max(p.sum() - kept.sum(), 1e-7)))
+        reach = max(1, int(np.flatnonzero(p > 2.0**-16).max(initial=Y_REACH + 1) - Y_REACH))
+        kept = p[Y_REACH - reach : Y_REACH + reach + 1]
+        pmfs.append(np.append(kept, max(p.sum() - kept.sum() + escape, 1e-7)))
         low.append(-reach)
     return make_tables(np.array(low), pmfs)
-
-
-def mirrored(count: NDArray) -> NDArray:
-    """Counts of |r| (TABLES, Y_REACH + 2) as counts of r from -Y_REACH to Y_REACH, escapes last."""
-    half = count[:, 1 : Y_REACH + 1] / 2
-    return np.concatenate((half[:, ::-1], count[:, :1], half, count[:, -1:]), axis=1)
-
-
-def posterior(count: NDArray, prior: NDArray) -> NDArray:
-    """Mean of the Dirichlet posterior, the prior weighing PRIOR_COUNT observations."""
-    return (count + PRIOR_COUNT * prior) / (count.sum(1, keepdims=True) + PRIOR_COUNT)
 
 
 def z_tables(model: Model, count: NDArray) -> dict[str, NDArray]:
@@ -130,7 +119,7 @@ def main() -> None:
     model = load_checkpoint(args.checkpoint).eval()
     model.set_grid(True)
     temporary = args.out.with_name(args.out.name + ".tmp")
-    y_count, z_count = np.zeros((ANCHORS, TABLES, Y_REACH + 2)), np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
+    y_count, z_count = np.zeros((TABLES, Y_REACH + 2)), np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     # The encoder's choices depend on the tables and the tables on its choices: begin with the trained prior.
     for _ in range(ROUNDS + 1):
         tables = {f"y.{k}": v for k, v in y_tables(y_count).items()}
@@ -141,8 +130,7 @@ def main() -> None:
     os.replace(temporary, args.out)
     print(f"{args.out}: model {loaded.name} {loaded.hash.hex()}, {args.out.stat().st_size / 1e6:.2f} MB")
     for i in range(args.skip, args.skip + 6):
-        count = y_count[:, i].sum(0)
-        share, zero = count.sum() / y_count.sum(), count[0] / max(1, count.sum())
+        share, zero = y_count[i].sum() / y_count.sum(), y_count[i, 0] / max(1, y_count[i].sum())
         print(f"table {i}: {share:.2%} of symbols, {1 - zero:.3%} not 0")
 
 

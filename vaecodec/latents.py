@@ -15,6 +15,7 @@ from vaecodec import rans
 from vaecodec.container import Tile
 from vaecodec.errors import CorruptFileError
 from vaecodec.model import (
+    ANCHOR_STEP,
     INDEX_ONE,
     MEAN_ONE,
     R_MAX,
@@ -23,7 +24,6 @@ from vaecodec.model import (
     Y_MAX,
     Z_MAX,
     Model,
-    nearest_anchor,
     quality_lambda,
 )
 from vaecodec.weights import Weights
@@ -33,7 +33,8 @@ Z_CELL = 4  # positions of y per side of one position of z
 
 def z_tables(weights: Weights, q: int, positions: int) -> tuple[rans.Tables, NDArray[np.int64]]:
     """The tables of the nearest quality anchor, and the one of each z symbol of a tile: its channel, innermost."""
-    return weights.z_tables[nearest_anchor(q)], np.tile(np.arange(weights.model.cfg.N), positions)
+    anchor = (q + ANCHOR_STEP // 2) // ANCHOR_STEP
+    return weights.z_tables[anchor], np.tile(np.arange(weights.model.cfg.N), positions)
 
 
 def z_features(model: Model, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
@@ -98,7 +99,6 @@ def quantise(
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
     worth = step_worth(weights, q) * trimming
-    y_tables = weights.y_tables[nearest_anchor(q)]
     z_hat = z.round().clamp(-Z_MAX, Z_MAX)
     tables, table = z_tables(weights, q, z_hat[0, ..., 0].numel())
     values = [v.numpy().astype(np.int64).ravel() for v in z_hat]
@@ -112,12 +112,12 @@ def quantise(
         r = d.round().clamp_(-R_MAX, R_MAX)
         r = torch.where(present, r, 0.0)
         if trimming < math.inf:
-            r = trim(r, d, t, worth[start:stop], y_tables)
+            r = trim(r, d, t, worth[start:stop], weights.y_tables)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
         parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
-        coded.append((y_tables, [p[0] for p in parts], [p[1] for p in parts]))
+        coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
         return reconstruct(r, mean)
 
     y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
@@ -230,14 +230,13 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     z = np.stack(reader.read(tables, [table] * count))
     z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
     reader.end_section(0)
-    y_tables = weights.y_tables[nearest_anchor(q)]
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         t, present = choose_tables(weights, index, mask)
         at = [np.flatnonzero(p.numpy()) for p in present]
         chosen = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
         r = torch.zeros_like(mean)
-        for v, a, values in zip(r, at, reader.read(y_tables, chosen), strict=True):
+        for v, a, values in zip(r, at, reader.read(weights.y_tables, chosen), strict=True):
             v.numpy().reshape(-1)[a] = values
         if i % 2:
             reader.end_section(1 + i // 2)

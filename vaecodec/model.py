@@ -72,11 +72,6 @@ def quality_lambda(q: Tensor) -> Tensor:
     return torch.exp(low + (high - low) * q / QUALITY_MAX)
 
 
-def nearest_anchor(q: int) -> int:
-    """The anchor whose probability tables quality q uses."""
-    return (q + ANCHOR_STEP // 2) // ANCHOR_STEP
-
-
 class QualityTable(nn.Module):
     """A row of integers for each quality: linear between integer anchors, every 125 qualities.
 

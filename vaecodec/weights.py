@@ -21,7 +21,7 @@ from safetensors.numpy import save
 
 from vaecodec.errors import UnsupportedError
 from vaecodec.grid import Depthwise, Linear
-from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
+from vaecodec.model import ANCHORS, Config, Model, QualityTable
 from vaecodec.rans import Tables
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
@@ -37,7 +37,7 @@ class Weights:
     hash: bytes  # the first 8 bytes of the SHA-256
     skip: int  # tables below this index are not coded: the residual is 0
     model: Model
-    y_tables: tuple[Tables, ...]  # by quality anchor, a table for each scale index
+    y_tables: Tables
     z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
 
     @cached_property
@@ -128,22 +128,13 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
         model = Model(Config(**config))
         check_name(metadata["name"])
         fill(model, tensors, dtype)
-        y_tables = tuple(read_tables(tensors, "y", slice(a * TABLES, (a + 1) * TABLES)) for a in range(y_sets(tensors)))
-        y_tables *= ANCHORS // len(y_tables)
+        y_tables = read_tables(tensors, "y", slice(None))
         n = model.cfg.N
         z_tables = tuple(read_tables(tensors, "z", slice(a * n, (a + 1) * n)) for a in range(ANCHORS))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
     return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, model, y_tables, z_tables)
-
-
-def y_sets(tensors: dict[str, NDArray]) -> int:
-    """Sets of y tables in a model file: one for all qualities or one for each anchor. Raises ValueError, KeyError."""
-    rows = len(tensors["y.low"])
-    if rows not in (TABLES, ANCHORS * TABLES):
-        raise ValueError(f"{rows} y tables are neither one set nor one for each anchor")
-    return rows // TABLES
 
 
 def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:
