@@ -17,13 +17,17 @@ def load_checkpoint(path: Path) -> Model:
     return model
 
 
-def load_weights(model: Model, path: Path) -> None:
-    """Start `model` from a checkpoint (.pt) or a shipped model file (.safetensors) of the same architecture."""
-    if path.suffix == ".safetensors":
-        from vaecodec.weights import load, melt  # needs safetensors, which the trainer otherwise does without
+def load_any(path: Path) -> Model:
+    """A trainable model from a checkpoint (.pt) or a shipped model file (.safetensors)."""
+    if path.suffix != ".safetensors":
+        return load_checkpoint(path)
+    from vaecodec.weights import load, melt  # needs safetensors, which the trainer otherwise does without
 
-        source = load(path).model
-        melt(source)
-    else:
-        source = load_checkpoint(path)
-    model.load_state_dict(source.state_dict())
+    model = load(path).model
+    melt(model)
+    return model
+
+
+def load_weights(model: Model, path: Path) -> None:
+    """Start `model` from a checkpoint or a model file of the same architecture (see `tools/grow.py` for another M)."""
+    model.load_state_dict(load_any(path).state_dict())
