@@ -16,6 +16,7 @@ EQUAL_SHARE = 0.2  # share of pixels equal to their left neighbour; photographs 
 COLOURS_FEW, COLOURS_MAX = 16, 64  # in a block of 256 pixels: surely drawn; drawn if many neighbours are equal
 EQUAL_IN_BLOCK = 0.4
 MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
+REDUCIBLE = 16384  # colours; k-means takes long for more, and a photograph reduced to a palette is no photograph
 PALETTES = (256, 128, 64, 32, 16)  # sizes to which an overlay's colours may be reduced
 
 Pixels = NDArray[np.uint8]
@@ -35,7 +36,7 @@ def masks(rgb: Pixels) -> Iterator[Mask]:
     h, w, _ = rgb.shape
     padded = np.pad(rgb, ((0, -h % BLOCK), (0, -w % BLOCK), (0, 0)), mode="edge")
     shape = (padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
-    packed = (padded.astype(np.uint32) << np.array((16, 8, 0), np.uint32)).sum(2, dtype=np.uint32)
+    packed = pack(padded)
     colours = np.sort(packed.reshape(shape).swapaxes(1, 2).reshape(shape[0], shape[2], -1), axis=2)
     distinct = 1 + (colours[..., 1:] != colours[..., :-1]).sum(2)
     equal = np.pad(packed[:, 1:] == packed[:, :-1], ((0, 0), (1, 0))).reshape(shape).mean((1, 3))
@@ -49,18 +50,24 @@ def masks(rgb: Pixels) -> Iterator[Mask]:
 
 
 def reductions(rgb: Pixels, mask: Mask) -> Iterator[Pixels]:
-    """rgb as it is, then with the colours under the mask reduced to fewer and fewer (Pillow's median cut)."""
+    """rgb as it is, then with the colours under the mask reduced to fewer and fewer (median cut and k-means, Pillow's);
+    not where there are as many as in a photograph."""
     yield rgb
-    if not mask.any():
-        return
     inside = rgb[mask][None]
-    count = len(np.unique(inside.reshape(-1, 3), axis=0))
-    for n in PALETTES:
+    count = len(np.unique(pack(inside)))
+    for n in PALETTES if count <= REDUCIBLE else ():
         if n < count:
             reduced = Image.fromarray(inside).quantize(n, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
             out = rgb.copy()
             out[mask] = np.asarray(reduced.convert("RGB"))[0]
             yield out
+
+
+def pack(rgb: Pixels) -> NDArray[np.uint32]:
+    """A number for each colour of (..., 3)."""
+    r, g, b = (rgb[..., i].astype(np.uint32) for i in range(3))
+    packed: NDArray[np.uint32] = r * np.uint32(65536) + g * np.uint32(256) + b
+    return packed
 
 
 def fill(rgb: Pixels, mask: Mask) -> Pixels:
