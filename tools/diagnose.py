@@ -166,7 +166,7 @@ def grid_cost(checkpoint: Path, pictures: Sequence[NDArray], qualities: Sequence
 def whole(x: NDArray) -> NDArray:
     """x cut to multiples of 64 pixels."""
     h, w = (s // 64 * 64 for s in x.shape[:2])
-    return np.ascontiguousarray(x[:h, :w])
+    return x[:h, :w].copy()
 
 
 def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int]) -> None:
