@@ -118,6 +118,14 @@ def test_a_screen_is_good_and_small(shipped: Codec, quality: float) -> None:
     assert (decoded[white] == 255).all()
 
 
+def test_a_checkerboard_is_exact(shipped: Codec) -> None:
+    """No neighbours are equal, and no transform can do it."""
+    pixels = np.repeat((np.indices((100, 130)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    data = shipped.encode(pixels, 10)
+    np.testing.assert_array_equal(shipped.decode(data).pixels, pixels)
+    assert len(data) < 200
+
+
 def test_a_photograph_has_no_overlay(shipped: Codec, photo: np.ndarray) -> None:
     crop = photo[:128, :192]
     assert overlays(shipped.encode(crop, 75)) == [0]

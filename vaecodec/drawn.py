@@ -24,15 +24,17 @@ Mask = NDArray[np.bool_]
 
 
 def looks_drawn(rgb: Pixels) -> bool:
-    """Whether a closer look at (h, w, 3) is worth its time; looks at every fourth row."""
+    """Whether a closer look at (h, w, 3) is worth its time: many equal neighbours in some rows, or few colours."""
     if rgb.shape[1] < 2:
         return False
     same = rgb[::4, 1:] == rgb[::4, :-1]
-    return bool((same[..., 0] & same[..., 1] & same[..., 2]).mean() >= EQUAL_SHARE)
+    equal = (same[..., 0] & same[..., 1] & same[..., 2]).mean() >= EQUAL_SHARE
+    return bool(equal or len(np.unique(pack(rgb[::8, ::7]))) <= COLOURS_MAX)
 
 
 def masks(rgb: Pixels) -> Iterator[Mask]:
-    """Candidate masks (h, w) for an overlay over rgb (h, w, 3): everything, blocks of few colours, nothing."""
+    """Candidate masks (h, w) for an overlay over rgb (h, w, 3): everything, blocks of few colours, nothing;
+    none at all where too few blocks have few colours."""
     h, w, _ = rgb.shape
     padded = np.pad(rgb, ((0, -h % BLOCK), (0, -w % BLOCK), (0, 0)), mode="edge")
     shape = (padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
@@ -46,7 +48,8 @@ def masks(rgb: Pixels) -> Iterator[Mask]:
         yield np.ones((h, w), np.bool_)
     if MIXED_FROM <= share < 1:
         yield few.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w]
-    yield np.zeros((h, w), np.bool_)
+    if share >= MIXED_FROM:
+        yield np.zeros((h, w), np.bool_)
 
 
 def reductions(rgb: Pixels, mask: Mask) -> Iterator[Pixels]:
