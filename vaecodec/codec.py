@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, grid
+from vaecodec import container, drawn, grid, refine
 from vaecodec.alpha import pack_alpha, unpack_alpha
 from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, paste
 from vaecodec.container import CELL, Header, Tile
@@ -31,7 +31,6 @@ from vaecodec.model import QUALITY_MAX, TRIM, quality_lambda
 from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture
-from vaecodec.refine import refine
 from vaecodec.weights import DEFAULT, Weights, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
@@ -43,22 +42,22 @@ Progress = Callable[[float], None]
 class Effort:
     """What an encoder does beyond rounding."""
 
-    trim: bool = True  # symbols towards zero where that pays, see `latents.trim`
+    trimming: float = TRIM  # weight of the error where symbols are moved towards zero, see `latents.trim`
     overlays: bool = True  # see drawn.py
-    iterations: int = 0  # of `refine`
+    iterations: int = 0  # of refine.py
     thorough: bool = False  # libwebp's slowest setting for overlays
 
 
 EFFORTS = {
-    1: Effort(trim=False, overlays=False),
+    1: Effort(trimming=math.inf, overlays=False),
     2: Effort(overlays=False),
     3: Effort(),
-    4: Effort(iterations=1),
-    5: Effort(iterations=2),
-    6: Effort(iterations=3),
-    7: Effort(iterations=4, thorough=True),
-    8: Effort(iterations=6, thorough=True),
-    9: Effort(iterations=10, thorough=True),
+    4: Effort(refine.TRIM, iterations=1),
+    5: Effort(refine.TRIM, iterations=3),
+    6: Effort(refine.TRIM, iterations=6),
+    7: Effort(refine.TRIM, iterations=12, thorough=True),
+    8: Effort(refine.TRIM, iterations=24, thorough=True),
+    9: Effort(refine.TRIM, iterations=48, thorough=True),
 }
 
 
@@ -246,13 +245,13 @@ class Codec:
         y, z = analysis.band(first, last)
         if how.iterations:
             band = slice(first - analysis.start, last - analysis.start)
-            y = refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
+            y = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
         out: list[Tile] = []
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
             z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
-            out += encode_tiles(self.weights, q, z_tiles, y_tiles, TRIM if how.trim else math.inf)
+            out += encode_tiles(self.weights, q, z_tiles, y_tiles, how.trimming)
         return out
 
     def decode(self, data: bytes, *, max_pixels: int | None = None, progress: Progress | None = None) -> Picture:

@@ -82,12 +82,20 @@ def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float
     return pack_tiles(quantise(weights, q, z, y, trimming).steps, len(y))
 
 
+# Random numbers like a tensor's, added to what trimming weighs.
+Noise = Callable[[Tensor], Tensor]
 # What may look on while symbols are chosen: step, tables, which elements are coded, and their values.
 Watch = Callable[[int, Tensor, Tensor, Tensor], None]
 
 
 def quantise(
-    weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM, watch: Watch | None = None
+    weights: Weights,
+    q: int,
+    z: Tensor,
+    y: Tensor,
+    trimming: float = TRIM,
+    watch: Watch | None = None,
+    noise: Noise | None = None,
 ) -> Symbols:
     """The symbols of tiles of one shape, step by step.
 
@@ -95,6 +103,7 @@ def quantise(
         q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
         trimming: weight of the error in `trim`; infinite for plain rounding.
         watch: called for each step of y, with tensors (B, h, w, channels of its group).
+        noise: see `trim`.
     """
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
@@ -112,7 +121,7 @@ def quantise(
         r = d.round().clamp_(-R_MAX, R_MAX)
         r = torch.where(present, r, 0.0)
         if trimming < math.inf:
-            r = trim(r, d, t, worth[start:stop], weights.y_tables)
+            r = trim(r, d, t, worth[start:stop], weights.y_tables, noise)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
@@ -124,7 +133,7 @@ def quantise(
     return Symbols(coded, z_hat, y_hat, kept)
 
 
-def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables) -> Tensor:
+def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables, noise: Noise | None = None) -> Tensor:
     """Move residuals one towards zero where the bits saved are worth more than the error made.
 
     Rate-distortion optimised quantisation, each residual by itself; the decoder knows nothing of it.
@@ -132,6 +141,7 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     Args:
         r, d: rounded and exact residuals (B,h,w,n), in steps. table: of each.
         worth: (n,) what a squared step of error costs, in bits.
+        noise: in bits, for choices at random (`refine`).
     """
     at = r.flatten().nonzero()[:, 0]
     r_at, d_at, t_at = (v.flatten()[at] for v in (r, d, table))
@@ -143,6 +153,8 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     both = torch.where((both < 0) | (both > last), last, both)
     saved = bits[t_at.long(), both[0]] - bits[t_at.long(), both[1]]
     error = ((d_at - nearer) ** 2 - (d_at - r_at) ** 2) * worth[at % r.shape[-1]]
+    if noise:
+        saved += noise(saved)
     out = r.flatten().clone()
     out[at] = torch.where(saved > error, nearer, r_at)
     return out.view_as(r)

@@ -1,16 +1,21 @@
 """Encoder effort: better latents by gradient steps through the decoder, from one quantised y_hat to the next.
 
-L = bits + lambda * SSE / 3 is looked at where it counts, at the y_hat the decoder will see. Near it, for a change u in
-quantiser steps, L is about g u + w u^2: the synthesis is close to orthonormal, so the curvature is that of the step
+L = bits + lambda * SSE / 3 is looked at where it counts, at a y_hat that the decoder could see. Near it, for a change u
+in quantiser steps, L is about g u + w u^2: the synthesis is close to orthonormal, so the curvature is that of the step
 alone, w = lambda * step^2 / 3. Each iteration moves the target y towards the lowest point of that parabola and lets
-`quantise` choose the symbols with their true tables. Most of the gain comes in the first two iterations; sixty of
-stochastic Gumbel annealing (Yang et al. 2020, arXiv:2006.04240) gave less (docs/experiments.md).
+`quantise` choose the symbols with their true tables.
+
+Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
+(in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
+(Peterson and Anderson 1987), and takes a tenth of the iterations of stochastic Gumbel annealing, which draws mixtures
+of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/experiments.md has both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,7 +27,9 @@ from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, quality_lambda
 from vaecodec.weights import Weights
 
-STRIDE = 0.5  # share of the way that the first iteration goes; the second half of it, the third a third, ...
+STRIDE = 0.4  # share of the way to the lowest point that the target goes
+TEMPERATURE = 2.0  # bits, at first
+TRIM = 1.3  # weight of the error in `latents.trim`: less than for the analysis's own y
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
 
@@ -51,14 +58,20 @@ def refine(
     columns = [slice(c, min(c + side, y.shape[1])) for c in range(0, y.shape[1], side)]
     z_hat = [z[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
     target, around = y[band], y * MEAN_ONE
+    rng = torch.Generator().manual_seed(0)
     best, chosen = math.inf, target
     for k in range(iterations + 1):
-        tiles = [quantise(weights, q, t, target[None, :, c]) for t, c in zip(z_hat, columns, strict=True)]
+        # The first draw is at nought, so that the start is among what is compared.
+        temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
+        noise = partial(logistic_noise, temperature, rng) if temperature else None
+        tiles = [
+            quantise(weights, q, t, target[None, :, c], TRIM, noise=noise) for t, c in zip(z_hat, columns, strict=True)
+        ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
         error, slope = distortion(weights, q, x, around, band, gradient=not last)
         loss = sum(t.bits() for t in tiles) + scale * error
-        if loss < best:
+        if not temperature and loss < best:
             best, chosen = loss, target
         if progress:
             progress((k + 1) / (iterations + 1))
@@ -66,8 +79,14 @@ def refine(
             break
         slope = slope * scale + torch.cat([rate_slope(weights, q, t) for t in tiles], dim=1)
         lowest = around[band] * (1 / MEAN_ONE) - slope / (2 * worth)
-        target = target.lerp(lowest, STRIDE / (1 + k))
+        target = target.lerp(lowest, STRIDE)
     return chosen
+
+
+def logistic_noise(temperature: float, rng: torch.Generator, like: Tensor) -> Tensor:
+    """What turns the better of two choices into a draw from their Gibbs distribution, in bits."""
+    u = torch.rand(like.shape, generator=rng).clamp(1e-6, 1 - 1e-6)
+    return temperature * (u / (1 - u)).log()
 
 
 def distortion(weights: Weights, q: int, x: Tensor, y_hat: Tensor, band: slice, gradient: bool) -> tuple[float, Tensor]:
