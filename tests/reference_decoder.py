@@ -30,6 +30,7 @@ Ints = npt.NDArray[np.int64]
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 DTYPES = {"I8": ("int8", "<i1"), "I16": ("int16", "<i2"), "U16": ("uint16", "<u2"), "I32": ("int32", "<i4")}
 WIDE = ("g_s.enter", "g_s.shortcut")
+NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))  # section 7
 
 
 def need(condition: bool, message: str) -> None:
@@ -80,7 +81,7 @@ class Model:
         need(8 + size <= len(data), "model file: cut off")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__", {})
-        need(metadata.get("format") == "vaecodec-model-1", "model file: not of the format vaecodec-model-1")
+        need(metadata.get("format") == "vaecodec-model-2", "model file: not of the format vaecodec-model-2")
         need({"name", "hash", "config"} <= metadata.keys(), "model file: name, hash or config missing")
         self.name: str = metadata["name"]
         self.config: dict[str, int] = json.loads(metadata["config"])
@@ -100,6 +101,8 @@ class Model:
             if name.endswith(".w"):
                 self.check_layer(name[:-2])
         self.tables = {name: self.read_tables(name) for name in "yz"}
+        need(len(self.tables["y"]) == 128, "model file: not 128 tables of y")
+        need(all(table.low % 2 == 0 for table in self.tables["y"]), "M5: a table of y begins at an odd value")
 
     def check_layer(self, name: str) -> None:
         """[A1]."""
@@ -187,7 +190,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 2, f"H2: version {data[0]} is not supported")
+    need(data[0] == 3, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -210,11 +213,29 @@ def read_header(data: bytes, file_size: int) -> Header:
 class Coder(Protocol):
     """Where the symbols of a tile come from."""
 
-    def step(self, tables: list[Table], numbers: Ints) -> Array:
-        """Values of the symbols of one step, given the number of the table of each."""
+    def step(self, tables: list[Table], numbers: Ints, dependent: int) -> tuple[Array, Array]:
+        """Values of the symbols of one step and the quantiser of each, given the number of the table of each; those
+        from `dependent` on follow the machines."""
 
     def finish(self, section: str) -> None:
         """Check that the section has been read to its end."""
+
+
+class Machines:
+    """Section 7: which quantiser, and so which table, a dependent symbol meets. Begins again with each step."""
+
+    def __init__(self, dependent: int) -> None:
+        self.dependent, self.states, self.met = dependent, [0] * 128, 0
+
+    def quantiser(self, number: int) -> int:
+        """Of the next symbol, given the number of its table for quantiser 0."""
+        return self.states[self.met % 128] % 2 if number >= self.dependent else 0
+
+    def move(self, number: int, s: int) -> None:
+        """On, by symbol s."""
+        if number >= self.dependent:
+            self.states[self.met % 128] = NEXT[self.states[self.met % 128]][s % 2]
+            self.met += 1
 
 
 class Lanes:
@@ -241,13 +262,15 @@ class Lanes:
         need(abs(value) <= 32767, "E4: an escape is out of range")
         return value
 
-    def step(self, tables: list[Table], numbers: Ints) -> Array:
+    def step(self, tables: list[Table], numbers: Ints, dependent: int) -> tuple[Array, Array]:
         """One step."""
         self.rounds += -(-len(numbers) // len(self.x))
         need(self.rounds <= 16384, "E5: the tile has more than 16384 rounds")
-        values = []
+        values, quantisers = [], []
+        machines = Machines(dependent)
         for m, number in enumerate(numbers.tolist()):
-            table, lane = tables[number], m % len(self.x)
+            quantiser = machines.quantiser(number)
+            table, lane = tables[number + 64 * quantiser], m % len(self.x)
             high, slot = divmod(self.x[lane], 65536)
             s = bisect_right(table.start, slot) - 1
             x = (table.start[s + 1] - table.start[s]) * high + slot - table.start[s]
@@ -257,7 +280,9 @@ class Lanes:
                 self.at += 1
             self.x[lane] = x
             values.append(self.escape() if s == len(table.start) - 2 else table.low + s)
-        return np.array(values, np.float64)
+            quantisers.append(quantiser)
+            machines.move(number, s)
+        return np.array(values, np.float64), np.array(quantisers, np.float64)
 
     def finish(self, section: str) -> None:
         """[E3], [E4]."""
@@ -272,7 +297,8 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
     c, n = model.config, model.config["N"]
     z_shape = (-(-height // 4), -(-width // 4), n)
     anchor = (quality + 62) // 125
-    z = coder.step(model.tables["z"], np.broadcast_to(anchor * n + np.arange(n), z_shape).ravel())
+    numbers = np.broadcast_to(anchor * n + np.arange(n), z_shape).ravel()
+    z, _ = coder.step(model.tables["z"], numbers, len(model.tables["z"]))
     coder.finish("z")
     z_hat = np.clip(z, -63, 63).reshape(z_shape)
     f = model.block("h_s.block1", depth_to_space(q(model.layer("h_s.enter", 16 * z_hat)), 2))
@@ -293,9 +319,11 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
         table = np.rint(index / 16).astype(np.int64)
         step = np.indices(mean.shape).sum(0) % 2 == s % 2
         coded = step & (table >= c["skip"])
-        r = np.zeros(mean.shape)
-        r[coded] = coder.step(model.tables["y"], table[coded])  # a mask selects in raster order
-        y_hat[..., group] = np.where(step, np.clip(16 * r + mean, -16383, 16383), y_hat[..., group])
+        r, quantiser = np.zeros(mean.shape), np.zeros(mean.shape)
+        # A mask selects in raster order.
+        r[coded], quantiser[coded] = coder.step(model.tables["y"], table[coded], c["dependent"])
+        moved = np.where(table >= c["dependent"], 11 * (2 * r - np.sign(r) * quantiser), 16 * r)
+        y_hat[..., group] = np.where(step, np.clip(moved + mean, -16383, 16383), y_hat[..., group])
         if s % 2 == 1:
             coder.finish("low" if s == 1 else "high")
     return y_hat
@@ -354,7 +382,7 @@ def paste_overlay(section: bytes, rgb: Ints) -> None:
 def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes]:
     """Section 4: the entropy coder of a tile, if it has latents, its alpha section and its overlay."""
     need(len(data) > 0, "T3: the tile is empty")
-    need(data[0] <= 12 or data[0] == 255, "T1: lanes_log2 is out of range")
+    need(data[0] <= 7 or data[0] == 255, "T1: lanes_log2 is out of range")
     at, lengths = 1, [0 if data[0] == 255 else 4 << data[0]]
     for _ in range(6):
         length, at = leb128(data, at, 5, "T2")

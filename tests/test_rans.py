@@ -53,7 +53,7 @@ def test_round_trip_of_several_tiles_and_steps(seed: int, counts: list[list[int]
     states, words = rans.encode(steps, lanes)
     decoder = rans.Decoder(states, [b"".join(step[b] for step in words) for b in range(2)])
     for _, table, symbols in steps:
-        for got, expected in zip(decoder.decode(tables, table), symbols, strict=True):
+        for got, expected in zip(decoder.decode(tables, table)[0], symbols, strict=True):
             np.testing.assert_array_equal(got, expected)
     decoder.finish()
 
@@ -168,7 +168,7 @@ def test_escape_symbol_is_chosen_outside_the_table() -> None:
 
 def test_lanes_grow_with_the_symbols() -> None:
     lanes = [rans.lanes_for(n) for n in (0, 1, 5000, 10_000, 300_000, 10**9)]
-    assert lanes == [0, 0, 0, 1, 5, 10]
+    assert lanes == [0, 0, 1, 2, 6, 7]
 
 
 def test_lookup_matches_the_cumulative_frequencies() -> None:

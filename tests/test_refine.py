@@ -34,10 +34,10 @@ def loss(codec: Codec, pixels: np.ndarray, quality: float, **options: int) -> fl
 
 @pytest.mark.parametrize("quality", [15, 50, 85])
 def test_effort_pays(shipped: Codec, photo: np.ndarray, quality: float) -> None:
-    plain, trimmed, once, thrice = (loss(shipped, photo, quality, effort=e) for e in (1, 2, 4, 6))
-    assert trimmed < 0.99 * plain
-    assert once < 0.998 * trimmed
-    assert thrice < 1.0005 * once
+    plain, trimmed, once, more = (loss(shipped, photo, quality, effort=e) for e in (1, 2, 4, 6))
+    assert trimmed < 0.995 * plain
+    assert once < 0.999 * trimmed
+    assert more < 0.998 * once
 
 
 def test_effort_pays_in_bands_of_small_tiles(

@@ -189,7 +189,7 @@ def test_H1_header_length_and_ranges(data: bytes) -> None:
 
 
 def test_H1_largest_sizes_have_a_place_in_the_header() -> None:
-    head = Header(2, 2**31 - 1, 2**31 - 1, 1, 8, 1000, 16, 0, 0, "12345678", bytes(8))
+    head = Header(3, 2**31 - 1, 2**31 - 1, 1, 8, 1000, 16, 0, 0, "12345678", bytes(8))
     assert Header.unpack(head.pack()) == head
 
 
@@ -197,8 +197,8 @@ def test_H2_other_versions_are_not_supported(data: bytes) -> None:
     with pytest.raises(UnsupportedError, match="version 9"):
         parse(with_header(data, 0, "B", 9))
     chunks = split(data)
-    with pytest.raises(UnsupportedError, match="version 3"):
-        parse(join([("HEAD", b"\3" + b"?" * 50), *chunks[1:]]))
+    with pytest.raises(UnsupportedError, match="version 4"):
+        parse(join([("HEAD", b"\4" + b"?" * 50), *chunks[1:]]))
 
 
 def test_H3_other_depths_are_not_supported(data: bytes) -> None:
@@ -237,7 +237,7 @@ def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
 
 def test_T1_lane_count(data: bytes) -> None:
     body = bytearray(first_tile(data).pack())
-    body[0] = 13
+    body[0] = 8
     with pytest.raises(CorruptFileError, match="lane"):
         first_tile(with_tile(data, bytes(body)))
 
@@ -327,6 +327,13 @@ def test_M4_a_damaged_or_incomplete_model_is_refused(tmp_path: Path) -> None:
         weights.load(tmp_path / "junk")
 
 
+def test_M5_tables_of_y_begin_at_even_values(tmp_path: Path) -> None:
+    _, tensors = weights.read(VECTORS / "small.safetensors")
+    for changed in (tensors["y.low"] + 1, tensors["y.low"][:64]):
+        with pytest.raises(UnsupportedError):
+            weights.load(repack(tmp_path, tensors | {"y.low": changed}))
+
+
 def test_E1_states_are_in_range(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     low = dataclasses.replace(tile, states=b"\xff\xff\0\0" + bytes(tile.states[4:]))
@@ -376,7 +383,7 @@ def test_E5_rounds_are_bounded() -> None:
         exactly.decode(tables, [table[:1]])
     with pytest.raises(CorruptFileError, match="lanes"):
         rans.Decoder(states, words[0]).decode(tables, [table])
-    assert rans.ROUNDS_MAX == 16384 > 64 * 64 * (320 + 6) / 2 ** rans.lanes_for(64 * 64 * 326) + 5
+    assert rans.ROUNDS_MAX == 16384 > 64 * 64 * (384 + 6) / 2 ** rans.lanes_for(64 * 64 * 390) + 5
 
 
 def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:

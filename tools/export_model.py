@@ -24,10 +24,11 @@ from tools.data import Crops
 from vaecodec import weights
 from vaecodec.latents import quantise
 from vaecodec.likelihood import index_scale
-from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
+from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
 from vaecodec.rans import PRECISION
+from vaecodec.trellis import HALF
 
-Y_REACH = 127  # |r| beyond is an escape: 255 values and the escape fill a byte
+Y_REACH = 126  # |r| beyond is an escape: a table has up to 256 symbols, and begins at an even value
 ROUNDS = 2  # of statistics
 PRIOR_COUNT = 300.0  # how many observations the trained prior weighs
 
@@ -54,10 +55,10 @@ def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
 
 @torch.no_grad()
 def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
-    """How often the encoder sends each value: |r| by table (TABLES, Y_REACH + 2), z by anchor and channel
+    """How often the encoder sends each value: |r| by table (2 TABLES, Y_REACH + 2), z by anchor and channel
     (ANCHORS, N, 2 Z_MAX + 1)."""
     model = loaded.model
-    y_count = np.zeros((TABLES, Y_REACH + 2))
+    y_count = np.zeros((2 * TABLES, Y_REACH + 2))
     z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     for i in range(batches):
         for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
@@ -70,18 +71,32 @@ def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDA
     return y_count, z_count
 
 
-def y_tables(count: NDArray) -> dict[str, NDArray]:
-    """Tables of r, symmetric, by scale index."""
+def y_prior(dependent: int) -> NDArray:
+    """(2 TABLES, 2 Y_REACH + 1) probability of each value by the trained prior, the tables of quantiser 1 last."""
     values = np.arange(-Y_REACH, Y_REACH + 1)
     scales = index_scale(torch.arange(TABLES) * INDEX_ONE).numpy().astype(np.float64)
+    zeros = np.zeros(TABLES)
+    plain = logistic_pmf(values, zeros, scales)
+    spacing = 2 * HALF / MEAN_ONE
+    even = logistic_pmf(values, zeros, scales / spacing)
+    # Quantiser 1 has 0, +-1/2, +-3/2, ...: between 0 and 1/2 the border is at 1/4, behind k at k.
+    below = 1 / (1 + np.exp(np.minimum(np.append(0.25, values[Y_REACH + 1 :]) * spacing / scales[:, None], 500)))
+    tail = below[:, :-1] - below[:, 1:]
+    odd = np.concatenate((tail[:, ::-1], 1 - 2 * below[:, :1], tail), axis=1)
+    return np.concatenate((plain[:dependent], even[dependent:], odd))
+
+
+def y_tables(count: NDArray, dependent: int) -> dict[str, NDArray]:
+    """Tables of r, symmetric, by scale index, the tables of quantiser 1 last."""
     pmfs, low = [], []
-    for prior, n in zip(logistic_pmf(values, np.zeros(TABLES), scales), count, strict=True):
+    for prior, n in zip(y_prior(dependent), count, strict=True):
         half = n[1 : Y_REACH + 1] / 2
         seen = np.concatenate((half[::-1], n[:1], half))
         p = (seen + PRIOR_COUNT * prior) / (n.sum() + PRIOR_COUNT)
         escape = (n[-1] + PRIOR_COUNT * (1 - prior.sum())) / (n.sum() + PRIOR_COUNT)
         # A value rarer than an escape with its two bytes is better escaped.
         reach = max(1, int(np.flatnonzero(p > 2.0**-16).max(initial=Y_REACH + 1) - Y_REACH))
+        reach += reach % 2  # so that a symbol's parity is its value's
         kept = p[Y_REACH - reach : Y_REACH + reach + 1]
         pmfs.append(np.append(kept, max(p.sum() - kept.sum() + escape, 1e-7)))
         low.append(-reach)
@@ -113,18 +128,19 @@ def main() -> None:
     p.add_argument("--pictures", type=Path, required=True, help="training pictures, for the statistics of the tables")
     p.add_argument("--batches", type=int, default=20, help="batches of 16 crops to take statistics from")
     p.add_argument("--size", type=int, default=256, help="side of the crops")
-    p.add_argument("--skip", type=int, default=1, help="tables below this index are not coded")
+    p.add_argument("--skip", type=int, default=5, help="scale indices below are not coded")
+    p.add_argument("--dependent", type=int, default=13, help="scale indices from here on are quantised dependently")
     args = p.parse_args()
 
     model = load_checkpoint(args.checkpoint).eval()
     model.set_grid(True)
     temporary = args.out.with_name(args.out.name + ".tmp")
-    y_count, z_count = np.zeros((TABLES, Y_REACH + 2)), np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
+    y_count, z_count = np.zeros((2 * TABLES, Y_REACH + 2)), np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
     # The encoder's choices depend on the tables and the tables on its choices: begin with the trained prior.
     for _ in range(ROUNDS + 1):
-        tables = {f"y.{k}": v for k, v in y_tables(y_count).items()}
+        tables = {f"y.{k}": v for k, v in y_tables(y_count, args.dependent).items()}
         tables |= {f"z.{k}": v for k, v in z_tables(model, z_count).items()}
-        temporary.write_bytes(weights.pack(args.name, model, args.skip, tables))
+        temporary.write_bytes(weights.pack(args.name, model, args.skip, args.dependent, tables))
         loaded = weights.load(temporary)  # proves every layer again, from the file
         y_count, z_count = statistics(loaded, Crops(args.pictures, args.size, seed=7), args.batches)
     os.replace(temporary, args.out)

@@ -52,12 +52,12 @@ EFFORTS = {
     1: Effort(trimming=math.inf, overlays=False),
     2: Effort(overlays=False),
     3: Effort(),
-    4: Effort(refine.TRIM, iterations=1),
-    5: Effort(refine.TRIM, iterations=3),
-    6: Effort(refine.TRIM, iterations=6),
-    7: Effort(refine.TRIM, iterations=12, thorough=True),
+    4: Effort(refine.TRIM, iterations=2),
+    5: Effort(refine.TRIM, iterations=4),
+    6: Effort(refine.TRIM, iterations=8),
+    7: Effort(refine.TRIM, iterations=14, thorough=True),
     8: Effort(refine.TRIM, iterations=24, thorough=True),
-    9: Effort(refine.TRIM, iterations=48, thorough=True),
+    9: Effort(refine.TRIM, iterations=40, thorough=True),
 }
 
 

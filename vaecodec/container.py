@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 2
+VERSION = 3
 SIDE_MAX = 2**31 - 1
 CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
 TILE_UNITS_MAX = 16
-LANES_LOG2_MAX = 12
+LANES_LOG2_MAX = 7
 CHUNK_OVERHEAD = 12  # length, type, CRC
 EMPTY = 255  # in place of log2 of lanes: the tile has no latents
 TILE_SMALLEST = CHUNK_OVERHEAD + 7  # a tile chunk: EMPTY and 6 section lengths

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec import rans
+from vaecodec import rans, trellis
 from vaecodec.container import Tile
 from vaecodec.errors import CorruptFileError
 from vaecodec.model import (
@@ -82,8 +82,8 @@ def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float
     return pack_tiles(quantise(weights, q, z, y, trimming).steps, len(y))
 
 
-# Random numbers like a tensor's, added to what trimming weighs.
-Noise = Callable[[Tensor], Tensor]
+# Random numbers of a shape, added to what choices between symbols cost, in bits.
+Noise = Callable[[tuple[int, ...]], Tensor]
 # What may look on while symbols are chosen: step, tables, which elements are coded, and their values.
 Watch = Callable[[int, Tensor, Tensor, Tensor], None]
 
@@ -118,16 +118,19 @@ def quantise(
         start, stop = model.groups[i // 2]
         t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
+        dependent = present & (t >= weights.dependent)
         r = d.round().clamp_(-R_MAX, R_MAX)
-        r = torch.where(present, r, 0.0)
+        r = torch.where(present & ~dependent, r, 0.0)
         if trimming < math.inf:
             r = trim(r, d, t, worth[start:stop], weights.y_tables, noise)
+        offset = r * MEAN_ONE
+        choose_dependent(weights, d, dependent, worth[start:stop], noise, t, r, offset)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
         parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
         coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
-        return reconstruct(r, mean)
+        return reconstruct(offset, mean)
 
     y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
     return Symbols(coded, z_hat, y_hat, kept)
@@ -154,10 +157,42 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     saved = bits[t_at.long(), both[0]] - bits[t_at.long(), both[1]]
     error = ((d_at - nearer) ** 2 - (d_at - r_at) ** 2) * worth[at % r.shape[-1]]
     if noise:
-        saved += noise(saved)
+        saved += noise(saved.shape) - noise(saved.shape)
     out = r.flatten().clone()
     out[at] = torch.where(saved > error, nearer, r_at)
     return out.view_as(r)
+
+
+def choose_dependent(
+    weights: Weights,
+    d: Tensor,
+    dependent: Tensor,
+    worth: Tensor,
+    noise: Noise | None,
+    table: Tensor,
+    r: Tensor,
+    offset: Tensor,
+) -> None:
+    """Put symbols of dependent residuals into `r`, their tables into `table`, what they add to the mean into `offset`.
+
+    Args: d, table, r, offset: (B,h,w,n). dependent: which. worth: (n,), infinite where bits do not count.
+    """
+    at = [torch.from_numpy(np.flatnonzero(tile.numpy())) for tile in dependent]
+    if not any(map(len, at)):
+        return
+    rates = bool(worth.isfinite().all())
+    worth = worth if rates else torch.ones_like(worth)
+    parts = [
+        (a.flatten()[i].numpy(), t.flatten()[i].long().numpy(), worth[i % len(worth)].numpy())
+        for i, a, t in zip(at, d, table, strict=True)
+    ]
+    perturb = (lambda cost: noise(cost.shape).numpy()) if noise else None
+    for i, t, r_tile, o, value, quantiser in zip(
+        at, table, r, offset, *trellis.choose(parts, weights.y_tables, rates, perturb), strict=True
+    ):
+        t.view(-1)[i] += torch.from_numpy(quantiser * rans.QUANTISER_ROWS)
+        r_tile.view(-1)[i] = torch.from_numpy(value).float()
+        o.view(-1)[i] = torch.from_numpy(trellis.offsets(value, quantiser)).float()
 
 
 def select(present: Tensor, table: Tensor, r: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -166,9 +201,9 @@ def select(present: Tensor, table: Tensor, r: Tensor) -> tuple[NDArray[np.int64]
     return table.numpy().reshape(-1)[at].astype(np.int64), r.numpy().reshape(-1)[at].astype(np.int64)
 
 
-def reconstruct(r: Tensor, mean: Tensor) -> Tensor:
+def reconstruct(offset: Tensor, mean: Tensor) -> Tensor:
     """y_hat in 1/16 step, before any use clamped."""
-    return (r * MEAN_ONE + mean).clamp_(-Y_MAX, Y_MAX)
+    return (offset + mean).clamp_(-Y_MAX, Y_MAX)
 
 
 def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
@@ -206,10 +241,17 @@ class Reader:
         self.escapes = [rans.unpack_escapes(t.sections[3], R_MAX) for t in tiles]
         self.escaped = [0] * len(tiles)
 
-    def read(self, tables: rans.Tables, table: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int32]]:
-        """Values of the next step. Raises CorruptFileError."""
+    def read(
+        self,
+        tables: rans.Tables,
+        table: Sequence[NDArray[np.int64]],
+        dependent: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.integer]]]:
+        """Values of the next step, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError."""
         out = []
-        for b, (t, s) in enumerate(zip(table, self.decoder.decode(tables, table), strict=True)):
+        symbols, quantisers = self.decoder.decode(tables, table, dependent)
+        for b, (t, s, quantiser) in enumerate(zip(table, symbols, quantisers, strict=True)):
+            t = t + quantiser * rans.QUANTISER_ROWS
             value = tables.low[t] + s
             at = np.flatnonzero(s == tables.size[t] - 1)
             if len(at):
@@ -219,7 +261,7 @@ class Reader:
                 value[at] = self.escapes[b][begin:end]
                 self.escaped[b] = end
             out.append(value)
-        return out
+        return out, quantisers
 
     def end_section(self, section: int) -> None:
         """Raises CorruptFileError unless exactly sections 0..section have been read."""
@@ -239,7 +281,7 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
     reader = Reader(tiles, zh * zw * model.cfg.N + h * w * model.cfg.M)
     tables, table = z_tables(weights, q, zh * zw)
-    z = np.stack(reader.read(tables, [table] * count))
+    z = np.stack(reader.read(tables, [table] * count)[0])
     z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
     reader.end_section(0)
 
@@ -247,12 +289,14 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
         t, present = choose_tables(weights, index, mask)
         at = [np.flatnonzero(p.numpy()) for p in present]
         chosen = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
-        r = torch.zeros_like(mean)
-        for v, a, values in zip(r, at, reader.read(weights.y_tables, chosen), strict=True):
-            v.numpy().reshape(-1)[a] = values
+        dependent = [tables >= weights.dependent for tables in chosen]
+        offset = torch.zeros_like(mean)
+        read = reader.read(weights.y_tables, chosen, dependent)
+        for o, a, which, values, quantisers in zip(offset, at, dependent, *read, strict=True):
+            o.numpy().reshape(-1)[a] = np.where(which, trellis.offsets(values, quantisers), values * MEAN_ONE)
         if i % 2:
             reader.end_section(1 + i // 2)
-        return reconstruct(r, mean)
+        return reconstruct(offset, mean)
 
     qs = torch.full((1,), q)
     y_hat = model.contexts(z_features(model, z_hat, qs, h, w), qs, code)

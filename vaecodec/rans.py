@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,13 @@ ONE = 1 << PRECISION
 ROUNDS_MAX = 16384  # of a tile: a round costs a fixed time, so few lanes would make a small file slow to decode
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
-SYMBOLS_PER_LANE = 5000  # half a percent of most tiles goes to the lanes
+LANES_LOG2_MAX = 7
+CHAINS = 1 << LANES_LOG2_MAX  # machines of dependent quantisation (trellis.py); a round has at most one symbol of each
+QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
+# State and parity of a symbol to the next state, and the quantiser of each state.
+NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
+QUANTISER = (0, 1, 0, 1, 0, 1, 0, 1)
+SYMBOLS_PER_LANE = 2500  # well under half a percent of most tiles goes to the lanes
 
 IntArray = NDArray[np.integer]
 
@@ -78,17 +85,19 @@ class Tables:
 
 
 def lanes_for(symbols: int) -> int:
-    """log2 of a good lane count: a lane costs about 4 bytes, a round some microseconds; at most 1024 lanes."""
-    return min(10, max(0, (symbols // SYMBOLS_PER_LANE).bit_length() - 1))
+    """log2 of a good lane count: a lane costs about 4 bytes, a round some microseconds."""
+    return min(LANES_LOG2_MAX, max(0, (symbols // SYMBOLS_PER_LANE).bit_length() - 1))
 
 
-def arrange(parts: Sequence[IntArray], lanes: Sequence[int], fill: int) -> IntArray:
+def arrange(
+    parts: Sequence[NDArray[Any]], lanes: Sequence[int], fill: int, dtype: type[np.generic] = np.uint32
+) -> NDArray[Any]:
     """Symbols of several tiles as rounds x lanes, side by side, `fill` where a lane is idle."""
     rounds = [-(-len(p) // n) for p, n in zip(parts, lanes, strict=True)]
-    out = np.full((max(rounds, default=0), sum(lanes)), fill, np.uint32)
+    out = np.full((max(rounds, default=0), sum(lanes)), fill, dtype)
     column = 0
     for part, r, n in zip(parts, rounds, lanes, strict=True):
-        block = np.full(r * n, fill, np.uint32)
+        block = np.full(r * n, fill, dtype)
         block[: len(part)] = part
         out[:r, column : column + n] = block.reshape(r, n)
         column += n
@@ -158,8 +167,12 @@ class Decoder:
         self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
         self.rounds = np.zeros(len(states), np.int64)
 
-    def decode(self, tables: Tables, table: Sequence[IntArray]) -> list[IntArray]:
-        """Symbols of one step, for each tile as many as `table` has entries.
+    def decode(
+        self, tables: Tables, table: Sequence[IntArray], dependent: Sequence[NDArray[np.bool_]] | None = None
+    ) -> tuple[list[IntArray], list[IntArray]]:
+        """Symbols of one step, for each tile as many as `table` has entries, and the quantiser of each.
+
+        Args: dependent: which symbols go through the machines of trellis.py; none by default.
 
         Raises: CorruptFileError where a tile's words run out, or its rounds go beyond ROUNDS_MAX.
         """
@@ -167,23 +180,45 @@ class Decoder:
         self.rounds += -(-counts // np.array(self.lanes, np.int64))
         if (self.rounds > ROUNDS_MAX).any():
             raise CorruptFileError("a tile has too few lanes for its symbols")
-        t = arrange(table, self.lanes, tables.null)
-        base = t << np.uint32(PRECISION)
-        row = t * np.uint32(tables.width)
+        if dependent is None:
+            dependent = [np.zeros(n, np.bool_) for n in counts]
+        machine = self._machines(dependent)
+        follows = np.less(machine.min(axis=1), len(self.lanes) * CHAINS)
+        shift, one, mask = np.uint32(PRECISION), np.uint32(1), np.uint32(ONE - 1)
         lookup, frequency, start = tables.lookup, tables.frequency.ravel(), tables.start.ravel()
-        out = np.empty(t.shape, np.uint8)
-        x = self.x
-        mask, shift = np.uint32(ONE - 1), np.uint32(16)
-        for base_i, row_i, out_i in zip(base, row, out, strict=True):
+        # A table's number shifted, so that with a slot behind it is an index of `lookup`.
+        base = arrange(table, self.lanes, tables.null) << shift
+        second = np.array([(q * QUANTISER_ROWS << PRECISION,) * 2 for q in (*QUANTISER, 0)], np.uint32).ravel()
+        # Twice the state of each machine; the last machine never moves and serves the symbols that are not dependent.
+        still = 2 * len(NEXT)
+        moved = np.array([*(2 * np.array(NEXT).ravel()), still, still], np.uint32)
+        states = np.zeros(len(self.lanes) * CHAINS + 1, np.uint32)
+        states[-1] = still
+        out, used = np.empty(base.shape, np.uint8), np.zeros(base.shape, np.uint32)
+        x, width = self.x, np.uint32(tables.width)
+        for base_i, machine_i, follow, out_i, used_i in zip(base, machine, follows, out, used, strict=True):
+            if follow:
+                state = states.take(machine_i)
+                second.take(state, out=used_i)
+                base_i += used_i
             slot = x & mask
             lookup.take(base_i | slot, out=out_i)
-            at = row_i + out_i
+            at = (base_i >> shift) * width + out_i
             x = frequency.take(at) * (x >> shift) + slot - start.take(at)
             empty = (x < STATE_START).nonzero()[0]
             if len(empty):
                 x[empty] = (x[empty] << shift) | self._take(empty)
+            if follow:
+                states[machine_i] = moved.take(state | (out_i & one))
         self.x = x
-        return gather(out, [len(p) for p in table], self.lanes)
+        lengths = counts.tolist()
+        return gather(out, lengths, self.lanes), gather((used > 0).astype(np.int32), lengths, self.lanes)
+
+    def _machines(self, dependent: Sequence[NDArray[np.bool_]]) -> IntArray:
+        """Rounds x lanes: the machine of each dependent symbol, the idle one elsewhere."""
+        idle = len(self.lanes) * CHAINS
+        parts = [np.where(d, b * CHAINS + (np.cumsum(d) - 1) % CHAINS, idle) for b, d in enumerate(dependent)]
+        return arrange(parts, self.lanes, idle)
 
     def _take(self, lanes: IntArray) -> NDArray[np.uint32]:
         """The next word of each lane's tile, in lane order."""

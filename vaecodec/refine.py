@@ -27,9 +27,9 @@ from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, quality_lambda
 from vaecodec.weights import Weights
 
-STRIDE = 0.4  # share of the way to the lowest point that the target goes
-TEMPERATURE = 2.0  # bits, at first
-TRIM = 1.3  # weight of the error in `latents.trim`: less than for the analysis's own y
+STRIDE = 0.3  # share of the way to the lowest point that the target goes
+TEMPERATURE = 3.0  # bits, at first
+TRIM = 1.0  # weight of the error in `latents.trim`: less than for the analysis's own y
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
 
@@ -63,7 +63,7 @@ def refine(
     for k in range(iterations + 1):
         # The first draw is at nought, so that the start is among what is compared.
         temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
-        noise = partial(logistic_noise, temperature, rng) if temperature else None
+        noise = partial(gumbel, temperature, rng) if temperature else None
         tiles = [
             quantise(weights, q, t, target[None, :, c], TRIM, noise=noise) for t, c in zip(z_hat, columns, strict=True)
         ]
@@ -83,10 +83,10 @@ def refine(
     return chosen
 
 
-def logistic_noise(temperature: float, rng: torch.Generator, like: Tensor) -> Tensor:
-    """What turns the better of two choices into a draw from their Gibbs distribution, in bits."""
-    u = torch.rand(like.shape, generator=rng).clamp(1e-6, 1 - 1e-6)
-    return temperature * (u / (1 - u)).log()
+def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+    """What turns the cheapest of some choices into a draw from their Gibbs distribution, in bits."""
+    u = torch.rand(shape, generator=rng).clamp(1e-12, 1 - 1e-7)
+    return temperature * (-u.log()).log()
 
 
 def distortion(weights: Weights, q: int, x: Tensor, y_hat: Tensor, band: slice, gradient: bool) -> tuple[float, Tensor]:

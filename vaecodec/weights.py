@@ -21,11 +21,11 @@ from safetensors.numpy import save
 
 from vaecodec.errors import UnsupportedError
 from vaecodec.grid import Depthwise, Linear
-from vaecodec.model import ANCHORS, Config, Model, QualityTable
+from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
 from vaecodec.rans import Tables
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
-FORMAT = "vaecodec-model-1"
+FORMAT = "vaecodec-model-2"
 ENCODER = "enc."
 
 
@@ -35,9 +35,10 @@ class Weights:
 
     name: str
     hash: bytes  # the first 8 bytes of the SHA-256
-    skip: int  # tables below this index are not coded: the residual is 0
+    skip: int  # scale indices below are not coded: the residual is 0
+    dependent: int  # scale indices from here on are quantised dependently, see trellis.py
     model: Model
-    y_tables: Tables
+    y_tables: Tables  # by scale index, then those of quantiser 1
     z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
 
     @cached_property
@@ -59,7 +60,7 @@ def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:
     return digest.digest()
 
 
-def pack(name: str, model: Model, skip: int, tables: dict[str, NDArray]) -> bytes:
+def pack(name: str, model: Model, skip: int, dependent: int, tables: dict[str, NDArray]) -> bytes:
     """A model file. `tables` has {y,z}.{low,size,frequency}, frequencies less one so that they fit 16 bits."""
     check_name(name)
     tensors = dict(tables)
@@ -76,7 +77,7 @@ def pack(name: str, model: Model, skip: int, tables: dict[str, NDArray]) -> byte
     for key, value in model.state_dict().items():
         if key not in exact:
             tensors[ENCODER + key] = value.numpy().astype(np.float16)
-    config = json.dumps(model.cfg.to_dict() | {"skip": skip}, sort_keys=True)
+    config = json.dumps(model.cfg.to_dict() | {"skip": skip, "dependent": dependent}, sort_keys=True)
     digest = model_hash(config, tensors)
     metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest.hex()}
     return bytes(save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata))
@@ -124,17 +125,21 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
     metadata, tensors = read(path)
     try:
         config = json.loads(metadata["config"])
-        skip = config.pop("skip")
+        skip, dependent = config.pop("skip"), config.pop("dependent")
         model = Model(Config(**config))
         check_name(metadata["name"])
         fill(model, tensors, dtype)
         y_tables = read_tables(tensors, "y", slice(None))
+        if y_tables.null != 2 * TABLES:
+            raise ValueError(f"{y_tables.null} tables of y")
+        if (y_tables.low % 2).any():
+            raise ValueError("a table of y begins at an odd value")
         n = model.cfg.N
         z_tables = tuple(read_tables(tensors, "z", slice(a * n, (a + 1) * n)) for a in range(ANCHORS))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
-    return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, model, y_tables, z_tables)
+    return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, dependent, model, y_tables, z_tables)
 
 
 def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:

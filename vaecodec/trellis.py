@@ -1,0 +1,113 @@
+"""Dependent quantisation: the symbols before say which of two quantisers a residual meets.
+
+Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine of eight states,
+moved by the parity of each symbol, names the quantiser of the next one: the decoder follows it, and the encoder finds
+the cheapest path with the Viterbi algorithm. Together the points are packed as in a lattice of many dimensions, so the
+same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1990; in this form Schwarz et al. 2019,
+"Hybrid video coding with trellis-coded quantization", DCC). Only where a symbol is not nearly always 0: see
+`Weights.dependent`.
+
+The dependent symbols of a step are dealt to CHAINS machines in turn, so that they can be decoded side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec import rans
+from vaecodec.rans import CHAINS, NEXT, QUANTISER, IntArray
+
+HALF = 11  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
+STATES = len(NEXT)
+Floats = NDArray[np.float32]
+
+# The two ways into each state: from where, and by which of the four kinds of symbol, 2 * quantiser + parity.
+_WAYS = [[(s, 2 * QUANTISER[s] + p) for s in range(STATES) for p in (0, 1) if NEXT[s][p] == to] for to in range(STATES)]
+FROM = np.array([[s for s, _ in ways] for ways in _WAYS])  # (STATES, 2)
+KIND = np.array([[kind for _, kind in ways] for ways in _WAYS])
+
+
+def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
+    """What dependent symbols add to the mean, in 1/16 of a step."""
+    return (HALF * (2 * value - np.sign(value) * quantiser)).astype(np.int32)
+
+
+def candidates(
+    d: Floats, table: IntArray, worth: Floats, tables: rans.Tables, rates: bool
+) -> tuple[Floats, NDArray[np.int32]]:
+    """The best symbol of each kind, (4, n): its cost in bits, and its value.
+
+    Args:
+        d: (n,) residuals in steps. table: of quantiser 0; `rans.QUANTISER_ROWS` further are those of quantiser 1.
+        worth: (n,) what a squared step of error costs, in bits. rates: whether bits count, or the error alone.
+    """
+    size = np.abs(d)
+    sign = np.where(d < 0, -1, 1).astype(np.int32)
+    cost = np.empty((4, len(d)), np.float32)
+    value = np.empty((4, len(d)), np.int32)
+    for kind in range(4):
+        quantiser, parity = divmod(kind, 2)
+        row = table + quantiser * rans.QUANTISER_ROWS
+        # The nearest of this parity, and the next one nearer to 0 (or it again).
+        nearest = 2 * np.rint((size * (8 / HALF) + quantiser / 2 - parity) / 2) + parity
+        nearest = np.maximum(nearest, parity).astype(np.int32)
+        for k in (nearest, np.maximum(nearest - 2, parity)):
+            error = size - np.where(k > 0, 2 * k - quantiser, 0) * np.float32(HALF / 16)
+            total = worth * error * error
+            symbol, escaped = tables.symbols(row, sign * k)
+            total[escaped & (symbol % 2 != parity)] = np.inf  # an escape moves the machine by its own parity
+            if rates:
+                total += tables.bits[row, symbol]
+            if k is nearest:
+                cost[kind], value[kind] = total, sign * k
+            else:
+                better = total < cost[kind]
+                cost[kind][better], value[kind][better] = total[better], (sign * k)[better]
+    return cost, value
+
+
+def choose(
+    parts: Sequence[tuple[Floats, IntArray, Floats]],
+    tables: rans.Tables,
+    rates: bool = True,
+    noise: Callable[[Floats], Floats] | None = None,
+) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]]:
+    """The cheapest symbols of the dependent residuals of one step, for each tile: values and quantisers.
+
+    Args: parts: d, table, worth of each tile (see `candidates`). noise: added to costs, for choices at random.
+    """
+    lengths, lanes = [len(d) for d, _, _ in parts], [CHAINS] * len(parts)
+    d, table, worth = (np.concatenate(x) for x in zip(*parts, strict=True))
+    cost, value = candidates(d, table, worth, tables, rates)
+    if noise:
+        cost += noise(cost)
+    bounds = np.cumsum(lengths)[:-1]
+    cells = np.stack([rans.arrange(np.split(c, bounds), lanes, 0, np.float32) for c in cost])
+    kinds = rans.gather(best_path(cells), lengths, lanes)
+    chosen = np.concatenate(kinds)
+    return np.split(value[chosen, np.arange(len(chosen))], bounds), [k >> 1 for k in kinds]
+
+
+def best_path(cost: Floats) -> NDArray[np.int32]:
+    """Viterbi: kinds (rounds, chains) of the cheapest way through cost (4, rounds, chains), from state 0."""
+    _, rounds, chains = cost.shape
+    first, second = (np.ascontiguousarray(cost[KIND[:, i]].swapaxes(0, 1)) for i in (0, 1))
+    second_better = np.empty((rounds, STATES, chains), np.bool_)
+    total = np.full((STATES, chains), np.float32(1e9))
+    total[0] = 0
+    for a, b, better in zip(first, second, second_better, strict=True):
+        a += total[FROM[:, 0]]
+        b += total[FROM[:, 1]]
+        np.less(b, a, out=better)
+        np.minimum(a, b, out=total)
+    path = np.empty((rounds, chains), np.int32)
+    state, chain = total.argmin(0), np.arange(chains)
+    came, kind = FROM.ravel(), KIND.ravel()
+    for better, out in zip(second_better[::-1], path[::-1], strict=True):
+        way = 2 * state + better.ravel().take(state * chains + chain)
+        kind.take(way, out=out, mode="clip")
+        state = came.take(way)
+    return path
