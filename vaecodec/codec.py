@@ -56,8 +56,8 @@ EFFORTS = {
     5: Effort(refine.TRIM, iterations=4),
     6: Effort(refine.TRIM, iterations=8),
     7: Effort(refine.TRIM, iterations=14, thorough=True),
-    8: Effort(refine.TRIM, iterations=24, thorough=True),
-    9: Effort(refine.TRIM, iterations=40, thorough=True),
+    8: Effort(refine.TRIM, iterations=20, thorough=True),
+    9: Effort(refine.TRIM, iterations=28, thorough=True),
 }
 
 
