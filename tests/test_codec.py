@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pictures import picture
 from PIL import Image
 
 import vaecodec.bands
+from tools.bdrate import bd_rate
 from tools.data import load
 from vaecodec import container
 from vaecodec.codec import Codec
@@ -171,16 +172,15 @@ def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
 
 
 def test_trimming_pays(shipped: Codec) -> None:
-    """At equal quality setting it saves bits; the loss bpp + lambda * MSE falls."""
-    from vaecodec.model import quality_lambda
-
+    """Fewer bits at equal quality than the nearest symbols cost."""
     pixels = load(SAMPLE)[:256, :256]
-    losses = []
-    for effort in (2, 1):
-        data = shipped.encode(Picture(pixels), 30, effort=effort)
-        error = mse(shipped.decode(data).pixels, pixels)
-        losses.append(len(data) * 8 / 256**2 + float(quality_lambda(torch.tensor(300.0))) * error)
-    assert losses[0] < losses[1]
+    curves: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    for effort, curve in curves.items():
+        for quality in (20, 40, 60, 80):
+            data = shipped.encode(Picture(pixels), quality, effort=effort)
+            error = mse(shipped.decode(data).pixels, pixels)
+            curve.append((len(data) * 8 / 256**2, 10 * math.log10(255**2 / error)))
+    assert bd_rate(curves[1], curves[2])[0] < -1
 
 
 @pytest.mark.parametrize("argument", [{"quality": -1}, {"quality": 100.5}, {"tile": 100}, {"tile": 2048}])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -118,13 +117,7 @@ def quantise(
         start, stop = model.groups[i // 2]
         t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
-        dependent = present & (t >= weights.dependent)
-        r = d.round().clamp_(-R_MAX, R_MAX)
-        r = torch.where(present & ~dependent, r, 0.0)
-        if trimming < math.inf:
-            r = trim(r, d, t, worth[start:stop], weights.y_tables, noise)
-        offset = r * MEAN_ONE
-        choose_dependent(weights, d, dependent, worth[start:stop], noise, t, r, offset)
+        r, t, offset = choose_symbols(weights, d, t, present, worth[start:stop], noise)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
@@ -134,6 +127,37 @@ def quantise(
 
     y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
     return Symbols(coded, z_hat, y_hat, kept)
+
+
+def choose_symbols(
+    weights: Weights, d: Tensor, table: Tensor, present: Tensor, worth: Tensor, noise: Noise | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Symbols of a step: their values, their tables, and what they add to the mean, in 1/16 step.
+
+    Args:
+        d: (B,h,w,n) residuals, in steps. table: of each, for quantiser 0. present: which are coded.
+        worth: (n,) what a squared step of error costs, in bits; infinite where bits do not count.
+    """
+    dependent = present & (table >= weights.dependent)
+    rates = bool(worth.isfinite().all())
+    r = torch.where(present & ~dependent, d.round().clamp_(-R_MAX, R_MAX), 0.0)
+    if rates:
+        r = trim(r, d, table, worth, weights.y_tables, noise)
+    offset = r * MEAN_ONE
+    at = [torch.from_numpy(np.flatnonzero(tile.numpy())) for tile in dependent]
+    if any(map(len, at)):
+        table, worth = table.clone(), worth if rates else torch.ones_like(worth)
+        parts = [
+            (a.flatten()[i].numpy(), t.flatten()[i].long().numpy(), worth[i % len(worth)].numpy())
+            for i, a, t in zip(at, d, table, strict=True)
+        ]
+        perturb = (lambda cost: noise(cost.shape).numpy()) if noise else None
+        chosen = trellis.choose(parts, weights.y_tables, rates, perturb)
+        for b, (i, value, quantiser) in enumerate(zip(at, *chosen, strict=True)):
+            r[b].view(-1)[i] = torch.from_numpy(value).float()
+            table[b].view(-1)[i] += torch.from_numpy(quantiser * rans.QUANTISER_ROWS)
+            offset[b].view(-1)[i] = torch.from_numpy(trellis.offsets(value, quantiser)).float()
+    return r, table, offset
 
 
 def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables, noise: Noise | None = None) -> Tensor:
@@ -161,38 +185,6 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     out = r.flatten().clone()
     out[at] = torch.where(saved > error, nearer, r_at)
     return out.view_as(r)
-
-
-def choose_dependent(
-    weights: Weights,
-    d: Tensor,
-    dependent: Tensor,
-    worth: Tensor,
-    noise: Noise | None,
-    table: Tensor,
-    r: Tensor,
-    offset: Tensor,
-) -> None:
-    """Put symbols of dependent residuals into `r`, their tables into `table`, what they add to the mean into `offset`.
-
-    Args: d, table, r, offset: (B,h,w,n). dependent: which. worth: (n,), infinite where bits do not count.
-    """
-    at = [torch.from_numpy(np.flatnonzero(tile.numpy())) for tile in dependent]
-    if not any(map(len, at)):
-        return
-    rates = bool(worth.isfinite().all())
-    worth = worth if rates else torch.ones_like(worth)
-    parts = [
-        (a.flatten()[i].numpy(), t.flatten()[i].long().numpy(), worth[i % len(worth)].numpy())
-        for i, a, t in zip(at, d, table, strict=True)
-    ]
-    perturb = (lambda cost: noise(cost.shape).numpy()) if noise else None
-    for i, t, r_tile, o, value, quantiser in zip(
-        at, table, r, offset, *trellis.choose(parts, weights.y_tables, rates, perturb), strict=True
-    ):
-        t.view(-1)[i] += torch.from_numpy(quantiser * rans.QUANTISER_ROWS)
-        r_tile.view(-1)[i] = torch.from_numpy(value).float()
-        o.view(-1)[i] = torch.from_numpy(trellis.offsets(value, quantiser)).float()
 
 
 def select(present: Tensor, table: Tensor, r: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
