@@ -22,17 +22,32 @@ from vaecodec.rans import CHAINS, NEXT, QUANTISER, IntArray
 
 HALF = 11  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
 STATES = len(NEXT)
+PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
 Floats = NDArray[np.float32]
 
 # The two ways into each state: from where, and by which of the four kinds of symbol, 2 * quantiser + parity.
 _WAYS = [[(s, 2 * QUANTISER[s] + p) for s in range(STATES) for p in (0, 1) if NEXT[s][p] == to] for to in range(STATES)]
 FROM = np.array([[s for s, _ in ways] for ways in _WAYS])  # (STATES, 2)
-KIND = np.array([[kind for _, kind in ways] for ways in _WAYS])
+KIND = np.array([[kind for _, kind in ways] for ways in _WAYS], np.int32)
 
 
 def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
     """What dependent symbols add to the mean, in 1/16 of a step."""
     return (HALF * (2 * value - np.sign(value) * quantiser)).astype(np.int32)
+
+
+def price(
+    k: IntArray, kind: int, d: Floats, table: IntArray, worth: Floats, tables: rans.Tables, rates: bool
+) -> Floats:
+    """Costs (n,) of magnitudes k of one kind; see `candidates`."""
+    quantiser, parity = divmod(kind, 2)
+    row = table + quantiser * rans.QUANTISER_ROWS
+    error = np.abs(d) - np.where(k > 0, 2 * k - quantiser, 0) * np.float32(HALF / 16)
+    cost: Floats = worth * error * error
+    symbol, escaped = tables.symbols(row, np.where(d < 0, -k, k))
+    if escaped.any():
+        cost[escaped & (symbol % 2 != parity)] = np.inf  # an escape moves the machine by its own parity
+    return cost + tables.bits.ravel().take(row * tables.bits.shape[1] + symbol) if rates else cost
 
 
 def candidates(
@@ -44,28 +59,20 @@ def candidates(
         d: (n,) residuals in steps. table: of quantiser 0; `rans.QUANTISER_ROWS` further are those of quantiser 1.
         worth: (n,) what a squared step of error costs, in bits. rates: whether bits count, or the error alone.
     """
-    size = np.abs(d)
-    sign = np.where(d < 0, -1, 1).astype(np.int32)
     cost = np.empty((4, len(d)), np.float32)
     value = np.empty((4, len(d)), np.int32)
     for kind in range(4):
         quantiser, parity = divmod(kind, 2)
-        row = table + quantiser * rans.QUANTISER_ROWS
-        # The nearest of this parity, and the next one nearer to 0 (or it again).
-        nearest = 2 * np.rint((size * (8 / HALF) + quantiser / 2 - parity) / 2) + parity
-        nearest = np.maximum(nearest, parity).astype(np.int32)
-        for k in (nearest, np.maximum(nearest - 2, parity)):
-            error = size - np.where(k > 0, 2 * k - quantiser, 0) * np.float32(HALF / 16)
-            total = worth * error * error
-            symbol, escaped = tables.symbols(row, sign * k)
-            total[escaped & (symbol % 2 != parity)] = np.inf  # an escape moves the machine by its own parity
-            if rates:
-                total += tables.bits[row, symbol]
-            if k is nearest:
-                cost[kind], value[kind] = total, sign * k
-            else:
-                better = total < cost[kind]
-                cost[kind][better], value[kind][better] = total[better], (sign * k)[better]
+        # The nearest of this parity, and, where it pays, the next one nearer to 0.
+        k = 2 * np.rint(np.abs(d) * np.float32(4 / HALF) + np.float32(quantiser / 4 - parity / 2)) + parity
+        k = np.maximum(k, parity).astype(np.int32)
+        cost[kind] = price(k, kind, d, table, worth, tables, rates)
+        at = np.flatnonzero(k > 1)
+        nearer = price(k[at] - 2, kind, d[at], table[at], worth[at], tables, rates)
+        better = nearer < cost[kind][at]
+        cost[kind][at[better]] = nearer[better]
+        k[at[better]] -= 2
+        value[kind] = np.where(d < 0, -k, k)
     return cost, value
 
 
@@ -81,26 +88,31 @@ def choose(
     """
     lengths, lanes = [len(d) for d, _, _ in parts], [CHAINS] * len(parts)
     d, table, worth = (np.concatenate(x) for x in zip(*parts, strict=True))
-    cost, value = candidates(d, table, worth, tables, rates)
+    cost, value = np.empty((4, len(d)), np.float32), np.empty((4, len(d)), np.int32)
+    for first in range(0, len(d), PIECE):
+        piece = slice(first, first + PIECE)
+        cost[:, piece], value[:, piece] = candidates(d[piece], table[piece], worth[piece], tables, rates)
     if noise:
         cost += noise(cost)
     bounds = np.cumsum(lengths)[:-1]
-    cells = np.stack([rans.arrange(np.split(c, bounds), lanes, 0, np.float32) for c in cost])
+    cells = np.stack([rans.arrange(np.split(c, bounds), lanes, 0, np.float32) for c in cost], axis=1)
     kinds = rans.gather(best_path(cells), lengths, lanes)
     chosen = np.concatenate(kinds)
     return np.split(value[chosen, np.arange(len(chosen))], bounds), [k >> 1 for k in kinds]
 
 
 def best_path(cost: Floats) -> NDArray[np.int32]:
-    """Viterbi: kinds (rounds, chains) of the cheapest way through cost (4, rounds, chains), from state 0."""
-    _, rounds, chains = cost.shape
-    first, second = (np.ascontiguousarray(cost[KIND[:, i]].swapaxes(0, 1)) for i in (0, 1))
+    """Viterbi: kinds (rounds, chains) of the cheapest way through cost (rounds, 4, chains), from state 0."""
+    rounds, _, chains = cost.shape
     second_better = np.empty((rounds, STATES, chains), np.bool_)
     total = np.full((STATES, chains), np.float32(1e9))
     total[0] = 0
-    for a, b, better in zip(first, second, second_better, strict=True):
-        a += total[FROM[:, 0]]
-        b += total[FROM[:, 1]]
+    (kind_a, kind_b), (from_a, from_b) = KIND.T.copy(), FROM.T.copy()
+    for step, better in zip(cost, second_better, strict=True):
+        a = step.take(kind_a, axis=0)
+        a += total.take(from_a, axis=0)
+        b = step.take(kind_b, axis=0)
+        b += total.take(from_b, axis=0)
         np.less(b, a, out=better)
         np.minimum(a, b, out=total)
     path = np.empty((rounds, chains), np.int32)
