@@ -7,7 +7,7 @@ alone, w = lambda * step^2 / 3. Each iteration moves the target y towards the lo
 
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
 (in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
-(Peterson and Anderson 1987), and takes a tenth of the iterations of stochastic Gumbel annealing, which draws mixtures
+(Peterson and Anderson 1987), and takes a fifth of the iterations of stochastic Gumbel annealing, which draws mixtures
 of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/experiments.md has both.
 """
 
