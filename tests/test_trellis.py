@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vaecodec import latents, rans, trellis
 from vaecodec.codec import Codec
+from vaecodec.container import LANES_LOG2_MAX
 
 
 def laplace_tables(scale: float, reach: int) -> rans.Tables:
@@ -68,7 +69,7 @@ def test_candidates_are_the_best_of_their_kind() -> None:
 @given(
     seed=st.integers(0, 2**32 - 1),
     counts=st.lists(st.integers(0, 700), min_size=1, max_size=3),
-    lanes=st.lists(st.integers(0, rans.LANES_LOG2_MAX), min_size=3, max_size=3),
+    lanes=st.lists(st.integers(0, LANES_LOG2_MAX), min_size=3, max_size=3),
     share=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
 )
 def test_decoders_follow_the_path(seed: int, counts: list[int], lanes: list[int], share: float) -> None:

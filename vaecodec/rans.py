@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.container import LANES_LOG2_MAX
 from vaecodec.errors import CorruptFileError
 
 PRECISION = 16
@@ -22,13 +23,12 @@ ONE = 1 << PRECISION
 ROUNDS_MAX = 16384  # of a tile: a round costs a fixed time, so few lanes would make a small file slow to decode
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
-LANES_LOG2_MAX = 7
 CHAINS = 1 << LANES_LOG2_MAX  # machines of dependent quantisation (trellis.py); a round has at most one symbol of each
 QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
 # State and parity of a symbol to the next state, and the quantiser of each state.
 NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
 QUANTISER = (0, 1, 0, 1, 0, 1, 0, 1)
-SYMBOLS_PER_LANE = 2500  # well under half a percent of most tiles goes to the lanes
+SYMBOLS_PER_LANE = 2500  # half a percent of most tiles goes to the lanes, up to one at low rates
 
 IntArray = NDArray[np.integer]
 
