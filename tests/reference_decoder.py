@@ -190,7 +190,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 3, f"H2: version {data[0]} is not supported")
+    need(data[0] == 4, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -213,29 +213,31 @@ def read_header(data: bytes, file_size: int) -> Header:
 class Coder(Protocol):
     """Where the symbols of a tile come from."""
 
-    def step(self, tables: list[Table], numbers: Ints, dependent: int) -> tuple[Array, Array]:
-        """Values of the symbols of one step and the quantiser of each, given the number of the table of each; those
-        from `dependent` on follow the machines."""
+    def run(self, tables: list[Table], numbers: Ints, dependent: bool) -> tuple[Array, Array]:
+        """Values of the symbols of one run and the quantiser of each, given the number of the table of each."""
 
     def finish(self, section: str) -> None:
         """Check that the section has been read to its end."""
 
 
 class Machines:
-    """Section 7: which quantiser, and so which table, a dependent symbol meets. Begins again with each step."""
+    """Section 7: which quantiser, and so which table, a symbol of a dependent run of n symbols meets."""
 
-    def __init__(self, dependent: int) -> None:
-        self.dependent, self.states, self.met = dependent, [0] * 128, 0
+    def __init__(self, n: int) -> None:
+        count = 1
+        while count < 128 and 2 * count <= n // 256:
+            count *= 2
+        self.states, self.met = [0] * count, 0
 
-    def quantiser(self, number: int) -> int:
-        """Of the next symbol, given the number of its table for quantiser 0."""
-        return self.states[self.met % 128] % 2 if number >= self.dependent else 0
+    def quantiser(self) -> int:
+        """Of the next symbol."""
+        return self.states[self.met % len(self.states)] % 2
 
-    def move(self, number: int, s: int) -> None:
+    def move(self, s: int) -> None:
         """On, by symbol s."""
-        if number >= self.dependent:
-            self.states[self.met % 128] = NEXT[self.states[self.met % 128]][s % 2]
-            self.met += 1
+        k = self.met % len(self.states)
+        self.states[k] = NEXT[self.states[k]][s % 2]
+        self.met += 1
 
 
 class Lanes:
@@ -262,15 +264,16 @@ class Lanes:
         need(abs(value) <= 32767, "E4: an escape is out of range")
         return value
 
-    def step(self, tables: list[Table], numbers: Ints, dependent: int) -> tuple[Array, Array]:
-        """One step."""
-        self.rounds += -(-len(numbers) // len(self.x))
+    def run(self, tables: list[Table], numbers: Ints, dependent: bool) -> tuple[Array, Array]:
+        """One run."""
+        machines = Machines(len(numbers)) if dependent else None
+        lanes = min(len(self.x), len(machines.states)) if machines else len(self.x)
+        self.rounds += -(-len(numbers) // lanes)
         need(self.rounds <= 16384, "E5: the tile has more than 16384 rounds")
         values, quantisers = [], []
-        machines = Machines(dependent)
         for m, number in enumerate(numbers.tolist()):
-            quantiser = machines.quantiser(number)
-            table, lane = tables[number + 64 * quantiser], m % len(self.x)
+            quantiser = machines.quantiser() if machines else 0
+            table, lane = tables[number + 64 * quantiser], m % lanes
             high, slot = divmod(self.x[lane], 65536)
             s = bisect_right(table.start, slot) - 1
             x = (table.start[s + 1] - table.start[s]) * high + slot - table.start[s]
@@ -281,7 +284,8 @@ class Lanes:
             self.x[lane] = x
             values.append(self.escape() if s == len(table.start) - 2 else table.low + s)
             quantisers.append(quantiser)
-            machines.move(number, s)
+            if machines:
+                machines.move(s)
         return np.array(values, np.float64), np.array(quantisers, np.float64)
 
     def finish(self, section: str) -> None:
@@ -298,7 +302,7 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
     z_shape = (-(-height // 4), -(-width // 4), n)
     anchor = (quality + 62) // 125
     numbers = np.broadcast_to(anchor * n + np.arange(n), z_shape).ravel()
-    z, _ = coder.step(model.tables["z"], numbers, len(model.tables["z"]))
+    z, _ = coder.run(model.tables["z"], numbers, dependent=False)
     coder.finish("z")
     z_hat = np.clip(z, -63, 63).reshape(z_shape)
     f = model.block("h_s.block1", depth_to_space(q(model.layer("h_s.enter", 16 * z_hat)), 2))
@@ -318,11 +322,12 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
         index = np.clip(index + model.row("index_bias.t", quality)[group], 0, 1008)
         table = np.rint(index / 16).astype(np.int64)
         step = np.indices(mean.shape).sum(0) % 2 == s % 2
-        coded = step & (table >= c["skip"])
+        coded, dependent = step & (table >= c["skip"]), table >= c["dependent"]
         r, quantiser = np.zeros(mean.shape), np.zeros(mean.shape)
-        # A mask selects in raster order.
-        r[coded], quantiser[coded] = coder.step(model.tables["y"], table[coded], c["dependent"])
-        moved = np.where(table >= c["dependent"], 11 * (2 * r - np.sign(r) * quantiser), 16 * r)
+        for run, follows in ((coded & dependent, True), (coded & ~dependent, False)):
+            # A mask selects in raster order.
+            r[run], quantiser[run] = coder.run(model.tables["y"], table[run], follows)
+        moved = np.where(dependent, 11 * (2 * r - np.sign(r) * quantiser), 16 * r)
         y_hat[..., group] = np.where(step, np.clip(moved + mean, -16383, 16383), y_hat[..., group])
         if s % 2 == 1:
             coder.finish("low" if s == 1 else "high")

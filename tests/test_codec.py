@@ -155,7 +155,7 @@ def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
 
     def spy(coded, count):  # type: ignore[no-untyped-def]
         bits = 0.0
-        for tables, table, value in coded:
+        for tables, table, value, _ in coded:
             for t, v in zip(table, value, strict=True):
                 symbol, escaped = tables.symbols(t, v)
                 bits += float((16 - np.log2(tables.frequency[t, symbol])).sum()) + 8 * len(

@@ -44,15 +44,15 @@ def size_of(states: list[bytes], words: list[list[bytes]]) -> int:
     counts=st.lists(st.lists(st.integers(0, 300), min_size=2, max_size=2), min_size=1, max_size=4),
     lanes=st.lists(st.integers(0, 6), min_size=2, max_size=2),
 )
-def test_round_trip_of_several_tiles_and_steps(seed: int, counts: list[list[int]], lanes: list[int]) -> None:
+def test_round_trip_of_several_tiles_and_runs(seed: int, counts: list[list[int]], lanes: list[int]) -> None:
     tables = make_tables(5, 40, seed)
-    steps = []
+    runs = []
     for i, step in enumerate(counts):
         drawn = [draw(tables, n, seed + i + b) for b, n in enumerate(step)]
-        steps.append((tables, [d[0] for d in drawn], [d[1] for d in drawn]))
-    states, words = rans.encode(steps, lanes)
+        runs.append(rans.Run(tables, [d[0] for d in drawn], [d[1] for d in drawn]))
+    states, words = rans.encode(runs, lanes)
     decoder = rans.Decoder(states, [b"".join(step[b] for step in words) for b in range(2)])
-    for _, table, symbols in steps:
+    for _, table, symbols, _ in runs:
         for got, expected in zip(decoder.decode(tables, table)[0], symbols, strict=True):
             np.testing.assert_array_equal(got, expected)
     decoder.finish()
@@ -61,9 +61,9 @@ def test_round_trip_of_several_tiles_and_steps(seed: int, counts: list[list[int]
 def test_a_tile_codes_the_same_alone_and_in_lockstep() -> None:
     tables = make_tables(8, 20, 1)
     a, b = draw(tables, 1000, 2), draw(tables, 333, 3)
-    together, words = rans.encode([(tables, [a[0], b[0]], [a[1], b[1]])], [3, 2])
+    together, words = rans.encode([rans.Run(tables, [a[0], b[0]], [a[1], b[1]])], [3, 2])
     for k, (one, lanes) in enumerate(((a, 3), (b, 2))):
-        alone, alone_words = rans.encode([(tables, [one[0]], [one[1]])], [lanes])
+        alone, alone_words = rans.encode([rans.Run(tables, [one[0]], [one[1]])], [lanes])
         assert alone[0] == together[k]
         assert alone_words[0][0] == words[0][k]
 
@@ -72,7 +72,7 @@ def test_size_within_one_percent_of_constriction() -> None:
     """constriction's rANS coder, whose loss is far below this, on the same probabilities."""
     tables = make_tables(30, 64, 4)
     table, symbols = draw(tables, 200_000, 5)
-    states, words = rans.encode([(tables, [table], [symbols])], [rans.lanes_for(len(symbols))])
+    states, words = rans.encode([rans.Run(tables, [table], [symbols])], [6])
     coder = constriction.stream.stack.AnsCoder()
     for t in range(len(tables.size)):
         p = tables.frequency[t, : tables.size[t]] / rans.ONE
@@ -86,7 +86,7 @@ def test_bytes_for_given_symbols_are_pinned() -> None:
     frequency = np.array([[40000, 20000, 5000, 536], [16384, 16384, 16384, 16384]])
     tables = rans.Tables(np.array([-1, 0]), np.array([4, 4]), frequency)
     symbols = np.arange(40) ** 2 % 7 % 4
-    states, words = rans.encode([(tables, [np.arange(40) % 2], [symbols])], [1])
+    states, words = rans.encode([rans.Run(tables, [np.arange(40) % 2], [symbols])], [1])
     assert states[0].hex() == PINNED_STATES
     assert words[0][0].hex() == PINNED_WORDS
 
@@ -98,7 +98,7 @@ PINNED_WORDS = "24cc0988884d0040"
 def test_truncated_words_are_refused() -> None:
     tables = make_tables(4, 30, 6)
     table, symbols = draw(tables, 2000, 7)
-    states, words = rans.encode([(tables, [table], [symbols])], [2])
+    states, words = rans.encode([rans.Run(tables, [table], [symbols])], [2])
     with pytest.raises(CorruptFileError, match="too early"):
         rans.Decoder(states, [words[0][0][:-4]]).decode(tables, [table])
 
@@ -106,7 +106,7 @@ def test_truncated_words_are_refused() -> None:
 def test_unread_words_are_refused() -> None:
     tables = make_tables(4, 30, 6)
     table, symbols = draw(tables, 2000, 7)
-    states, words = rans.encode([(tables, [table], [symbols])], [2])
+    states, words = rans.encode([rans.Run(tables, [table], [symbols])], [2])
     decoder = rans.Decoder(states, [words[0][0] + b"\0\0"])
     decoder.decode(tables, [table])
     with pytest.raises(CorruptFileError, match="does not end"):
@@ -166,9 +166,9 @@ def test_escape_symbol_is_chosen_outside_the_table() -> None:
     assert escaped.tolist() == [True, False, False, False, True]
 
 
-def test_lanes_grow_with_the_symbols() -> None:
-    lanes = [rans.lanes_for(n) for n in (0, 1, 5000, 10_000, 300_000, 10**9)]
-    assert lanes == [0, 0, 1, 2, 6, 7]
+def test_lanes_grow_with_the_bits_and_the_symbols() -> None:
+    assert [rans.lanes_for(0, bits) for bits in (0, 1, 9999, 10_000, 300_000, 1e9)] == [0, 0, 0, 1, 5, 7]
+    assert [rans.lanes_for(n, 0) for n in (0, 11_999, 12_000, 10**9)] == [0, 0, 1, 7]
 
 
 def test_lookup_matches_the_cumulative_frequencies() -> None:

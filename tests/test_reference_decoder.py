@@ -158,17 +158,18 @@ class Author:
 
     def __init__(self, rng: np.random.Generator, escapes: float, largest: int) -> None:
         self.rng, self.share, self.largest = rng, escapes, largest
-        self.log: list[list[tuple[int, int, int]]] = []  # of each step: start, frequency and number of each symbol
+        # Of each run its number of machines, and start, frequency and number of each symbol.
+        self.log: list[tuple[int, list[tuple[int, int, int]]]] = []
         self.escapes = b""
 
-    def step(
-        self, tables: list[reference.Table], numbers: reference.Ints, dependent: int
+    def run(
+        self, tables: list[reference.Table], numbers: reference.Ints, dependent: bool
     ) -> tuple[reference.Array, reference.Array]:
         values, quantisers = np.zeros(len(numbers)), np.zeros(len(numbers))
-        machines = reference.Machines(dependent)
-        self.log.append([])
+        machines = reference.Machines(len(numbers)) if dependent else None
+        self.log.append((len(machines.states) if machines else 2**7, []))
         for m, number in enumerate(numbers.tolist()):
-            quantisers[m] = quantiser = machines.quantiser(number)
+            quantisers[m] = quantiser = machines.quantiser() if machines else 0
             table = tables[number + 64 * quantiser]
             escape = len(table.start) - 2
             symbol = escape if self.rng.random() < self.share else int(self.rng.integers(escape))
@@ -178,21 +179,23 @@ class Author:
                 value = max(min(value, self.largest), -self.largest)
                 values[m], u = value, 2 * value if value >= 0 else -2 * value - 1
                 self.escapes += leb128(u)
-            self.log[-1].append((table.start[symbol], table.start[symbol + 1] - table.start[symbol], m))
-            machines.move(number, symbol)
+            self.log[-1][1].append((table.start[symbol], table.start[symbol + 1] - table.start[symbol], m))
+            if machines:
+                machines.move(symbol)
         return values, quantisers
 
     def finish(self, section: str) -> None:
         pass
 
     def tile(self, lanes_log2: int, alpha: bytes) -> bytes:
-        """The log as a tile: the decoder's steps backwards."""
+        """The log as a tile: the decoder's runs backwards."""
         states = [65536] * 2**lanes_log2
         parts: list[bytes] = []
-        for steps in (self.log[3:], self.log[1:3], self.log[:1]):
+        for runs in (self.log[5:], self.log[1:5], self.log[:1]):
             words: list[int] = []
-            for start, frequency, m in reversed([symbol for step in steps for symbol in step]):
-                lane = m % len(states)
+            symbols = [(*symbol, min(len(states), machines)) for machines, run in runs for symbol in run]
+            for start, frequency, m, lanes in reversed(symbols):
+                lane = m % lanes
                 if states[lane] >= frequency << 16:
                     words.append(states[lane] & 65535)
                     states[lane] >>= 16
@@ -229,7 +232,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (3, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (4, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
@@ -416,7 +419,7 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
     "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
     "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
-    "long head of version 4": ("H2", lambda c: [(b"HEAD", b"\x04" + bytes(40)), *c[1:]]),
+    "long head of version 5": ("H2", lambda c: [(b"HEAD", b"\x05" + bytes(40)), *c[1:]]),
     "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
     "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
     "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vaecodec import latents, rans, trellis
 from vaecodec.codec import Codec
 from vaecodec.container import LANES_LOG2_MAX
+from vaecodec.rans import SYMBOLS_PER_MACHINE
 
 
 def laplace_tables(scale: float, reach: int) -> rans.Tables:
@@ -68,31 +69,32 @@ def test_candidates_are_the_best_of_their_kind() -> None:
 @settings(deadline=None, max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    counts=st.lists(st.integers(0, 700), min_size=1, max_size=3),
+    counts=st.lists(
+        st.integers(0, 700) | st.sampled_from([SYMBOLS_PER_MACHINE * k + e for k in (2, 4, 8) for e in (-1, 0, 1)]),
+        min_size=1,
+        max_size=3,
+    ),
     lanes=st.lists(st.integers(0, LANES_LOG2_MAX), min_size=3, max_size=3),
-    share=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
 )
-def test_decoders_follow_the_path(seed: int, counts: list[int], lanes: list[int], share: float) -> None:
+def test_decoders_follow_the_path(seed: int, counts: list[int], lanes: list[int]) -> None:
     rng, tables, lanes = np.random.default_rng(seed), laplace_tables(1.0, 6), lanes[: len(counts)]
-    dependent = [rng.random(n) < share for n in counts]
     table = [rng.integers(0, 64, n) for n in counts]
-    value = [rng.integers(-6, 7, n) for n in counts]
-    quantiser = [np.zeros(n, np.int64) for n in counts]
-    if any(d.any() for d in dependent):
-        parts = [
-            (rng.laplace(0, 3, d.sum()).astype(np.float32), t[d], np.full(d.sum(), 4, np.float32))
-            for d, t in zip(dependent, table, strict=True)
-        ]
-        for d, v, q, *chosen in zip(dependent, value, quantiser, *trellis.choose(parts, tables), strict=True):
-            v[d], q[d] = chosen
+    parts = [(rng.laplace(0, 3, len(t)).astype(np.float32), t, np.full(len(t), 4, np.float32)) for t in table]
+    value, quantiser = trellis.choose(parts, tables)
     rows = [t + rans.QUANTISER_ROWS * q for t, q in zip(table, quantiser, strict=True)]
     symbols = [tables.symbols(r, v)[0] for r, v in zip(rows, value, strict=True)]
-    states, words = rans.encode([(tables, rows, symbols)], lanes)
+    states, words = rans.encode([rans.Run(tables, rows, symbols, dependent=True)], lanes)
     decoder = rans.Decoder(states, words[0])
-    for got, expected in zip(decoder.decode(tables, table, dependent), (symbols, quantiser), strict=True):
+    for got, expected in zip(decoder.decode(tables, table, dependent=True), (symbols, quantiser), strict=True):
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
     decoder.finish()
+
+
+def test_machines_follow_the_symbols() -> None:
+    assert [rans.machines_for(n) for n in (0, 1, 511, 512, 1023, 1024, 32767, 32768, 10**6)] == [
+        *(1, 1, 1, 2, 2, 4, 64, 128, 128)
+    ]
 
 
 def test_it_beats_a_uniform_quantiser() -> None:
@@ -121,7 +123,7 @@ def test_latents_come_back_whatever_their_size(small: Codec, quality: int, sprea
     y = torch.randn(2, 6, 5, m, generator=rng) * spread
     z = torch.randn(2, 2, 2, n, generator=rng) * 3
     chosen = latents.quantise(weights, quality, z, y)
-    tiles = latents.pack_tiles(chosen.steps, 2)
+    tiles = latents.pack_tiles(chosen.runs, 2)
     assert spread < 100 or any(t.sections[3] for t in tiles), "meant to need escapes"
     assert torch.equal(latents.decode_tiles(weights, quality, tiles, 6, 5), chosen.y_hat)
     assert (chosen.y_hat / 16 - y).abs().max() < 1.5 or spread > 100

@@ -64,9 +64,9 @@ def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDA
         for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
             y = model.g_a(crops.batch(1).float() - 128, q, model.steps(q))
             anchor = (int(q) + ANCHOR_STEP // 2) // ANCHOR_STEP
-            (_, z_table, z_value), *steps = quantise(loaded, int(q), model.h_a(y), y).steps
+            (_, z_table, z_value, _), *runs = quantise(loaded, int(q), model.h_a(y), y).runs
             np.add.at(z_count[anchor], (z_table[0], z_value[0] + Z_MAX), 1)
-            for _, table, value in steps:
+            for _, table, value, _ in runs:
                 np.add.at(y_count, (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)
     return y_count, z_count
 

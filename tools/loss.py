@@ -1,4 +1,4 @@
-"""The training loss, bpp + lambda * MSE, and the same estimate for rounded symbols."""
+"""The training loss, bpp + lambda * distortion, and an estimate of rate and PSNR for the symbols really sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import torch
 from torch import Tensor
 
+from tools.structure import dissimilarity
 from vaecodec.grid import round_ste
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import (
@@ -118,26 +119,33 @@ def uniform_noise(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Loss:
-    """Mean over the batch of (bpp + lambda MSE) / (0.3 + 3 sqrt(lambda)), a random quality for each picture.
+    """Mean over the batch of (bpp + lambda D) / (0.3 + 3 sqrt(lambda)), a random quality for each picture.
 
-    The divisor keeps the high rates from drowning the low ones.
+    The divisor keeps the high rates from drowning the low ones. The distortion D is the MSE with a share of
+    `structure` for 1 - MS-SSIM: a relative change of that weighs as much as one of the MSE, whatever picture and rate.
     """
 
-    def __init__(self, device: torch.device, compiled: bool = False) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, compiled: bool = False, structure: float = 0.0) -> None:
+        self.device, self.structure = device, structure
         self.bf16 = fast_bf16(device)
         self.forward = torch.compile(forward, dynamic=False) if compiled else forward
 
     def __call__(self, model: Model, x: Tensor, settle: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8; see `forward` for settle."""
+        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8; see `forward` for settle.
+
+        With a share for structure the loss stands for its gradient alone: its value means nothing.
+        """
         # Stratified: each batch spans the whole dial.
         q = (torch.arange(len(x)) + torch.rand(len(x))) / len(x) * (QUALITY_MAX + 1)
         q = q.long().clamp(0, QUALITY_MAX).to(self.device)
         bits, x_hat = self.forward(model, x, q, uniform_noise(model, x), self.bf16, settle)
         bpp = bits / (x.shape[1] * x.shape[2])
         mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
-        lam = quality_lambda(q)
-        loss = ((bpp + lam * mse) / (0.3 + 3 * lam.sqrt())).mean()
+        lam, distortion = quality_lambda(q), mse
+        if self.structure:
+            unlike = (dissimilarity(x.float(), x_hat + 128) + 1e-4).log()
+            distortion = (1 - self.structure) * mse + self.structure * mse.detach() * unlike
+        loss = ((bpp + lam * distortion) / (0.3 + 3 * lam.sqrt())).mean()
         return loss, bpp.mean().detach(), mse.mean().detach()
 
 

@@ -48,6 +48,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--init", type=Path, help="start from a checkpoint's or shipped model's weights")
     p.add_argument("--lr", type=float, default=4e-4)
     p.add_argument("--adam", action="store_true", help="Adam for the matrices too, instead of Muon")
+    p.add_argument("--structure", type=float, default=0.3, help="share of 1 - MS-SSIM in the distortion, see loss.py")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 64")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -208,7 +209,7 @@ def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     run = Run(args)
-    loss_of, heldout = Loss(run.device, args.compile), HeldOut(args.pictures, run.device)
+    loss_of, heldout = Loss(run.device, args.compile, args.structure), HeldOut(args.pictures, run.device)
     log_path = args.out / "log.csv"
     new = not log_path.exists()
     with log_path.open("a", newline="") as handle:

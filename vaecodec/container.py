@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 3
+VERSION = 4
 SIDE_MAX = 2**31 - 1
 CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,15 +55,20 @@ def choose_tables(weights: Weights, index: Tensor, mask: Tensor) -> tuple[Tensor
     return table, mask & (table >= weights.skip)
 
 
-# The symbols of a step before they are coded: the tables, and for each tile the table and the value of each symbol.
-Coded = tuple[rans.Tables, list[NDArray[np.int64]], list[NDArray[np.int64]]]
+class Coded(NamedTuple):
+    """The symbols of a run before they are coded: for each tile the table and the value of each symbol."""
+
+    tables: rans.Tables
+    table: list[NDArray[np.int64]]
+    value: list[NDArray[np.int64]]
+    dependent: bool
 
 
 @dataclass
 class Symbols:
     """The symbols of tiles of one shape and what the decoder will make of them."""
 
-    steps: list[Coded]  # z, then the four steps of y
+    runs: list[Coded]  # z, then for each of the four steps of y its dependent symbols and its others
     z_hat: Tensor  # (B, ceil(h/4), ceil(w/4), N)
     y_hat: Tensor  # (B, h, w, M) in 1/16 step
     coded: Tensor  # (B, h, w, M) bool: what is not skipped
@@ -70,7 +76,7 @@ class Symbols:
     def bits(self) -> float:
         """What the tables charge, without what lanes and lengths cost."""
         total = 0.0
-        for tables, table, value in self.steps:
+        for tables, table, value, _ in self.runs:
             t, v = np.concatenate(table), np.concatenate(value)
             total += float(tables.bits[t, tables.symbols(t, v)[0]].sum(dtype=np.float64))
         return total
@@ -78,7 +84,7 @@ class Symbols:
 
 def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM) -> list[Tile]:
     """Code tiles of one shape (see `quantise`). Returns a Tile for each, without alpha and overlay."""
-    return pack_tiles(quantise(weights, q, z, y, trimming).steps, len(y))
+    return pack_tiles(quantise(weights, q, z, y, trimming).runs, len(y))
 
 
 # Random numbers of a shape, added to what choices between symbols cost, in bits.
@@ -110,19 +116,20 @@ def quantise(
     z_hat = z.round().clamp(-Z_MAX, Z_MAX)
     tables, table = z_tables(weights, q, z_hat[0, ..., 0].numel())
     values = [v.numpy().astype(np.int64).ravel() for v in z_hat]
-    coded: list[Coded] = [(tables, [table] * count, values)]
+    coded = [Coded(tables, [table] * count, values, False)]
     kept = torch.zeros(y.shape, dtype=torch.bool)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
         t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
-        r, t, offset = choose_symbols(weights, d, t, present, worth[start:stop], noise)
+        dependent = present & (t >= weights.dependent)
+        r, t, offset = choose_symbols(weights, d, t, present, dependent, worth[start:stop], noise)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
-        parts = [select(p, a, b) for p, a, b in zip(present, t, r, strict=True)]
-        coded.append((weights.y_tables, [p[0] for p in parts], [p[1] for p in parts]))
+        for which, follows in ((dependent, True), (present & ~dependent, False)):
+            coded.append(Coded(weights.y_tables, select(which, t), select(which, r), follows))
         return reconstruct(offset, mean)
 
     y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
@@ -130,15 +137,21 @@ def quantise(
 
 
 def choose_symbols(
-    weights: Weights, d: Tensor, table: Tensor, present: Tensor, worth: Tensor, noise: Noise | None
+    weights: Weights,
+    d: Tensor,
+    table: Tensor,
+    present: Tensor,
+    dependent: Tensor,
+    worth: Tensor,
+    noise: Noise | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Symbols of a step: their values, their tables, and what they add to the mean, in 1/16 step.
 
     Args:
-        d: (B,h,w,n) residuals, in steps. table: of each, for quantiser 0. present: which are coded.
+        d: (B,h,w,n) residuals, in steps. table: of each, for quantiser 0.
+        present, dependent: which are coded, and which of them by trellis.
         worth: (n,) what a squared step of error costs, in bits; infinite where bits do not count.
     """
-    dependent = present & (table >= weights.dependent)
     rates = bool(worth.isfinite().all())
     r = torch.where(present & ~dependent, d.round().clamp_(-R_MAX, R_MAX), 0.0)
     if rates:
@@ -187,10 +200,9 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     return out.view_as(r)
 
 
-def select(present: Tensor, table: Tensor, r: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tables and residuals of the coded positions, in raster order with channels innermost."""
-    at = np.flatnonzero(present.numpy())
-    return table.numpy().reshape(-1)[at].astype(np.int64), r.numpy().reshape(-1)[at].astype(np.int64)
+def select(which: Tensor, values: Tensor) -> list[NDArray[np.int64]]:
+    """The values of each tile where `which` says, in raster order with channels innermost."""
+    return [v.numpy()[w.numpy()].astype(np.int64) for w, v in zip(which, values, strict=True)]
 
 
 def reconstruct(offset: Tensor, mean: Tensor) -> Tensor:
@@ -199,27 +211,31 @@ def reconstruct(offset: Tensor, mean: Tensor) -> Tensor:
 
 
 def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
-    """Entropy-code the symbols of all steps of `count` tiles."""
+    """Entropy-code the runs of `count` tiles."""
     escapes = [bytearray() for _ in range(count)]
-    steps: list[rans.Step] = []
-    for tables, table, value in coded:
+    total, bits = [0] * count, [0.0] * count
+    runs: list[rans.Run] = []
+    for tables, table, value, dependent in coded:
         symbols = []
         for b in range(count):
             s, escaped = tables.symbols(table[b], value[b])
             escapes[b] += rans.pack_escapes(value[b][escaped])
             symbols.append(s)
-        steps.append((tables, table, symbols))
-    lanes = [rans.lanes_for(sum(len(table[b]) for _, table, _ in steps)) for b in range(count)]
-    states, words = rans.encode(steps, lanes)
+            total[b] += len(s)
+            bits[b] += float(tables.bits[table[b], s].sum(dtype=np.float64))
+        runs.append(rans.Run(tables, table, symbols, dependent))
+    lanes = [rans.lanes_for(n, cost) for n, cost in zip(total, bits, strict=True)]
+    states, words = rans.encode(runs, lanes)
     tiles = []
     for b in range(count):
-        z, low, high = words[0][b], words[1][b] + words[2][b], words[3][b] + words[4][b]
+        of_tile = [w[b] for w in words]
+        z, low, high = of_tile[0], b"".join(of_tile[1:5]), b"".join(of_tile[5:])
         tiles.append(Tile(lanes[b], states[b], (z, low, high, bytes(escapes[b]), b"", b"")))
     return tiles
 
 
 class Reader:
-    """The symbols of some tiles of one shape, step by step, with their escapes; `most`: how many a tile can have."""
+    """The symbols of some tiles of one shape, run by run, with their escapes; `most`: how many a tile can have."""
 
     def __init__(self, tiles: Sequence[Tile], most: int) -> None:
         # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
@@ -234,12 +250,9 @@ class Reader:
         self.escaped = [0] * len(tiles)
 
     def read(
-        self,
-        tables: rans.Tables,
-        table: Sequence[NDArray[np.int64]],
-        dependent: Sequence[NDArray[np.bool_]] | None = None,
+        self, tables: rans.Tables, table: Sequence[NDArray[np.int64]], dependent: bool = False
     ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.integer]]]:
-        """Values of the next step, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError."""
+        """Values of the next run, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError."""
         out = []
         symbols, quantisers = self.decoder.decode(tables, table, dependent)
         for b, (t, s, quantiser) in enumerate(zip(table, symbols, quantisers, strict=True)):
@@ -279,13 +292,12 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         t, present = choose_tables(weights, index, mask)
-        at = [np.flatnonzero(p.numpy()) for p in present]
-        chosen = [v.numpy().reshape(-1)[a].astype(np.int64) for v, a in zip(t, at, strict=True)]
-        dependent = [tables >= weights.dependent for tables in chosen]
+        follows = t >= weights.dependent
         offset = torch.zeros_like(mean)
-        read = reader.read(weights.y_tables, chosen, dependent)
-        for o, a, which, values, quantisers in zip(offset, at, dependent, *read, strict=True):
-            o.numpy().reshape(-1)[a] = np.where(which, trellis.offsets(values, quantisers), values * MEAN_ONE)
+        for which, dependent in ((present & follows, True), (present & ~follows, False)):
+            values, quantisers = reader.read(weights.y_tables, select(which, t), dependent)
+            for o, w, value, quantiser in zip(offset, which, values, quantisers, strict=True):
+                o.numpy()[w.numpy()] = trellis.offsets(value, quantiser) if dependent else value * MEAN_ONE
         if i % 2:
             reader.end_section(1 + i // 2)
         return reconstruct(offset, mean)

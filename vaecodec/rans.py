@@ -1,16 +1,19 @@
 """Interleaved rANS over integer tables, vectorised over lanes and tiles in NumPy.
 
 Asymmetric numeral systems after Duda (2013, arXiv:1311.2540), with 32-bit states in [2**16, 2**32), 16-bit
-words and 16-bit probabilities; interleaved as Giesen (2014, arXiv:1402.3392). Symbol i of a step goes
+words and 16-bit probabilities; interleaved as Giesen (2014, arXiv:1402.3392). Symbol i of a run goes
 to lane i % L in round i // L; in each round the lanes that fall below 2**16 take the next words in
 lane order. Several tiles run in lockstep: their lanes stand side by side in one vector.
+
+In a dependent run the symbols before say from which table a symbol comes (trellis.py): they are dealt to machines in
+turn, and no more lanes take part than there are machines, so that the symbols of a round meet different ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +26,14 @@ ONE = 1 << PRECISION
 ROUNDS_MAX = 16384  # of a tile: a round costs a fixed time, so few lanes would make a small file slow to decode
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
-CHAINS = 1 << LANES_LOG2_MAX  # machines of dependent quantisation (trellis.py); a round has at most one symbol of each
+MACHINES_MAX = 1 << LANES_LOG2_MAX
+SYMBOLS_PER_MACHINE = 256  # at least, where there are several: a machine's first symbols gain nothing
 QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
 # State and parity of a symbol to the next state, and the quantiser of each state.
 NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
 QUANTISER = (0, 1, 0, 1, 0, 1, 0, 1)
-SYMBOLS_PER_LANE = 2500  # half a percent of most tiles goes to the lanes, up to one at low rates
+BITS_PER_LANE = 5000  # a lane costs 32
+SYMBOLS_PER_LANE = 6000  # of those that cost next to nothing
 
 IntArray = NDArray[np.integer]
 
@@ -84,52 +89,83 @@ class Tables:
         return np.where(escaped, last, s), escaped
 
 
-def lanes_for(symbols: int) -> int:
-    """log2 of a good lane count: a lane costs about 4 bytes, a round some microseconds."""
-    return min(LANES_LOG2_MAX, max(0, (symbols // SYMBOLS_PER_LANE).bit_length() - 1))
+def power_below(x: float, log2_most: int) -> int:
+    """log2 of the largest power of two that is not above x, 0 at least and log2_most at most."""
+    return min(log2_most, max(0, int(x).bit_length() - 1))
+
+
+def lanes_for(symbols: int, bits: float) -> int:
+    """log2 of a good lane count for a tile: a lane costs 4 bytes, a round some microseconds."""
+    return power_below(max(bits / BITS_PER_LANE, symbols / SYMBOLS_PER_LANE), LANES_LOG2_MAX)
+
+
+def machines_for(symbols: int) -> int:
+    """The number of machines of a dependent run, a power of two."""
+    return 1 << power_below(symbols // SYMBOLS_PER_MACHINE, LANES_LOG2_MAX)
 
 
 def arrange(
-    parts: Sequence[NDArray[Any]], lanes: Sequence[int], fill: int, dtype: type[np.generic] = np.uint32
+    parts: Sequence[NDArray[Any]],
+    lanes: Sequence[int],
+    fill: int,
+    dtype: type[np.generic] = np.uint32,
+    used: Sequence[int] | None = None,
 ) -> NDArray[Any]:
-    """Symbols of several tiles as rounds x lanes, side by side, `fill` where a lane is idle."""
-    rounds = [-(-len(p) // n) for p, n in zip(parts, lanes, strict=True)]
+    """Symbols of several tiles as rounds x lanes, side by side, `fill` where a lane is idle.
+
+    Args: used: how many of its lanes each tile fills, all by default.
+    """
+    used = used or lanes
+    rounds = [-(-len(p) // n) for p, n in zip(parts, used, strict=True)]
     out = np.full((max(rounds, default=0), sum(lanes)), fill, dtype)
     column = 0
-    for part, r, n in zip(parts, rounds, lanes, strict=True):
-        block = np.full(r * n, fill, dtype)
+    for part, r, n, u in zip(parts, rounds, lanes, used, strict=True):
+        block = np.full(r * u, fill, dtype)
         block[: len(part)] = part
-        out[:r, column : column + n] = block.reshape(r, n)
+        out[:r, column : column + u] = block.reshape(r, u)
         column += n
     return out
 
 
-def gather(matrix: IntArray, counts: Sequence[int], lanes: Sequence[int]) -> list[IntArray]:
+def gather(
+    matrix: IntArray, counts: Sequence[int], lanes: Sequence[int], used: Sequence[int] | None = None
+) -> list[IntArray]:
     """The inverse of `arrange`."""
     out: list[IntArray] = []
     column = 0
-    for count, n in zip(counts, lanes, strict=True):
-        out.append(matrix[: -(-count // n), column : column + n].reshape(-1)[:count])
+    for count, n, u in zip(counts, lanes, used or lanes, strict=True):
+        out.append(matrix[: -(-count // u), column : column + u].reshape(-1)[:count])
         column += n
     return out
 
 
-# One step of coding: the tables, and for each tile the table and the symbol of each symbol in order.
-Step = tuple[Tables, Sequence[IntArray], Sequence[IntArray]]
+def lanes_used(counts: Sequence[int], lanes: Sequence[int], dependent: bool) -> list[int]:
+    """How many of each tile's lanes take part in a run of so many symbols."""
+    return [min(n, machines_for(c)) if dependent else n for c, n in zip(counts, lanes, strict=True)]
 
 
-def encode(steps: Sequence[Step], lanes_log2: Sequence[int]) -> tuple[list[bytes], list[list[bytes]]]:
-    """Code the steps of several tiles in lockstep.
+class Run(NamedTuple):
+    """Symbols that are coded in one go: for each tile the table and the symbol of each, in order."""
 
-    Returns: for each tile the lanes' states (4 bytes each), and for each step and tile its words.
+    tables: Tables
+    table: Sequence[IntArray]
+    symbol: Sequence[IntArray]
+    dependent: bool = False
+
+
+def encode(runs: Sequence[Run], lanes_log2: Sequence[int]) -> tuple[list[bytes], list[list[bytes]]]:
+    """Code the runs of several tiles in lockstep.
+
+    Returns: for each tile the lanes' states (4 bytes each), and for each run and tile its words.
     """
     lanes = [1 << n for n in lanes_log2]
     tile_of_lane = np.repeat(np.arange(len(lanes)), lanes)
     x = np.full(sum(lanes), STATE_START, np.uint64)
     words: list[list[bytes]] = []
-    for tables, table, symbol in reversed(steps):
-        t = arrange(table, lanes, tables.null)
-        at = t * tables.width + arrange(symbol, lanes, 0)
+    for tables, table, symbol, dependent in reversed(runs):
+        used = lanes_used([len(part) for part in table], lanes, dependent)
+        t = arrange(table, lanes, tables.null, used=used)
+        at = t * tables.width + arrange(symbol, lanes, 0, used=used)
         frequency = tables.frequency.ravel()[at].astype(np.uint64)
         start = tables.start.ravel()[at].astype(np.uint64)
         out: list[tuple[NDArray[np.uint16], IntArray]] = []
@@ -146,8 +182,39 @@ def encode(steps: Sequence[Step], lanes_log2: Sequence[int]) -> tuple[list[bytes
     return states, words[::-1]
 
 
+class Machines:
+    """The machines of a dependent run, of several tiles: they say which quantiser each symbol meets.
+
+    Args: counts: symbols of each tile. lanes, used: see `arrange`.
+    """
+
+    # Twice the state; beyond the eight, one that stands still, for idle lanes.
+    STILL = 2 * len(NEXT)
+    MOVED = np.array([*(2 * np.array(NEXT).ravel()), STILL, STILL], np.uint32)
+    QUANTISER = np.array([*np.repeat(QUANTISER, 2), 0, 0], np.uint32)
+
+    def __init__(self, counts: Sequence[int], lanes: Sequence[int], used: Sequence[int]) -> None:
+        machines = [machines_for(n) for n in counts]
+        idle = sum(machines)
+        first = np.cumsum(machines) - machines
+        parts = [f + np.arange(n) % m for f, n, m in zip(first, counts, machines, strict=True)]
+        self.meets = iter(arrange(parts, lanes, idle, np.int64, used))  # rounds x lanes
+        self.states = np.zeros(idle + 1, np.uint32)
+        self.states[-1] = self.STILL
+
+    def quantisers(self, out: NDArray[np.uint32]) -> None:
+        """Those of the next round's symbols."""
+        self.met = next(self.meets)
+        self.state = self.states.take(self.met)
+        self.QUANTISER.take(self.state, out=out, mode="clip")
+
+    def move(self, symbols: NDArray[np.uint8]) -> None:
+        """On, by the symbols of the round."""
+        self.states[self.met] = self.MOVED.take(self.state | (symbols & 1))
+
+
 class Decoder:
-    """Reads the steps of several tiles in lockstep, in the order in which they were coded.
+    """Reads the runs of several tiles in lockstep, in the order in which they were coded.
 
     Args:
         states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
@@ -168,39 +235,31 @@ class Decoder:
         self.rounds = np.zeros(len(states), np.int64)
 
     def decode(
-        self, tables: Tables, table: Sequence[IntArray], dependent: Sequence[NDArray[np.bool_]] | None = None
+        self, tables: Tables, table: Sequence[IntArray], dependent: bool = False
     ) -> tuple[list[IntArray], list[IntArray]]:
-        """Symbols of one step, for each tile as many as `table` has entries, and the quantiser of each.
+        """Symbols of one run, for each tile as many as `table` has entries, and the quantiser of each.
 
-        Args: dependent: which symbols go through the machines of trellis.py; none by default.
+        Args: table: of each symbol; in a dependent run that of quantiser 0.
 
         Raises: CorruptFileError where a tile's words run out, or its rounds go beyond ROUNDS_MAX.
         """
-        counts = np.array([len(p) for p in table], np.int64)
-        self.rounds += -(-counts // np.array(self.lanes, np.int64))
+        counts = [len(part) for part in table]
+        used = lanes_used(counts, self.lanes, dependent)
+        self.rounds += [-(-n // u) for n, u in zip(counts, used, strict=True)]
         if (self.rounds > ROUNDS_MAX).any():
             raise CorruptFileError("a tile has too few lanes for its symbols")
-        if dependent is None:
-            dependent = [np.zeros(n, np.bool_) for n in counts]
-        machine = self._machines(dependent)
-        follows = np.less(machine.min(axis=1), len(self.lanes) * CHAINS)
-        shift, one, mask = np.uint32(PRECISION), np.uint32(1), np.uint32(ONE - 1)
+        machines = Machines(counts, self.lanes, used) if dependent else None
+        shift, mask = np.uint32(PRECISION), np.uint32(ONE - 1)
+        second, width = np.uint32(QUANTISER_ROWS << PRECISION), np.uint32(tables.width)
         lookup, frequency, start = tables.lookup, tables.frequency.ravel(), tables.start.ravel()
         # A table's number shifted, so that with a slot behind it is an index of `lookup`.
-        base = arrange(table, self.lanes, tables.null) << shift
-        second = np.array([(q * QUANTISER_ROWS << PRECISION,) * 2 for q in (*QUANTISER, 0)], np.uint32).ravel()
-        # Twice the state of each machine; the last machine never moves and serves the symbols that are not dependent.
-        still = 2 * len(NEXT)
-        moved = np.array([*(2 * np.array(NEXT).ravel()), still, still], np.uint32)
-        states = np.zeros(len(self.lanes) * CHAINS + 1, np.uint32)
-        states[-1] = still
-        out, used = np.empty(base.shape, np.uint8), np.zeros(base.shape, np.uint32)
-        x, width = self.x, np.uint32(tables.width)
-        for base_i, machine_i, follow, out_i, used_i in zip(base, machine, follows, out, used, strict=True):
-            if follow:
-                state = states.take(machine_i)
-                second.take(state, out=used_i)
-                base_i += used_i
+        base = arrange(table, self.lanes, tables.null, used=used) << shift
+        out, quantisers = np.empty(base.shape, np.uint8), np.zeros(base.shape, np.uint32)
+        x = self.x
+        for base_i, out_i, quantiser_i in zip(base, out, quantisers, strict=True):
+            if machines:
+                machines.quantisers(quantiser_i)
+                base_i += quantiser_i * second
             slot = x & mask
             lookup.take(base_i | slot, out=out_i)
             at = (base_i >> shift) * width + out_i
@@ -208,17 +267,11 @@ class Decoder:
             empty = (x < STATE_START).nonzero()[0]
             if len(empty):
                 x[empty] = (x[empty] << shift) | self._take(empty)
-            if follow:
-                states[machine_i] = moved.take(state | (out_i & one))
+            if machines:
+                machines.move(out_i)
         self.x = x
-        lengths = counts.tolist()
-        return gather(out, lengths, self.lanes), gather((used > 0).astype(np.int32), lengths, self.lanes)
-
-    def _machines(self, dependent: Sequence[NDArray[np.bool_]]) -> IntArray:
-        """Rounds x lanes: the machine of each dependent symbol, the idle one elsewhere."""
-        idle = len(self.lanes) * CHAINS
-        parts = [np.where(d, b * CHAINS + (np.cumsum(d) - 1) % CHAINS, idle) for b, d in enumerate(dependent)]
-        return arrange(parts, self.lanes, idle)
+        found, met = (gather(matrix, counts, self.lanes, used) for matrix in (out, quantisers))
+        return found, met
 
     def _take(self, lanes: IntArray) -> NDArray[np.uint32]:
         """The next word of each lane's tile, in lane order."""

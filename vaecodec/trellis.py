@@ -7,7 +7,8 @@ same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1
 "Hybrid video coding with trellis-coded quantization", DCC). Only where a symbol is not nearly always 0: see
 `Weights.dependent`.
 
-The dependent symbols of a step are dealt to CHAINS machines in turn, so that they can be decoded side by side.
+The dependent symbols of a context step are dealt to several machines in turn, so that they can be decoded side by side
+(`rans.machines_for`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec import rans
-from vaecodec.rans import CHAINS, NEXT, QUANTISER, IntArray
+from vaecodec.rans import NEXT, QUANTISER, IntArray
 
 HALF = 11  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
 STATES = len(NEXT)
@@ -86,7 +87,8 @@ def choose(
 
     Args: parts: d, table, worth of each tile (see `candidates`). noise: added to costs, for choices at random.
     """
-    lengths, lanes = [len(d) for d, _, _ in parts], [CHAINS] * len(parts)
+    lengths = [len(d) for d, _, _ in parts]
+    chains = [rans.machines_for(n) for n in lengths]
     d, table, worth = (np.concatenate(x) for x in zip(*parts, strict=True))
     cost, value = np.empty((4, len(d)), np.float32), np.empty((4, len(d)), np.int32)
     for first in range(0, len(d), PIECE):
@@ -95,8 +97,8 @@ def choose(
     if noise:
         cost += noise(cost)
     bounds = np.cumsum(lengths)[:-1]
-    cells = np.stack([rans.arrange(np.split(c, bounds), lanes, 0, np.float32) for c in cost], axis=1)
-    kinds = rans.gather(best_path(cells), lengths, lanes)
+    cells = np.stack([rans.arrange(np.split(c, bounds), chains, 0, np.float32) for c in cost], axis=1)
+    kinds = rans.gather(best_path(cells), lengths, chains)
     chosen = np.concatenate(kinds)
     return np.split(value[chosen, np.arange(len(chosen))], bounds), [k >> 1 for k in kinds]
 
@@ -107,19 +109,20 @@ def best_path(cost: Floats) -> NDArray[np.int32]:
     second_better = np.empty((rounds, STATES, chains), np.bool_)
     total = np.full((STATES, chains), np.float32(1e9))
     total[0] = 0
-    (kind_a, kind_b), (from_a, from_b) = KIND.T.copy(), FROM.T.copy()
-    for step, better in zip(cost, second_better, strict=True):
-        a = step.take(kind_a, axis=0)
-        a += total.take(from_a, axis=0)
-        b = step.take(kind_b, axis=0)
-        b += total.take(from_b, axis=0)
-        np.less(b, a, out=better)
-        np.minimum(a, b, out=total)
-    path = np.empty((rounds, chains), np.int32)
-    state, chain = total.argmin(0), np.arange(chains)
-    came, kind = FROM.ravel(), KIND.ravel()
-    for better, out in zip(second_better[::-1], path[::-1], strict=True):
-        way = 2 * state + better.ravel().take(state * chains + chain)
-        kind.take(way, out=out, mode="clip")
-        state = came.take(way)
-    return path
+    ways, came = cost[:, KIND.T.ravel()], FROM.T.ravel()  # the first ways into all states, then the second
+    reached = np.empty((2 * STATES, chains), np.float32)
+    first, second = reached[:STATES], reached[STATES:]
+    for way, better in zip(ways, second_better, strict=True):
+        total.take(came, axis=0, out=reached, mode="clip")
+        reached += way
+        np.less(second, first, out=better)
+        np.minimum(first, second, out=total)
+    # Back along the better ways, all chains at once; a place is state * chains + chain.
+    place = total.argmin(0) * chains + np.arange(chains)
+    places = np.empty((rounds, chains), np.int64)
+    before = np.where(second_better, FROM[:, 1:], FROM[:, :1]) * chains + np.arange(chains)
+    for at, source in zip(places[::-1], before[::-1], strict=True):
+        at[:] = place
+        place = source.take(place)
+    taken = np.take_along_axis(second_better.reshape(rounds, STATES * chains), places, axis=1)
+    return KIND[places // chains, taken.astype(np.int64)]
