@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools.checkpoint import load_checkpoint
 from tools.data import Crops
 from vaecodec import weights
+from vaecodec.container import QUALITY_MAX
 from vaecodec.latents import quantise
 from vaecodec.likelihood import index_scale
-from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, QUALITY_MAX, TABLES, Z_MAX, Model
+from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX, Model
 from vaecodec.rans import PRECISION
 from vaecodec.trellis import HALF
 

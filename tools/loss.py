@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tools.structure import dissimilarity
+from vaecodec.container import QUALITY_MAX
 from vaecodec.grid import round_ste
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import (
@@ -16,7 +17,6 @@ from vaecodec.model import (
     INDEX_ONE,
     MEAN_ONE,
     PIXEL_ONE,
-    QUALITY_MAX,
     STEP_ONE,
     TRIM,
     Y_MAX,

@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vaecodec.codec import EFFORT, Codec
+from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
 from vaecodec.picture import Picture
+from vaecodec.ratecontrol import Target
 from vaecodec.reading import as_picture
 
 __all__ = ["Info", "decode", "encode", "read_info"]
@@ -25,8 +27,12 @@ def default_codec() -> Codec:
 def encode(
     image: ArrayLike | Image.Image | Picture,
     /,
-    quality: float = 75,
+    quality: float | None = None,
     *,
+    target_size: float | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     effort: int = EFFORT,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
@@ -38,18 +44,28 @@ def encode(
     Args:
         image: (H, W) or (H, W, C) uint8 or uint16 array, C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha;
             or a PIL image, whose ICC profile, EXIF and XMP are kept.
-        quality: 0..100, in steps of 0.1. 100 is the best lossy quality, not lossless.
+        quality: 0..100, in steps of 0.1; 75 where nothing is said. 100 is the best lossy quality, not lossless.
+        target_size, target_bpp, target_psnr, target_ssimulacra2: instead of a quality, what the file shall reach:
+            bytes or bits per pixel that it never exceeds, dB or a score that it reaches. Takes several trials.
         effort: 1..9, higher is slower and smaller; decoding takes the same time.
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
 
-    Raises: VaecError where an argument is not usable.
+    Raises: VaecError where an argument is not usable, or no quality reaches the target.
     """
+    targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
+    wanted = {name: value for name, value in targets.items() if value is not None}
+    if quality is not None and wanted:
+        raise VaecError("quality and a target exclude each other")
+    target = Target(**wanted) if wanted else None
     picture = as_picture(image)
     kept = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
     given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
     metadata = {k: (kept[k] if v is None else v) or None for k, v in given.items()}
-    return default_codec().encode(Picture(picture.pixels, **metadata), quality, effort=effort, tile=tile)
+    picture, codec = Picture(picture.pixels, **metadata), default_codec()
+    if target:
+        return codec.encode_to(picture, target, effort=effort, tile=tile).data
+    return codec.encode(picture, 75 if quality is None else quality, effort=effort, tile=tile)
 
 
 def decode(data: bytes | memoryview, /, *, max_pixels: int | None = None) -> NDArray[np.uint8]:

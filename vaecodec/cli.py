@@ -6,28 +6,26 @@ Imports of NumPy, Pillow and torch stand inside the commands that need them: `in
 from __future__ import annotations
 
 import json
-import math
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from vaecodec import __version__, container, files
 from vaecodec.bench.command import bench
-from vaecodec.console import Progress, count, human, reason, report, say
-from vaecodec.errors import VaecError
+from vaecodec.console import Progress, count, human, report, say
 from vaecodec.info import Info, read_info
+from vaecodec.jobs import CodecOnDemand, each, output_format, plan
+from vaecodec.parameters import FileName, inputs, options, rate_options
 
 if TYPE_CHECKING:
-    from vaecodec.codec import Codec
+    from vaecodec.ratecontrol import Target
 
-FAILED, INTERRUPTED = 1, 130
-MAX_PIXELS = 2**28
+INTERRUPTED = 130
 
 HELP = """Learned image compression: pictures to .vaec files and back.
 
@@ -35,6 +33,7 @@ HELP = """Learned image compression: pictures to .vaec files and back.
 Examples:
   vaecodec encode photo.jpg                   makes photo.vaec beside it
   vaecodec encode -q 40 -o small/ *.png       many at once, into a folder
+  vaecodec encode --target-size 80kB a.png    the best that fits
   vaecodec decode photo.vaec photo.png        the ending chooses the format
 
 \b
@@ -72,72 +71,10 @@ def cli() -> None:
     pass
 
 
-class FileName(click.ParamType):  # type: ignore[type-arg]
-    """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if isinstance(value, Path):
-            return value
-        if value.endswith("/") and not os.path.isdir(value):
-            self.fail(f"there is no folder {value}", param, ctx)
-        path = Path(value)
-        if path == files.STREAM and value != "-":  # ./- is a file
-            return Path.cwd() / path
-        return path
-
-
-def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """The options of these names, shared by several commands."""
-    known = {
-        "output": click.option(
-            "-o", "--output", type=FileName(), metavar="PATH", help="File, folder, or - for stdout."
-        ),
-        "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
-        "threads": click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, up to all cores (the default)."
-        ),
-        "max_pixels": click.option(
-            "--max-pixels",
-            type=click.IntRange(min=0),
-            default=MAX_PIXELS,
-            show_default=True,
-            metavar="N",
-            help="Refuse larger pictures; 0 = no limit.",
-        ),
-        "quiet": click.option("--quiet", is_flag=True, help="Only report errors."),
-    }
-
-    def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        for name in reversed(names):
-            command = known[name](command)
-        return command
-
-    return decorate
-
-
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=FileName())
-
-
-def check_quality(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    if math.isnan(value):
-        raise click.BadParameter("nan is not a quality")
-    return value
-
-
 @cli.command()
 @inputs
 @options("output")
-@click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    default=75.0,
-    show_default=True,
-    callback=check_quality,
-    help="Larger is better and bigger; 100 is still lossy.",
-)
+@rate_options
 @click.option(
     "--effort",
     type=click.IntRange(1, 9),
@@ -149,7 +86,7 @@ def check_quality(_context: click.Context, _option: click.Parameter, value: floa
 def encode(
     inputs: tuple[Path, ...],
     output: Path | None,
-    quality: float,
+    rate: float | Target,
     effort: int,
     force: bool,
     threads: int | None,
@@ -159,8 +96,8 @@ def encode(
     """Make .vaec files of pictures.
 
     Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
-    ends in .vaec or is - is the output. Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP
-    and transparency are kept.
+    ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
+    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
     jobs = plan(inputs, output, ".vaec", is_output=lambda path: path.suffix.lower() == ".vaec", force=force)
     codec = CodecOnDemand(threads)
@@ -173,10 +110,16 @@ def encode(
         ready = codec()
         start = time.perf_counter()
         with Progress(source, quiet) as progress:
-            data = ready.encode(picture, quality, effort=effort, progress=progress)
+            if isinstance(rate, float):
+                data, figures = ready.encode(picture, rate, effort=effort, progress=progress), ""
+            else:
+                found = ready.encode_to(picture, rate, effort=effort, progress=progress)
+                data, figures = found.data, "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
+                if found.short:
+                    notes.append("this is quality 100, smaller than the target")
         files.write(target, data, source, force)
         bpp = len(data) * 8 / (picture.width * picture.height)
-        report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp", start, quiet)
+        report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp{figures}", start, quiet)
 
     return each(jobs, run)
 
@@ -263,92 +206,6 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
 
 
 cli.add_command(bench)
-
-
-# What goes where
-
-
-def plan(
-    inputs: tuple[Path, ...], output: Path | None, ending: str, is_output: Callable[[Path], bool], force: bool
-) -> list[tuple[Path, Path]]:
-    """Input and output of each job. `is_output`: whether a second positional of this name is the output.
-
-    Raises: click.UsageError.
-    """
-    if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
-        output = inputs[1]
-        inputs = inputs[:1]
-    elif output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]):
-        *first, output = inputs
-        inputs = tuple(first)
-    if nameless := [path for path in inputs if not path.name]:
-        raise click.UsageError(f"{nameless[0]} is a folder")
-    if inputs.count(files.STREAM) > 1:
-        raise click.UsageError("stdin can be read only once")
-    if output is not None and output != files.STREAM and os.path.isdir(output):
-        if files.STREAM in inputs:
-            raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
-        targets = [output / path.with_suffix(ending).name for path in inputs]
-    elif output is not None:
-        if len(inputs) > 1:
-            where = "go to stdout" if output == files.STREAM else f"go into one file; there is no folder {output}"
-            raise click.UsageError(f"several inputs cannot {where}")
-        targets = [output]
-    else:
-        targets = [path if path == files.STREAM else path.with_suffix(ending) for path in inputs]
-    if files.STREAM in targets and len(targets) > 1:
-        raise click.UsageError("stdout takes the output of one input only")
-    if files.STREAM in targets and sys.stdout is not None and sys.stdout.isatty() and not force:
-        raise click.UsageError("the output would go to the terminal; give -o FILE, or -f to do it anyway")
-    taken: dict[str, Path] = {}
-    for source, target in zip(inputs, targets, strict=True):
-        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
-            raise click.UsageError(f"{other} and {source} would both become {target}")
-    return list(zip(inputs, targets, strict=True))
-
-
-def output_format(target: Path) -> str:
-    """Raises: click.UsageError where the name's ending is no format that can be written."""
-    if target == files.STREAM or target.suffix.lower() == ".png":
-        return "PNG"
-    from vaecodec.writing import format_of
-
-    try:
-        return format_of(target)
-    except VaecError as error:
-        raise click.UsageError(f"{target}: {error}") from None
-
-
-def each(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], None]) -> int:
-    """Run every job, report those that fail, and return the exit code."""
-    codes = []
-    for source, target in jobs:
-        try:
-            run(source, target)
-            codes.append(0)
-        except BrokenPipeError:  # nobody reads stdout any more
-            raise
-        except (VaecError, OSError, MemoryError, RuntimeError) as error:
-            if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
-                raise
-            say(f"vaecodec: {source}: {reason(error, source)}")
-            codes.append(error.exit_code if isinstance(error, VaecError) else FAILED)
-    return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
-
-
-class CodecOnDemand:
-    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch."""
-
-    def __init__(self, threads: int | None) -> None:
-        self.threads = threads
-        self.codec: Codec | None = None
-
-    def __call__(self) -> Codec:
-        if self.codec is None:
-            from vaecodec.codec import Codec
-
-            self.codec = Codec(threads=self.threads)
-        return self.codec
 
 
 # What `info` says

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +20,17 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, grid, refine
+from vaecodec import container, drawn, grid, ratecontrol, refine
 from vaecodec.alpha import pack_alpha, unpack_alpha
 from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, paste
-from vaecodec.container import CELL, Header, Tile
+from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
 from vaecodec.grid import FEATURE_MAX
 from vaecodec.latents import Z_CELL, decode_tiles, encode_tiles
-from vaecodec.model import QUALITY_MAX, TRIM, quality_lambda
+from vaecodec.model import TRIM, quality_lambda
 from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
+from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
 from vaecodec.weights import DEFAULT, Weights, load
 
@@ -55,9 +56,9 @@ EFFORTS = {
     4: Effort(refine.TRIM, iterations=2),
     5: Effort(refine.TRIM, iterations=4),
     6: Effort(refine.TRIM, iterations=8),
-    7: Effort(refine.TRIM, iterations=14, thorough=True),
-    8: Effort(refine.TRIM, iterations=20, thorough=True),
-    9: Effort(refine.TRIM, iterations=28, thorough=True),
+    7: Effort(refine.TRIM, iterations=16, thorough=True),
+    8: Effort(refine.TRIM, iterations=32, thorough=True),
+    9: Effort(refine.TRIM, iterations=56, thorough=True),
 }
 
 
@@ -115,6 +116,22 @@ class Codec:
         """
         return b"".join(self.encode_parts(as_picture(image), quality, effort=effort, tile=tile, progress=progress))
 
+    def encode_to(
+        self,
+        image: ArrayLike | Image.Image | Picture,
+        target: Target,
+        *,
+        effort: int = EFFORT,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Found:
+        """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
+
+        Takes some three to eight times as long as `encode`. A size is met within 1 % where quality 100 needs as much.
+        Args: see `encode`. Raises: VaecError where an argument is out of range or no quality meets the target.
+        """
+        return ratecontrol.encode_to(self, as_picture(image), target, effort, tile, progress)
+
     def encode_parts(
         self,
         picture: Picture,
@@ -123,8 +140,13 @@ class Codec:
         effort: int = EFFORT,
         tile: int | None = None,
         progress: Progress | None = None,
+        decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[bytes]:
-        """The same file as `encode`, in pieces, each tile as soon as it is coded."""
+        """The same file as `encode`, in pieces, each tile as soon as it is coded.
+
+        Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
+            takes half as long as decoding it.
+        """
         if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
             raise VaecError(f"quality {quality!r} is not a number within 0..100")
         if effort not in EFFORTS:
@@ -137,13 +159,19 @@ class Codec:
             if data is not None:
                 yield container.pack_chunk(kind, data)
         beneath, overlays = self._overlays(header, pixels, how) if how.overlays and available() else (pixels, {})
-        for index, coded in enumerate(self._code(header, beneath, how, progress)):
+        covered = {index for index, overlay in overlays.items() if overlay.covers}
+        for index, coded in enumerate(self._code(header, beneath, how, progress, covered, decoded)):
             alpha, overlay = b"", overlays.get(index)
             if header.alpha == container.ALPHA_CODED:
                 alpha = pack_alpha(header.cut(pixels, index)[..., -1])
-            latents = Tile.empty() if overlay and overlay.covers else coded
-            yield container.pack_chunk("TILE", latents.with_pixels(alpha, overlay.data if overlay else b"").pack())
+            yield container.pack_chunk("TILE", coded.with_pixels(alpha, overlay.data if overlay else b"").pack())
         yield container.pack_chunk("DONE", b"")
+        if decoded is not None:
+            for index, overlay in overlays.items():
+                part = header.cut(decoded, index)
+                paste(part, *unpack_overlay(overlay.data, *part.shape[:2]))
+            if header.alpha:
+                decoded[..., -1] = pixels[..., -1]
 
     def _header(self, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
         height, width, channels = pixels.shape
@@ -217,17 +245,23 @@ class Codec:
         """Bytes of one tile coded alone, and what it decodes to."""
         height, width, _ = rgb.shape
         alone = replace(header, width=width, height=height, colour=container.RGB, alpha=0, alpha_value=0)
-        tiles = list(self._code(alone, rgb, EFFORTS[EFFORT]))
         decoded = np.empty_like(rgb)
-        self._paint(alone, tiles, decoded)
+        tiles = list(self._code(alone, rgb, EFFORTS[EFFORT], decoded=decoded))
         return sum(len(t.pack()) for t in tiles), decoded
 
     def _code(
-        self, header: Header, pixels: NDArray[np.uint8], how: Effort, progress: Progress | None = None
+        self,
+        header: Header,
+        pixels: NDArray[np.uint8],
+        how: Effort,
+        progress: Progress | None = None,
+        covered: Collection[int] = (),
+        decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[Tile]:
-        """The latents of all tiles, in order."""
+        """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
         analysis = Analysis(self.weights, header, pixels)
-        rows, _ = header.grid
+        synthesis = None if decoded is None else Synthesis(self.weights, header, decoded)
+        (rows, columns), side = header.grid, header.tile_side // CELL
         for row in range(rows):
 
             def part(share: float, row: int = row) -> None:
@@ -235,11 +269,20 @@ class Codec:
                     progress((row + share) / rows)
 
             with self._exact():  # not around a yield: what it sets must not show between two pieces
-                band = self._encode_band(header, analysis, row, how, part)
-            yield from band
+                tiles, y_hat = self._encode_band(header, analysis, row, how, part)
+                for column in range(columns):
+                    if row * columns + column in covered:
+                        tiles[column] = Tile.empty()
+                        y_hat[:, column * side : (column + 1) * side] = 0
+                if synthesis:
+                    synthesis.add(y_hat)
+            yield from tiles
             part(1)
 
-    def _encode_band(self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress) -> list[Tile]:
+    def _encode_band(
+        self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress
+    ) -> tuple[list[Tile], Tensor]:
+        """Tiles and y_hat (rows, w, M) int16, in 1/16 step, of one band."""
         side, q = header.tile_side // CELL, header.quality
         first, last = row * side, min((row + 1) * side, analysis.h)
         y, z = analysis.band(first, last)
@@ -247,12 +290,15 @@ class Codec:
             band = slice(first - analysis.start, last - analysis.start)
             y = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
         out: list[Tile] = []
+        parts: list[Tensor] = []
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
             z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
-            out += encode_tiles(self.weights, q, z_tiles, y_tiles, how.trimming)
-        return out
+            tiles, y_hat = encode_tiles(self.weights, q, z_tiles, y_tiles, how.trimming)
+            out += tiles
+            parts += y_hat.to(torch.int16)
+        return out, torch.cat(parts, dim=1)
 
     def decode(self, data: bytes, *, max_pixels: int | None = None, progress: Progress | None = None) -> Picture:
         """Reconstruct a picture: the same pixels on every machine.

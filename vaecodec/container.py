@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 VERSION = 4
 SIDE_MAX = 2**31 - 1
+QUALITY_MAX = 1000
 CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
 TILE_UNITS_MAX = 16
@@ -60,7 +61,7 @@ class Header:
         ("height", "I", 1, SIDE_MAX),
         ("colour", "B", GREY, RGB_ALPHA),
         ("depth", "B", 1, 16),
-        ("quality", "H", 0, 1000),
+        ("quality", "H", 0, QUALITY_MAX),
         ("tile", "B", 1, TILE_UNITS_MAX),
         ("alpha", "B", ALPHA_NONE, ALPHA_CODED),
         ("alpha_value", "B", 0, 255),

@@ -82,9 +82,10 @@ class Symbols:
         return total
 
 
-def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM) -> list[Tile]:
-    """Code tiles of one shape (see `quantise`). Returns a Tile for each, without alpha and overlay."""
-    return pack_tiles(quantise(weights, q, z, y, trimming).runs, len(y))
+def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM) -> tuple[list[Tile], Tensor]:
+    """Code tiles of one shape (see `quantise`). Returns a Tile for each, without alpha and overlay, and y_hat."""
+    symbols = quantise(weights, q, z, y, trimming)
+    return pack_tiles(symbols.runs, len(y)), symbols.y_hat
 
 
 # Random numbers of a shape, added to what choices between symbols cost, in bits.

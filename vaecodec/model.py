@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from vaecodec.container import QUALITY_MAX
 from vaecodec.grid import (
     FEATURE_MAX,
     FEATURE_ONE,
@@ -30,7 +31,6 @@ from vaecodec.grid import (
     space_to_depth,
 )
 
-QUALITY_MAX = 1000
 ANCHORS = 9  # quality anchors, every 125
 ANCHOR_STEP = QUALITY_MAX // (ANCHORS - 1)
 LAMBDA_RANGE = (0.0004, 0.5)  # log-linear over q

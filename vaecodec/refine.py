@@ -27,7 +27,7 @@ from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, quality_lambda
 from vaecodec.weights import Weights
 
-STRIDE = 0.3  # share of the way to the lowest point that the target goes
+STRIDES = (0.2, 0.3)  # shares of the way to the lowest point that the target goes, with many and few iterations
 TEMPERATURE = 3.0  # bits, at first
 TRIM = 1.0  # weight of the error in `latents.trim`: less than for the analysis's own y
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
@@ -60,6 +60,7 @@ def refine(
     target, around = y[band], y * MEAN_ONE
     rng = torch.Generator().manual_seed(0)
     best, chosen = math.inf, target
+    stride = min(max(6 / max(iterations, 1), STRIDES[0]), STRIDES[1])
     for k in range(iterations + 1):
         # The first draw is at nought, so that the start is among what is compared.
         temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
@@ -79,7 +80,7 @@ def refine(
             break
         slope = slope * scale + torch.cat([rate_slope(weights, q, t) for t in tiles], dim=1)
         lowest = around[band] * (1 / MEAN_ONE) - slope / (2 * worth)
-        target = target.lerp(lowest, STRIDE)
+        target = target.lerp(lowest, stride)
     return chosen
 
 

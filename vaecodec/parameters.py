@@ -1,0 +1,132 @@
+"""Arguments and options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaecodec import files
+from vaecodec.errors import VaecError
+
+if TYPE_CHECKING:
+    from vaecodec.ratecontrol import Target
+
+QUALITY = 75.0  # where nothing is said
+MAX_PIXELS = 2**28
+
+
+class FileName(click.ParamType):  # type: ignore[type-arg]
+    """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if isinstance(value, Path):
+            return value
+        if value.endswith("/") and not os.path.isdir(value):
+            self.fail(f"there is no folder {value}", param, ctx)
+        path = Path(value)
+        if path == files.STREAM and value != "-":  # ./- is a file
+            return Path.cwd() / path
+        return path
+
+
+def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """The options of these names, shared by several commands."""
+    known = {
+        "output": click.option(
+            "-o", "--output", type=FileName(), metavar="PATH", help="File, folder, or - for stdout."
+        ),
+        "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
+        "threads": click.option(
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, up to all cores (the default)."
+        ),
+        "max_pixels": click.option(
+            "--max-pixels",
+            type=click.IntRange(min=0),
+            default=MAX_PIXELS,
+            show_default=True,
+            metavar="N",
+            help="Refuse larger pictures; 0 = no limit.",
+        ),
+        "quiet": click.option("--quiet", is_flag=True, help="Only report errors."),
+    }
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        for name in reversed(names):
+            command = known[name](command)
+        return command
+
+    return decorate
+
+
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=FileName())
+
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """Bytes: 80000, 80kB, 1.5MB, 64KiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"([0-9]+|[0-9]*[.][0-9]+) ?([A-Za-z]*)", value.strip())
+        if match is None or match[2].upper() not in UNITS:
+            self.fail(f"{value!r} is not a size such as 80000, 80kB or 1.5MB", param, ctx)
+        return float(match[1]) * UNITS[match[2].upper()]
+
+
+def rate_options(command: Callable[..., int]) -> Callable[..., int]:
+    """--quality or one of the targets, which the command gets as `rate`: a quality 0..100 or a Target."""
+
+    @click.option(
+        "-q",
+        "--quality",
+        type=click.FloatRange(0, 100),
+        show_default="75",
+        help="Larger is better and bigger; 100 is still lossy.",
+    )
+    @click.option("--target-size", type=Size(), metavar="SIZE", help="The best quality that fits: 80kB, 1.5MB, 64KiB.")
+    @click.option("--target-bpp", type=float, metavar="BPP", help="The same in bits per pixel.")
+    @click.option("--target-psnr", type=float, metavar="DB", help="The lowest quality that reaches this PSNR.")
+    @click.option("--target-ssimulacra2", type=float, metavar="SCORE", help="The same by SSIMULACRA2, below 100.")
+    @wraps(command)
+    def with_rate(
+        *arguments: Any,
+        quality: float | None,
+        target_size: float | None,
+        target_bpp: float | None,
+        target_psnr: float | None,
+        target_ssimulacra2: float | None,
+        **options: Any,
+    ) -> int:
+        targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
+        given = [f"--target-{name}" for name, value in targets.items() if value is not None]
+        if quality is not None:
+            given.insert(0, "--quality")
+        if len(given) > 1:
+            raise click.UsageError(f"{' and '.join(given)} exclude each other")
+        if quality is not None and math.isnan(quality):
+            raise click.BadParameter("nan is not a quality", param_hint="--quality")
+        rate: float | Target = QUALITY if quality is None else quality
+        if given and quality is None:
+            from vaecodec.ratecontrol import Target
+
+            try:
+                rate = Target(**targets)
+            except VaecError as error:
+                raise click.UsageError(str(error)) from None
+        return command(*arguments, rate=rate, **options)
+
+    return with_rate
