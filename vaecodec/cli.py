@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vaecodec import __version__, container, files
+from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
-from vaecodec.console import Progress, count, human, report, say
+from vaecodec.console import Progress, count, human, say
 from vaecodec.info import Info, read_info
-from vaecodec.jobs import CodecOnDemand, each, output_format, plan
-from vaecodec.parameters import FileName, inputs, options, rate_options
+from vaecodec.parameters import FileName, batch_options, inputs, options, rate_options
+from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.work import CodecOnDemand, Decode, Encode
 
 if TYPE_CHECKING:
     from vaecodec.ratecontrol import Target
@@ -73,7 +74,6 @@ def cli() -> None:
 
 @cli.command()
 @inputs
-@options("output")
 @rate_options
 @click.option(
     "--effort",
@@ -82,16 +82,9 @@ def cli() -> None:
     show_default=True,
     help="Higher is slower and smaller; decoding takes the same time.",
 )
-@options("force", "threads", "max_pixels", "quiet")
+@batch_options
 def encode(
-    inputs: tuple[Path, ...],
-    output: Path | None,
-    rate: float | Target,
-    effort: int,
-    force: bool,
-    threads: int | None,
-    max_pixels: int,
-    quiet: bool,
+    inputs: tuple[Path, ...], rate: float | Target, effort: int, max_pixels: int, outputs: Outputs, how: How
 ) -> int:
     """Make .vaec files of pictures.
 
@@ -99,71 +92,24 @@ def encode(
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
     Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
-    jobs = plan(inputs, output, ".vaec", is_output=lambda path: path.suffix.lower() == ".vaec", force=force)
-    codec = CodecOnDemand(threads)
-
-    def run(source: Path, target: Path) -> None:
-        from vaecodec.reading import read_picture
-
-        files.check_target(target, source, force)
-        picture, notes = read_picture(files.read(source), max_pixels)
-        ready = codec()
-        start = time.perf_counter()
-        with Progress(source, quiet) as progress:
-            if isinstance(rate, float):
-                data, figures = ready.encode(picture, rate, effort=effort, progress=progress), ""
-            else:
-                found = ready.encode_to(picture, rate, effort=effort, progress=progress)
-                data, figures = found.data, "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
-                if found.short:
-                    notes.append("this is quality 100, smaller than the target")
-        files.write(target, data, source, force)
-        bpp = len(data) * 8 / (picture.width * picture.height)
-        report(source, target, notes, f"{human(len(data))}  {bpp:.3f} bpp{figures}", start, quiet)
-
-    return each(jobs, run)
+    work = Encode(rate, effort, max_pixels)
+    planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
+    return run(planned, work, how)
 
 
 @cli.command()
 @inputs
-@options("output", "force", "threads", "max_pixels", "quiet")
-def decode(
-    inputs: tuple[Path, ...],
-    output: Path | None,
-    force: bool,
-    threads: int | None,
-    max_pixels: int,
-    quiet: bool,
-) -> int:
+@batch_options
+def decode(inputs: tuple[Path, ...], max_pixels: int, outputs: Outputs, how: How) -> int:
     """Make pictures of .vaec files.
 
     Each output lies beside its input as a PNG file unless -o says otherwise; the ending of a name chooses the format
     (.png .jpg .webp .tif .avif .bmp .ppm ...), stdout gets PNG. Of two names, a second one that does not end in .vaec
     is the output.
     """
-    jobs = plan(inputs, output, ".png", is_output=lambda path: path.suffix.lower() != ".vaec", force=force)
-    formats = {target: output_format(target) for _, target in jobs}
-    codec = CodecOnDemand(threads)
-
-    def run(source: Path, target: Path) -> None:
-        from io import BytesIO
-
-        from vaecodec.writing import write_picture
-
-        data = files.read(source)
-        container.parse(data, max_pixels=max_pixels)  # a bad file need not wait for the model
-        files.check_target(target, source, force)
-        ready = codec()
-        start = time.perf_counter()
-        with Progress(source, quiet) as progress:
-            picture = ready.decode(data, max_pixels=max_pixels or None, progress=progress)
-        written = BytesIO()
-        notes = write_picture(picture, written, formats[target])
-        size = written.tell()
-        files.write(target, written.getbuffer(), source, force)
-        report(source, target, notes, f"{picture.width} x {picture.height}  {human(size)}", start, quiet)
-
-    return each(jobs, run)
+    planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
+    formats = {target: output_format(target) for _, target in planned.jobs}
+    return run(planned, Decode(formats, max_pixels), how)
 
 
 @cli.command()
@@ -172,11 +118,11 @@ def decode(
 def info(file: Path, as_json: bool) -> int:
     """Print what a .vaec file holds: dimensions, quality, model, and its size by part."""
 
-    def run(source: Path, _target: Path) -> None:
+    def look(source: Path) -> None:
         facts = read_info(files.read(source))
         click.echo(as_json_text(source, facts) if as_json else as_text(source, facts))
 
-    return each([(file, file)], run)
+    return each((file,), look)
 
 
 @cli.command()
@@ -189,7 +135,7 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
         raise click.UsageError("stdin can be read only once")
     codec = CodecOnDemand(threads)
 
-    def run(source: Path, _target: Path) -> None:
+    def look(source: Path) -> None:
         data = files.read(source)
         layout = container.parse(data, max_pixels=max_pixels)
         for tile in layout.tiles:
@@ -202,7 +148,7 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
             header, done = layout.header, "decoded" if reconstruct else "structure and checksums"
             say(f"{source}: ok ({header.width} x {header.height}, {count(len(layout.tiles), 'tile')}, {done})")
 
-    return each([(path, path) for path in inputs], run)
+    return each(inputs, look)
 
 
 cli.add_command(bench)

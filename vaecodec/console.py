@@ -30,7 +30,7 @@ def reason(error: Exception, source: Path) -> str:
     return str(error)
 
 
-def report(source: Path, target: Path, notes: list[str], figures: str, start: float, quiet: bool) -> None:
+def report(source: Path, target: Path, notes: list[str], figures: str, seconds: float, quiet: bool) -> None:
     """Notes and the result line, such as `kodim01.png -> kodim01.vaec  61.2 kB  1.245 bpp  0.31 s`.
 
     The time is that for coding and writing, the model being loaded.
@@ -39,7 +39,7 @@ def report(source: Path, target: Path, notes: list[str], figures: str, start: fl
         return
     for note in notes:
         say(f"vaecodec: {source}: note: {note}")
-    say(f"{source} -> {target}  {figures}  {time.perf_counter() - start:.2f} s")
+    say(f"{source} -> {target}  {figures}  {seconds:.2f} s")
 
 
 def human(size: int) -> str:
@@ -51,6 +51,39 @@ def human(size: int) -> str:
 
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class Overall:
+    """One line at the foot of a terminal for a batch: how many files are done, and about how long the rest takes."""
+
+    EVERY = 0.2  # seconds
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self.total, self.start, self.shown = total, time.perf_counter(), 0.0
+        self.wanted = total > 1 and not quiet and sys.stderr is not None and sys.stderr.isatty()
+
+    def show(self, done: float) -> None:
+        """done: files, with the share of the one at hand."""
+        now = time.perf_counter()
+        if not self.wanted or now - self.start < PROGRESS_AFTER or (now - self.shown < self.EVERY and done % 1):
+            return
+        self.shown = now
+        left = f", about {(now - self.start) * (self.total / done - 1):.0f} s left" if done else ""
+        self._put(f"{int(done)} of {self.total} files{left}")
+
+    def part(self, number: int, share: float) -> None:
+        """The file after so many is done to this share."""
+        self.show(number + min(share, 0.999))
+
+    def clear(self) -> None:
+        """Make room for a line of its own."""
+        if self.wanted:
+            self._put("")
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
 
 
 class Progress:

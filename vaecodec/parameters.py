@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec import files
+from vaecodec.batch import How
 from vaecodec.errors import VaecError
+from vaecodec.plan import Outputs
 
 if TYPE_CHECKING:
     from vaecodec.ratecontrol import Target
@@ -68,6 +70,44 @@ def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=FileName())
+
+
+def batch_options(command: Callable[..., int]) -> Callable[..., int]:
+    """What goes where and how it is run, which the command gets as `outputs` and `how`, and max_pixels."""
+
+    @options("output")
+    @click.option("--out-dir", type=FileName(), metavar="DIR", help="Folder for outputs, as a tree like the inputs'.")
+    @click.option("-r", "--recursive", is_flag=True, help="Take the files in folders, and in folders in them.")
+    @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
+    @options("force")
+    @click.option("-p", "--preserve", is_flag=True, help="Give outputs the times of their inputs.")
+    @click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would be.")
+    @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Files at a time.")
+    @options("threads", "max_pixels")
+    @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each file.")
+    @options("quiet")
+    @wraps(command)
+    def with_batch(
+        *arguments: Any,
+        output: Path | None,
+        out_dir: Path | None,
+        recursive: bool,
+        skip_existing: bool,
+        force: bool,
+        preserve: bool,
+        dry_run: bool,
+        jobs: int,
+        threads: int | None,
+        as_json: bool,
+        quiet: bool,
+        **others: Any,
+    ) -> int:
+        outputs = Outputs(output, out_dir, recursive, skip_existing, force, as_json)
+        folders = out_dir is not None or recursive
+        how = How(jobs, threads, force, quiet, as_json, dry_run, preserve, folders)
+        return command(*arguments, outputs=outputs, how=how, **others)
+
+    return with_batch
 
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

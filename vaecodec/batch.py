@@ -1,0 +1,262 @@
+"""Running the jobs of a command, here or in worker processes, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+import click
+
+from vaecodec import files
+from vaecodec.console import Overall, Progress, count, reason, report, say
+from vaecodec.errors import VaecError
+from vaecodec.plan import Plan
+from vaecodec.work import CodecOnDemand, Decode, Done, Encode
+
+FAILED = 1
+AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
+# What a worker takes, measured (docs/batches.md): PyTorch and the model, and for each pixel of its picture.
+WORKER_BYTES, PIXEL_BYTES = 700_000_000, 45
+Job = tuple[Path, Path]
+Work = Encode | Decode
+
+
+@dataclass(frozen=True)
+class How:
+    """How jobs are run and reported.
+
+    workers: processes. threads: of each; by default the cores are shared out among the workers.
+    folders: missing folders of outputs are made. preserve: outputs get the times of their inputs.
+    """
+
+    workers: int = 1
+    threads: int | None = None
+    force: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    dry_run: bool = False
+    preserve: bool = False
+    folders: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed, in a sentence, and the exit code for that."""
+
+    message: str
+    code: int = FAILED
+
+
+def run(plan: Plan, work: Work, how: How) -> int:
+    """Run every job and return the exit code: 0, that of the failure of a single job, or 1."""
+    workers = affordable(plan.jobs, work, how) if len(plan.jobs) > 1 else 1
+    if workers < how.workers and workers < len(plan.jobs) and not how.quiet:
+        say(f"vaecodec: note: memory allows {count(workers, 'job')} at a time")
+    batch = Reports(plan, how)
+    outcomes = in_workers(plan.jobs, work, workers, how) if workers > 1 else here(plan.jobs, work, how, batch)
+    for job, outcome in zip(plan.jobs, outcomes, strict=True):
+        batch.finish(*job, outcome)
+    return batch.end()
+
+
+def each(sources: tuple[Path, ...], look: Callable[[Path], None]) -> int:
+    """Look at every file, report those that fail, and return the exit code."""
+    codes = []
+    for source in sources:
+        failure = attempt(source, partial(look, source))
+        if failure:
+            say(f"vaecodec: {source}: {failure.message}")
+        codes.append(failure.code if failure else 0)
+    return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
+
+
+def attempt(source: Path, action: Callable[[], None]) -> Failure | None:
+    """Do something with a file. Returns what a user should hear of; raises what nobody foresaw."""
+    try:
+        action()
+    except BrokenPipeError:  # nobody reads stdout any more
+        raise
+    except (VaecError, OSError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
+            raise
+        return Failure(reason(error, source), error.exit_code if isinstance(error, VaecError) else FAILED)
+    return None
+
+
+def prepare(source: Path, target: Path, how: How) -> None:
+    """Raises OSError, before any work is done, where the output cannot or must not be written."""
+    if how.folders and not os.path.isdir(target.parent):
+        if how.dry_run:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+    files.check_target(target, source, how.force)
+
+
+@dataclass
+class Reports:
+    """Writes outputs, says what became of each job, and at the end of all."""
+
+    plan: Plan
+    how: How
+    failures: list[tuple[Path, Failure]] = field(default_factory=list)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.overall = Overall(len(self.plan.jobs), self.how.quiet)
+
+    def finish(self, source: Path, target: Path, outcome: Done | Failure) -> None:
+        """Write the output and report."""
+        self.overall.clear()
+        if isinstance(outcome, Done):
+            start = time.perf_counter()
+            outcome = attempt(source, partial(self.write, source, target, outcome)) or outcome
+        if isinstance(outcome, Failure):
+            say(f"vaecodec: {source}: {outcome.message}")
+            self.failures.append((source, outcome))
+        elif not self.how.as_json:
+            seconds = outcome.seconds + time.perf_counter() - start
+            figures = outcome.figures + ("  (not written)" if self.how.dry_run else "")
+            report(source, target, outcome.notes, figures, seconds, self.how.quiet)
+        if self.how.as_json:
+            click.echo(as_json(source, target, outcome))
+        self.done += 1
+        self.overall.show(self.done)
+
+    def write(self, source: Path, target: Path, done: Done) -> None:
+        if self.how.dry_run:
+            return
+        files.write(target, done.data, source, self.how.force)
+        if self.how.preserve and files.STREAM not in (source, target):
+            times = source.stat()
+            os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def end(self) -> int:
+        self.overall.clear()
+        total = len(self.plan.jobs)
+        if self.plan.skipped and not self.how.quiet:
+            say(f"vaecodec: {count(self.plan.skipped, 'file')} skipped: the output exists")
+        if total == 1 or not self.failures:
+            return self.failures[0][1].code if self.failures else 0
+        say(f"vaecodec: {len(self.failures)} of {total} failed:")
+        for source, failure in self.failures:
+            say(f"  {source}: {failure.message}")
+        return FAILED
+
+
+def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
+    """One line for programs."""
+    facts: dict[str, object] = {"input": str(source), "output": str(target), "ok": isinstance(outcome, Done)}
+    if isinstance(outcome, Failure):
+        return json.dumps(facts | {"error": outcome.message, "code": outcome.code})
+    size = memoryview(outcome.data).nbytes
+    return json.dumps(
+        facts | {"bytes": size} | outcome.facts | {"seconds": round(outcome.seconds, 3), "notes": outcome.notes}
+    )
+
+
+# Here, one after the other
+
+
+def here(jobs: list[Job], work: Work, how: How, batch: Reports) -> Iterator[Done | Failure]:
+    """The outcomes of all jobs, in order."""
+    codec = CodecOnDemand(how.threads)
+    for number, (source, target) in enumerate(jobs):
+        if len(jobs) == 1:
+            with Progress(source, how.quiet) as progress:
+                yield one(work, source, target, codec, how, progress)
+        else:
+            yield one(work, source, target, codec, how, partial(batch.overall.part, number))
+
+
+def one(
+    work: Work, source: Path, target: Path, codec: CodecOnDemand, how: How, progress: Callable[[float], None] | None
+) -> Done | Failure:
+    """The outcome of one job; nothing is written."""
+    outcomes: list[Done] = []
+
+    def action() -> None:
+        data = files.read(source)
+        work.check(data)
+        prepare(source, target, how)
+        outcomes.append(work(data, target, codec, progress))
+
+    return attempt(source, action) or outcomes[0]
+
+
+# In worker processes
+
+
+def in_workers(jobs: list[Job], work: Work, workers: int, how: How) -> Iterator[Done | Failure]:
+    """The outcomes of all jobs, in order, the jobs being done by so many processes with a model each."""
+    threads = how.threads or max(1, cores() // workers)
+    context = multiprocessing.get_context("spawn")  # forking a process with PyTorch's threads in it may hang
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=ignore_interrupts)
+    waiting: deque[Future[Done | Failure]] = deque()
+    left = iter(jobs)
+    try:
+        for _ in jobs:
+            while len(waiting) < AHEAD * workers and (job := next(left, None)):
+                waiting.append(pool.submit(in_worker, work, *job, threads, how))
+            try:
+                yield waiting.popleft().result()
+            except BrokenProcessPool:
+                yield Failure("the worker process died, perhaps for lack of memory: try fewer --jobs")
+    except BaseException:  # an interrupt: nothing is written but here, so that they may die at any point
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; one answer is enough."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@lru_cache(maxsize=1)
+def worker_codec(threads: int) -> CodecOnDemand:
+    """The model of this process."""
+    return CodecOnDemand(threads)
+
+
+def in_worker(work: Work, source: Path, target: Path, threads: int, how: How) -> Done | Failure:
+    outcome = one(work, source, target, worker_codec(threads), how, None)
+    if isinstance(outcome, Done):
+        outcome.data = bytes(outcome.data)  # a view cannot be sent
+    return outcome
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def affordable(jobs: list[Job], work: Work, how: How) -> int:
+    """So many of the wanted workers as there are jobs and memory for, going by the largest picture."""
+    workers = min(how.workers, len(jobs))
+    available = available_bytes()
+    if workers == 1 or available is None or any(files.STREAM in job for job in jobs):
+        return 1 if any(files.STREAM in job for job in jobs) else workers
+    largest = max(work.pixels(source) for source, _ in jobs)
+    return max(1, min(workers, available // (WORKER_BYTES + PIXEL_BYTES * largest)))
+
+
+def available_bytes() -> int | None:
+    """Memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines)}
+    return int(kilobytes["MemAvailable"]) * 1024 if "MemAvailable" in kilobytes else None

@@ -1,0 +1,127 @@
+"""What the commands do to one file, from bytes to bytes: to be run here or in a worker process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaecodec import container
+from vaecodec.console import human
+
+if TYPE_CHECKING:
+    from vaecodec.codec import Codec
+    from vaecodec.ratecontrol import Target
+
+Progress = Callable[[float], None]
+
+
+class CodecOnDemand:
+    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch."""
+
+    def __init__(self, threads: int | None) -> None:
+        self.threads = threads
+        self.codec: Codec | None = None
+
+    def __call__(self) -> Codec:
+        if self.codec is None:
+            from vaecodec.codec import Codec
+
+            self.codec = Codec(threads=self.threads)
+        return self.codec
+
+
+@dataclass
+class Done:
+    """The output for one input. seconds: what the work took, the model being loaded."""
+
+    data: bytes | memoryview
+    figures: str  # for the result line
+    facts: dict[str, Any]  # for programs
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A picture file to a `.vaec` file. rate: a quality, or a Target."""
+
+    rate: float | Target
+    effort: int
+    max_pixels: int
+
+    def check(self, data: bytes) -> None:
+        """What is no picture is told by reading it, which needs no model."""
+
+    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        from vaecodec.reading import read_picture
+
+        picture, notes = read_picture(data, self.max_pixels)
+        ready = codec()
+        start = time.perf_counter()
+        facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
+        figures = ""
+        if isinstance(self.rate, float):
+            coded, facts["quality"] = ready.encode(picture, self.rate, effort=self.effort, progress=progress), self.rate
+        else:
+            found = ready.encode_to(picture, self.rate, effort=self.effort, progress=progress)
+            coded, facts["quality"] = found.data, found.quality
+            figures = "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
+            if found.short:
+                notes.append("this is quality 100, smaller than the target")
+        facts["bpp"] = round(len(coded) * 8 / (picture.width * picture.height), 4)
+        figures = f"{human(len(coded))}  {facts['bpp']:.3f} bpp{figures}"
+        return Done(coded, figures, facts, notes, time.perf_counter() - start)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has, by a look at its beginning; 0 where that does not tell."""
+        import warnings
+
+        from PIL import Image
+
+        try:
+            with warnings.catch_warnings(), Image.open(source) as image:
+                warnings.simplefilter("ignore")
+                return image.width * image.height
+        except Exception:  # what is wrong with it will be told in its turn
+            return 0
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A `.vaec` file to a picture file. formats: Pillow's names of the formats of targets."""
+
+    formats: dict[Path, str]
+    max_pixels: int
+
+    def check(self, data: bytes) -> None:
+        """A bad file need not wait for the model. Raises: VaecError."""
+        container.parse(data, max_pixels=self.max_pixels)
+
+    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        from io import BytesIO
+
+        from vaecodec.writing import write_picture
+
+        ready = codec()
+        start = time.perf_counter()
+        picture = ready.decode(data, max_pixels=self.max_pixels or None, progress=progress)
+        written = BytesIO()
+        notes = write_picture(picture, written, self.formats[target])
+        facts = {"width": picture.width, "height": picture.height}
+        figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
+        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has, by a look at its header; 0 where that does not tell."""
+        start = len(container.SIGNATURE) + 8
+        try:
+            with source.open("rb") as handle:
+                header = container.Header.unpack(handle.read(start + 32)[start:])
+        except Exception:
+            return 0
+        return header.width * header.height
