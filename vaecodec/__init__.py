@@ -3,7 +3,8 @@
     data = vaecodec.encode(image, quality=75)   # NumPy array or PIL image -> bytes
     array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
 
-For many pictures make one `vaecodec.Codec`. Importing this package loads neither torch nor NumPy.
+For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing this
+package loads neither torch nor NumPy.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vaecodec.codec import Codec
     from vaecodec.info import read_info
     from vaecodec.picture import Picture
+    from vaecodec.pillow_plugin import register
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "decode",
     "encode",
     "read_info",
+    "register",
 ]
 
 _HOME = {
@@ -49,6 +52,7 @@ _HOME = {
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
     "read_info": "vaecodec.info",
+    "register": "vaecodec.pillow_plugin",
 }
 
 

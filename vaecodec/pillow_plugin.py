@@ -1,0 +1,125 @@
+"""Pillow reads and writes `.vaec` once this module is imported, or `vaecodec.register()` called.
+
+`Image.open` looks at the header and the metadata alone; PyTorch and the model are loaded with the pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import IO, Any
+
+from PIL import Image, ImageFile
+
+from vaecodec import container
+from vaecodec.container import METADATA, SIGNATURE, Header
+from vaecodec.errors import UnsupportedError, VaecError
+from vaecodec.exif import EXIF_IDENTIFIER
+
+FORMAT, MIME = "VAEC", "image/x-vaec"
+MODES = dict(zip(container.COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
+INFO = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
+CHUNK_MAX = 2**28  # of metadata that is read before the pixels
+
+
+class VaecImageFile(ImageFile.ImageFile):
+    """A `.vaec` file that Pillow has opened. `info` has icc_profile, exif and xmp as stored, quality and model."""
+
+    format = FORMAT
+    format_description = "vaecodec learned image"
+
+    def _open(self) -> None:
+        """Raises: SyntaxError where the file is not one: Pillow then asks other plugins. OSError where it is damaged."""
+        assert self.fp is not None
+        if self.fp.read(len(SIGNATURE)) != SIGNATURE:
+            raise SyntaxError("not a .vaec file")
+        try:
+            header = Header.unpack(self._chunk("HEAD"))
+        except VaecError as error:
+            raise OSError(str(error)) from error
+        self._size = header.width, header.height
+        self._mode = MODES[container.COLOURS[header.colour]]
+        self.custom_mimetype = MIME
+        self.info |= {"quality": header.quality / 10, "model": header.model, "model_hash": header.model_hash.hex()}
+        self._metadata()
+
+    def _metadata(self) -> None:
+        """What stands before the tiles; wrong checksums are found when the pixels are read."""
+        assert self.fp is not None
+        names = {kind: name for name, kind in METADATA.items()}
+        while len(head := self.fp.read(8)) == 8:
+            length, kind = struct.unpack("<I4s", head)
+            if kind in (b"TILE", b"DONE") or length > CHUNK_MAX:
+                break
+            data = self.fp.read(length)
+            self.fp.seek(4, io.SEEK_CUR)
+            if name := names.get(kind.decode("latin-1")):
+                self.info[INFO[name]] = EXIF_IDENTIFIER + data if name == "exif" else data
+
+    def _chunk(self, kind: str) -> bytes:
+        """The data of the next chunk, which is small and must be of this kind."""
+        assert self.fp is not None
+        length, found = struct.unpack("<I4s", self.fp.read(8).ljust(8, b"\0"))
+        if found != kind.encode() or length > 255:
+            raise OSError(f"the file's first chunk is not {kind}")
+        data = self.fp.read(length)
+        self.fp.seek(4, io.SEEK_CUR)
+        return data
+
+    def load(self) -> Any:
+        """Decode, once. Raises: OSError where the file is damaged."""
+        if self.fp is not None and not self.tile and self._im is None:
+            from vaecodec.api import default_codec
+
+            self.fp.seek(0)
+            try:
+                picture = default_codec().decode(self.fp.read())
+            except VaecError as error:
+                raise OSError(str(error)) from error
+            if self._exclusive_fp:
+                self.fp.close()
+            self.fp = io.BytesIO(picture.pixels.tobytes())
+            self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        return super().load()
+
+    def load_seek(self, pos: int) -> None:
+        """Pillow asks for it where the pixels stand in a stream of their own."""
+
+
+def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
+    """What `Image.save` calls. Options: those of `vaecodec.encode`; metadata is the image's own unless given."""
+    from vaecodec.api import encode
+
+    if image.mode not in MODES.values():
+        raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
+    options = dict(getattr(image, "encoderinfo", {}))
+    known = {"quality", "effort", "tile", "icc_profile", "xmp"} | {
+        f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
+    }
+    given = {name: options[name] for name in known & options.keys()}
+    if given.get("icc_profile", b"") is None:  # as Pillow's own plugins have it
+        given["icc_profile"] = b""
+    exif = options.get("exif")
+    if exif is not None:
+        exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+        given["exif"] = exif.removeprefix(EXIF_IDENTIFIER)
+    try:
+        stream.write(encode(image, **given))
+    except VaecError as error:
+        raise (OSError if isinstance(error, UnsupportedError) else ValueError)(str(error)) from error
+
+
+def accept(prefix: bytes) -> bool:
+    """Whether a file that begins so is a `.vaec` file."""
+    return prefix.startswith(SIGNATURE)
+
+
+def register() -> None:
+    """Tell Pillow. May be called again."""
+    Image.register_open(FORMAT, VaecImageFile, accept)
+    Image.register_save(FORMAT, save)
+    Image.register_extension(FORMAT, ".vaec")
+    Image.register_mime(FORMAT, MIME)
+
+
+register()
