@@ -3,8 +3,8 @@
     data = vaecodec.encode(image, quality=75)   # NumPy array or PIL image -> bytes
     array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
 
-For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing this
-package loads neither torch nor NumPy.
+For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing
+this package loads neither torch nor NumPy.
 """
 
 from __future__ import annotations
