@@ -29,7 +29,7 @@ class VaecImageFile(ImageFile.ImageFile):
     format_description = "vaecodec learned image"
 
     def _open(self) -> None:
-        """Raises: SyntaxError where this is no .vaec file: Pillow asks other plugins then. OSError where it is damaged."""
+        """Raises: SyntaxError where this is no .vaec file (Pillow then asks others), OSError where it is damaged."""
         assert self.fp is not None
         if self.fp.read(len(SIGNATURE)) != SIGNATURE:
             raise SyntaxError("not a .vaec file")
