@@ -68,10 +68,33 @@ def encode(
     return codec.encode(picture, 75 if quality is None else quality, effort=effort, tile=tile)
 
 
-def decode(data: bytes | memoryview, /, *, max_pixels: int | None = None) -> NDArray[np.uint8]:
+def decode(
+    data: bytes | memoryview,
+    /,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
+    max_size: int | None = None,
+    max_pixels: int | None = None,
+) -> NDArray[np.uint8]:
     """Decode the bytes of a `.vaec` file: (H, W, C) uint8, the same pixels on every machine.
 
-    Args: max_pixels: refuse larger pictures before any work.
-    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
+    Args:
+        region: (left, top, width, height) of the part that is wanted, equal to the crop of the whole.
+        scale: 2, 4 or 8 for a picture of 1/2, 1/4 or 1/8 of the size, with a fraction of the work.
+        max_size: of the longer side; larger pictures are made smaller in proportion.
+        max_pixels: refuse larger pictures before any work.
+
+    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
+        one of region, scale and max_size is given, or one is out of range.
     """
-    return default_codec().decode(bytes(data), max_pixels=max_pixels).pixels
+    if (region is not None) + (scale != 1) + (max_size is not None) > 1:
+        raise VaecError("region, scale and max_size exclude each other")
+    data, codec = bytes(data), default_codec()
+    if region is not None:
+        return codec.decode_region(data, region).pixels
+    if scale != 1:
+        return codec.decode_scaled(data, scale).pixels
+    if max_size is not None:
+        return codec.decode_within(data, max_size).pixels
+    return codec.decode(data, max_pixels=max_pixels).pixels

@@ -6,15 +6,15 @@ receptive field, so memory follows the band, not the picture, and no tile border
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.container import CELL, Header
-from vaecodec.latents import Z_CELL
+from vaecodec.container import CELL, EMPTY, Header, Tile
+from vaecodec.latents import Z_CELL, decode_tiles
 from vaecodec.model import PIXEL_ONE
 from vaecodec.weights import Weights
 
@@ -31,6 +31,29 @@ def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + step, full)
     if w % side:
         yield full, full + 1
+
+
+def decode_band(
+    weights: Weights, header: Header, tiles: Sequence[Tile], row: int, columns: range, groups: int = 2
+) -> Tensor:
+    """y_hat (rows, w, M) int16, in 1/16 step, of some tiles of one row; |y_hat| < 2^14.
+
+    Args: tiles: all of the picture. row, columns: of tiles. groups: see `decode_tiles`. Raises: CorruptFileError.
+    """
+    side = header.tile_side // CELL
+    h = min(side, -(-header.height // CELL) - row * side)
+    w = -(-header.width // CELL)
+    first_of_row = row * header.grid[1]
+    parts: list[Tensor] = []
+    for first, last in batches(w, side):
+        wanted = [c for c in range(first, last) if c in columns]
+        y_hat = torch.zeros(len(wanted), h, min(side, w - first * side), weights.model.cfg.M)
+        coded = [i for i, c in enumerate(wanted) if tiles[first_of_row + c].lanes_log2 != EMPTY]
+        if coded:
+            chosen = [tiles[first_of_row + wanted[i]] for i in coded]
+            y_hat[coded] = decode_tiles(weights, header.quality, chosen, h, y_hat.shape[2], groups)
+        parts += y_hat.to(torch.int16)
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def windows(

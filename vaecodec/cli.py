@@ -19,7 +19,7 @@ from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
 from vaecodec.console import Progress, count, human, say
 from vaecodec.info import Info, read_info
-from vaecodec.parameters import FileName, batch_options, inputs, options, rate_options
+from vaecodec.parameters import FileName, Region, batch_options, inputs, options, rate_options
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.work import CodecOnDemand, Decode, Encode
 
@@ -99,17 +99,30 @@ def encode(
 
 @cli.command()
 @inputs
+@click.option("--region", type=Region(), metavar="X,Y,W,H", help="Only this part, in pixels from the top left.")
+@click.option("--scale", type=click.Choice(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
+@click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
 @batch_options
-def decode(inputs: tuple[Path, ...], max_pixels: int, outputs: Outputs, how: How) -> int:
+def decode(
+    inputs: tuple[Path, ...],
+    region: tuple[int, int, int, int] | None,
+    scale: str | None,
+    max_size: int | None,
+    max_pixels: int,
+    outputs: Outputs,
+    how: How,
+) -> int:
     """Make pictures of .vaec files.
 
     Each output lies beside its input as a PNG file unless -o says otherwise; the ending of a name chooses the format
     (.png .jpg .webp .tif .avif .bmp .ppm ...), stdout gets PNG. Of two names, a second one that does not end in .vaec
-    is the output.
+    is the output. --region and --scale count pixels as they are stored, before any orientation.
     """
+    if sum(choice is not None for choice in (region, scale, max_size)) > 1:
+        raise click.UsageError("--region, --scale and --max-size exclude each other")
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
     formats = {target: output_format(target) for _, target in planned.jobs}
-    return run(planned, Decode(formats, max_pixels), how)
+    return run(planned, Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size), how)
 
 
 @cli.command()

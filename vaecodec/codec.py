@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, grid, ratecontrol, refine
-from vaecodec.alpha import pack_alpha, unpack_alpha
-from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, paste
+from vaecodec import container, drawn, excerpt, grid, ratecontrol, refine
+from vaecodec.alpha import pack_alpha
+from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, decode_band, paste
 from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
 from vaecodec.grid import FEATURE_MAX
-from vaecodec.latents import Z_CELL, decode_tiles, encode_tiles
+from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import TRIM, quality_lambda
 from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
@@ -307,6 +307,56 @@ class Codec:
         Returns: pixels (H, W, C) uint8 and the metadata as stored.
         Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
         """
+        layout, tiles = self._open(data, max_pixels)
+        header = layout.header
+        pixels = np.empty((header.height, header.width, header.channels), np.uint8)
+        with self._exact():
+            synthesis = Synthesis(self.weights, header, pixels)
+            rows, columns = header.grid
+            for row in range(rows):
+                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
+                if progress:
+                    progress((row + 1) / rows)
+        for index, t in enumerate(tiles):
+            excerpt.finish_tile(header, t, header.cut(pixels, index))
+        return Picture(pixels, **layout.metadata)
+
+    def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
+        """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
+
+        Args: region: left, top, width, height, in pixels as they are stored.
+        Raises: as `decode`; VaecError where the region is not within the picture.
+        """
+        layout, tiles = self._open(data, None)
+        excerpt.check_region(layout.header, region)
+        with self._exact():
+            return Picture(excerpt.region(self.weights, layout.header, tiles, region), **layout.metadata)
+
+    def decode_scaled(self, data: bytes, scale: int) -> Picture:
+        """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
+
+        Near to the whole picture's mean over squares of that many pixels, not equal to it; see `excerpt.scaled`.
+        Args: scale: 2, 4 or 8. Raises: as `decode`.
+        """
+        if scale not in excerpt.SCALES:
+            raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
+        layout, tiles = self._open(data, None)
+        with self._exact():
+            return Picture(excerpt.scaled(self.weights, layout.header, tiles, scale), **layout.metadata)
+
+    def decode_within(self, data: bytes, size: int) -> Picture:
+        """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
+
+        A smaller picture stays as it is. Raises: as `decode`; VaecError where size is not positive.
+        """
+        if size < 1:
+            raise VaecError(f"no picture fits into {size} pixels")
+        scale = excerpt.scale_within(container.parse(data).header, size)
+        picture = self.decode(data) if scale == 1 else self.decode_scaled(data, scale)
+        return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
+
+    def _open(self, data: bytes, max_pixels: int | None) -> tuple[container.Layout, list[Tile]]:
+        """The structure of a file that this model can decode."""
         layout = container.parse(data, max_pixels=max_pixels)
         header = layout.header
         mine = self.weights
@@ -318,45 +368,7 @@ class Codec:
         tiles = [Tile.unpack(t) for t in layout.tiles]
         if any(bool(t.alpha) != (header.alpha == container.ALPHA_CODED) for t in tiles):
             raise CorruptFileError("a tile's alpha section contradicts the header")
-        pixels = np.empty((header.height, header.width, header.channels), np.uint8)
-        if header.alpha == container.ALPHA_CONSTANT:
-            pixels[..., -1] = header.alpha_value
-        self._paint(header, tiles, pixels, progress)
-        for index, t in enumerate(tiles):
-            part = header.cut(pixels, index)
-            if t.overlay:
-                paste(part, *unpack_overlay(t.overlay, *part.shape[:2]))
-            if header.alpha == container.ALPHA_CODED:
-                part[..., -1] = unpack_alpha(t.alpha, *part.shape[:2])
-        return Picture(pixels, **layout.metadata)
-
-    def _paint(
-        self, header: Header, tiles: list[Tile], pixels: NDArray[np.uint8], progress: Progress | None = None
-    ) -> None:
-        """Write what the networks make of the tiles into pixels (H, W, C)."""
-        with self._exact():
-            synthesis = Synthesis(self.weights, header, pixels)
-            rows, columns = header.grid
-            for row in range(rows):
-                synthesis.add(self._decode_band(header, tiles[row * columns : (row + 1) * columns], row))
-                if progress:
-                    progress((row + 1) / rows)
-
-    def _decode_band(self, header: Header, tiles: list[Tile], row: int) -> Tensor:
-        """y_hat (rows, w, M) int16 of one band, in 1/16 step."""
-        side = header.tile_side // CELL
-        h = min(side, -(-header.height // CELL) - row * side)
-        w = -(-header.width // CELL)
-        parts: list[Tensor] = []
-        for first, last in batches(w, side):
-            y_hat = torch.zeros(last - first, h, min(side, w - first * side), self.weights.model.cfg.M)
-            coded = [i for i, t in enumerate(tiles[first:last]) if t.lanes_log2 != container.EMPTY]
-            if coded:
-                y_hat[coded] = decode_tiles(
-                    self.weights, header.quality, [tiles[first + i] for i in coded], h, y_hat.shape[2]
-                )
-            parts += y_hat.to(torch.int16)
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return layout, tiles
 
     @contextmanager
     def _exact(self) -> Iterator[None]:

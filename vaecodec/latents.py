@@ -281,8 +281,12 @@ class Reader:
             raise CorruptFileError("a tile has too many escapes")
 
 
-def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) -> Tensor:
-    """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step. Raises CorruptFileError."""
+def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int, groups: int = 2) -> Tensor:
+    """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step.
+
+    Args: groups: 1 to read the low channels alone; the others are 0.
+    Raises: CorruptFileError.
+    """
     model, count = weights.model, len(tiles)
     zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
     reader = Reader(tiles, zh * zw * model.cfg.N + h * w * model.cfg.M)
@@ -304,6 +308,8 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
         return reconstruct(offset, mean)
 
     qs = torch.full((1,), q)
-    y_hat = model.contexts(z_features(model, z_hat, qs, h, w), qs, code)
+    y_hat = model.contexts(z_features(model, z_hat, qs, h, w), qs, code, groups)
+    if groups == 1:
+        return torch.nn.functional.pad(y_hat, (0, model.cfg.M - y_hat.shape[-1]))
     reader.finish()
     return y_hat

@@ -305,18 +305,20 @@ class Model(nn.Module):
         """Quantiser steps (B,1,1,M) of quality q, in 1/64 level."""
         return self.step(q, self.grid)
 
-    def contexts(self, f: Tensor, q: Tensor, code: Coder) -> Tensor:
+    def contexts(self, f: Tensor, q: Tensor, code: Coder, groups: int = 2) -> Tensor:
         """The one traversal that training, encoder and decoder share.
 
         Four steps: two phases of a checkerboard over the low-frequency channels, two over the rest.
         In each, `code` gets mean and index (in 1/16) and returns y_hat in 1/16 step.
 
         Args:
-            f: (B,h,w,D) from h_s. q: (B,). Returns y_hat (B,h,w,M) in 1/16 step.
+            f: (B,h,w,D) from h_s. q: (B,). groups: how many of the two groups of channels, from the low one on.
+
+        Returns: y_hat (B,h,w,M), or of the low channels alone, in 1/16 step.
         """
         bias = self.index_bias(q, self.grid)
         known: list[Tensor] = []
-        for g, (start, stop) in enumerate(self.groups):
+        for g, (start, stop) in enumerate(self.groups[:groups]):
             for phase in (0, 1):
                 step = self.context[2 * g + phase]
                 f, mean, index = step(f, torch.cat(known, dim=-1) if known else None)

@@ -127,6 +127,20 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) * UNITS[match[2].upper()]
 
 
+class Region(click.ParamType):  # type: ignore[type-arg]
+    """A part of a picture: left, top, width, height."""
+
+    name = "region"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10})", value)
+        if match is None:
+            self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in whole pixels", param, ctx)
+        return tuple(map(int, match.groups()))
+
+
 def rate_options(command: Callable[..., int]) -> Callable[..., int]:
     """--quality or one of the targets, which the command gets as `rate`: a quality 0..100 or a Target."""
 

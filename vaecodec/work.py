@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaecodec import container
 from vaecodec.console import human
+from vaecodec.errors import LimitError
 
 if TYPE_CHECKING:
     from vaecodec.codec import Codec
@@ -92,14 +93,24 @@ class Encode:
 
 @dataclass(frozen=True)
 class Decode:
-    """A `.vaec` file to a picture file. formats: Pillow's names of the formats of targets."""
+    """A `.vaec` file to a picture file.
+
+    formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
+    max_size: of the longer side. At most one of the three is used.
+    """
 
     formats: dict[Path, str]
     max_pixels: int
+    region: tuple[int, int, int, int] | None = None
+    scale: int = 1
+    max_size: int | None = None
 
     def check(self, data: bytes) -> None:
         """A bad file need not wait for the model. Raises: VaecError."""
-        container.parse(data, max_pixels=self.max_pixels)
+        asked = self.max_size or (self.region and max(self.region[2:]))  # the limit is for what is made
+        if asked and self.max_pixels and asked**2 > self.max_pixels:
+            raise LimitError(f"pictures of {asked} pixels a side may exceed the limit of {self.max_pixels} pixels")
+        container.parse(data, max_pixels=0 if asked else self.max_pixels * self.scale**2)
 
     def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
@@ -109,7 +120,14 @@ class Decode:
 
         ready = codec()
         start = time.perf_counter()
-        picture = ready.decode(data, max_pixels=self.max_pixels or None, progress=progress)
+        if self.region:
+            picture = ready.decode_region(data, self.region)
+        elif self.scale > 1:
+            picture = ready.decode_scaled(data, self.scale)
+        elif self.max_size:
+            picture = ready.decode_within(data, self.max_size)
+        else:
+            picture = ready.decode(data, max_pixels=self.max_pixels or None, progress=progress)
         written = BytesIO()
         notes = write_picture(picture, written, self.formats[target])
         facts = {"width": picture.width, "height": picture.height}

@@ -1,0 +1,161 @@
+"""Less than the whole picture from less than the whole work: a region, or all of it smaller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaecodec import container
+from vaecodec.alpha import unpack_alpha
+from vaecodec.bands import Synthesis, decode_band, paste
+from vaecodec.container import CELL, Header, Tile
+from vaecodec.errors import VaecError
+from vaecodec.grid import depth_to_space
+from vaecodec.model import PIXEL_ONE, Y_PIXEL_MAX
+from vaecodec.overlay import unpack_overlay
+from vaecodec.weights import Weights
+
+SCALES = (2, 4, 8)
+LOW_ONLY = 8  # from this scale on the low channels alone show all that can be seen
+CHUNK = 64  # positions of y in a row of those that are made pixels at a time
+Region = tuple[int, int, int, int]  # left, top, width, height
+
+
+def finish_tile(header: Header, tile: Tile, pixels: NDArray[np.uint8]) -> None:
+    """Put a tile's overlay and transparency onto what the networks made of it (h, w, C). Raises: CorruptFileError."""
+    if tile.overlay:
+        paste(pixels, *unpack_overlay(tile.overlay, *pixels.shape[:2]))
+    if header.alpha == container.ALPHA_CODED:
+        pixels[..., -1] = unpack_alpha(tile.alpha, *pixels.shape[:2])
+    elif header.alpha == container.ALPHA_CONSTANT:
+        pixels[..., -1] = header.alpha_value
+
+
+def check_region(header: Header, region: Region) -> None:
+    """Raises VaecError unless the region has pixels and lies within the picture."""
+    left, top, width, height = region
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > header.width or top + height > header.height:
+        size = f"{header.width} x {header.height}"
+        raise VaecError(f"a region of {width} x {height} at {left},{top} is not within the picture of {size}")
+
+
+def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
+    """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
+    left, top, width, height = wanted
+    margin, side = weights.model.g_s.margin, header.tile_side // CELL
+    # Positions of y that the region's pixels depend on, and the tiles they are in.
+    rows = cells(top, height, header.height, margin)
+    columns = cells(left, width, header.width, margin)
+    tile_rows, tile_columns = (range(r.start // side, -(-r.stop // side)) for r in (rows, columns))
+    y_hat = torch.cat([decode_band(weights, header, tiles, row, tile_columns) for row in tile_rows])
+    y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]
+    y_hat = y_hat[: len(rows), : len(columns)]
+    pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
+    alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
+    Synthesis(weights, alone, pixels).add(y_hat)
+    pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
+    for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
+        for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):
+            index = row * header.grid[1] + column
+            finish_part(header, tiles[index], index, pixels, (left, top))
+    return pixels
+
+
+def cells(first: int, count: int, size: int, margin: int) -> range:
+    """Positions of y under `count` pixels from `first` on and within a margin of them, of a picture of that size."""
+    return range(max(0, first // CELL - margin), min(-(-size // CELL), -(-(first + count) // CELL) + margin))
+
+
+def finish_part(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8], corner: tuple[int, int]) -> None:
+    """`finish_tile` for what of a tile is within pixels (H, W, C), whose corner is at (left, top) of the picture."""
+    top, left, height, width = header.tile_box(index)
+    whole = np.empty((height, width, header.channels), np.uint8)
+    y, x = top - corner[1], left - corner[0]  # the tile's corner in pixels
+    inside = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    part = whole[max(0, -y) :, max(0, -x) :][: inside.shape[0], : inside.shape[1]]
+    part[...] = inside
+    finish_tile(header, tile, whole)
+    inside[...] = part
+
+
+def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> NDArray[np.uint8]:
+    """All of a picture at 1/scale: (ceil(H / scale), ceil(W / scale), C).
+
+    The synthesis's linear branch alone, averaged over squares of that side: what the nonlinear branch adds is nearly
+    all detail. At 1/8 the low channels are read alone.
+    """
+    rows, columns = header.grid
+    side = header.tile_side // scale
+    groups = 1 if scale >= LOW_ONLY else 2
+    out = np.empty((-(-header.height // scale), -(-header.width // scale), header.channels), np.uint8)
+    for row in range(rows):
+        y_hat = decode_band(weights, header, tiles, row, range(columns), groups)
+        y_hat = y_hat[..., : weights.model.groups[groups - 1][1]]
+        band = out[row * side : (row + 1) * side]
+        for first in range(0, y_hat.shape[1], CHUNK):
+            rgb = linear(weights, header.quality, y_hat[:, first : first + CHUNK], scale)
+            part = band[:, first * CELL // scale : (first + CHUNK) * CELL // scale]
+            paste(part, rgb[: part.shape[0], : part.shape[1]])
+        for column in range(columns):
+            index = row * columns + column
+            finish_scaled(header, tiles[index], index, band[:, column * side : (column + 1) * side], scale)
+    return out
+
+
+def scale_within(header: Header, size: int) -> int:
+    """The smallest scale 1/1, 1/2, 1/4 or 1/8 at which the longer side still has `size` pixels."""
+    longer = max(header.width, header.height)
+    return next((k for k in reversed(SCALES) if longer >= k * size), 1)
+
+
+def shrunk(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """(H, W, C) made smaller, in proportion, until no side is above `size`."""
+    from PIL import Image
+
+    height, width, channels = pixels.shape
+    if max(height, width) <= size:
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=None)
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def linear(weights: Weights, q: int, y_hat: torch.Tensor, scale: int) -> NDArray[np.uint8]:
+    """Pixels (16h / scale, 16w / scale, 3) that the linear branch makes of the first channels (h, w, n), exactly."""
+    model, n = weights.model, y_hat.shape[-1]
+    y = y_hat[None].double() * model.steps(torch.full((1,), q))[..., :n]
+    weight, bias = model.g_s.shortcut.effective()
+    base = torch.nn.functional.linear(y.clamp(-Y_PIXEL_MAX, Y_PIXEL_MAX) / 512, weight[:, :n], bias)
+    base = depth_to_space(base.round(), 16)
+    mean = torch.nn.functional.avg_pool2d(base.permute(0, 3, 1, 2), scale)[0].permute(1, 2, 0)
+    rgb = (mean / PIXEL_ONE).round().add(128).clamp(0, 255)
+    return rgb.to(torch.uint8).numpy()
+
+
+def finish_scaled(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8], scale: int) -> None:
+    """`finish_tile` for a tile at 1/scale, (h, w, C): overlays and transparency are averaged."""
+    _, _, height, width = header.tile_box(index)
+    if tile.overlay:
+        colours, mask = unpack_overlay(tile.overlay, height, width)
+        share = averaged(mask[..., None], scale)
+        mean = averaged(colours * mask[..., None], scale) / np.maximum(share, 1e-9)
+        rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
+        rgb[...] = pixels[..., :3] if header.channels >= 3 else pixels[..., :1]
+        paste(pixels, np.rint(rgb + share * (mean - rgb)).astype(np.uint8))
+    if header.alpha == container.ALPHA_CODED:
+        pixels[..., -1] = np.rint(averaged(unpack_alpha(tile.alpha, height, width)[..., None], scale))[..., 0]
+    elif header.alpha == container.ALPHA_CONSTANT:
+        pixels[..., -1] = header.alpha_value
+
+
+def averaged(samples: NDArray[np.generic], scale: int) -> NDArray[np.float64]:
+    """Means of samples (H, W, n) over squares, those at the lower and right edges over what is there."""
+    sums = np.asarray(samples, np.float64)
+    for axis in (0, 1):
+        edges = np.arange(0, sums.shape[axis], scale)
+        counts = np.diff(edges, append=sums.shape[axis])
+        sums = np.add.reduceat(sums, edges, axis=axis) / np.expand_dims(counts, tuple({0, 1, 2} - {axis}))
+    return sums
