@@ -19,7 +19,16 @@ from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
 from vaecodec.console import Progress, count, human, say
 from vaecodec.info import Info, read_info
-from vaecodec.parameters import FileName, Region, batch_options, inputs, options, rate_options
+from vaecodec.parameters import (
+    FileName,
+    Region,
+    batch_options,
+    inputs,
+    metadata_options,
+    options,
+    rate_options,
+    strip_option,
+)
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.work import CodecOnDemand, Decode, Encode
 
@@ -79,12 +88,21 @@ def cli() -> None:
     "--effort",
     type=click.IntRange(1, 9),
     default=3,
-    show_default=True,
-    help="Higher is slower and smaller; decoding takes the same time.",
+    metavar="E",
+    help="Higher is slower and smaller; 3 by default.",
 )
+@strip_option
+@metadata_options
 @batch_options
 def encode(
-    inputs: tuple[Path, ...], rate: float | Target, effort: int, max_pixels: int, outputs: Outputs, how: How
+    inputs: tuple[Path, ...],
+    rate: float | Target,
+    effort: int,
+    strip: str,
+    metadata: dict[str, bytes],
+    max_pixels: int,
+    outputs: Outputs,
+    how: How,
 ) -> int:
     """Make .vaec files of pictures.
 
@@ -92,7 +110,7 @@ def encode(
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
     Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
-    work = Encode(rate, effort, max_pixels)
+    work = Encode(rate, effort, max_pixels, strip, metadata)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 
@@ -102,12 +120,14 @@ def encode(
 @click.option("--region", type=Region(), metavar="X,Y,W,H", help="Only this part, in pixels from the top left.")
 @click.option("--scale", type=click.Choice(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
 @click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
+@strip_option
 @batch_options
 def decode(
     inputs: tuple[Path, ...],
     region: tuple[int, int, int, int] | None,
     scale: str | None,
     max_size: int | None,
+    strip: str,
     max_pixels: int,
     outputs: Outputs,
     how: How,
@@ -122,7 +142,7 @@ def decode(
         raise click.UsageError("--region, --scale and --max-size exclude each other")
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
     formats = {target: output_format(target) for _, target in planned.jobs}
-    return run(planned, Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size), how)
+    return run(planned, Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size, strip), how)
 
 
 @cli.command()

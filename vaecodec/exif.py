@@ -5,7 +5,10 @@ from __future__ import annotations
 import warnings
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 
+INCH = 2
+UNITS = {INCH: 1.0, 3: 2.54}  # dots per inch for one per unit; 3: the centimetre
 EXIF_IDENTIFIER = b"Exif\0\0"  # before the EXIF block in a JPEG marker, no part of it
 
 # The tags of a TIFF that describe the photograph, not how its samples lie in the file
@@ -57,6 +60,32 @@ def orientation(exif: bytes | None) -> int:
     parsed = parse_exif(exif)
     value = parsed.get(ExifTags.Base.Orientation) if parsed else None
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def orientation_exif(value: int) -> bytes:
+    """An EXIF block with nothing but an orientation."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = value
+    return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
+
+
+def density_exif(dpi: tuple[float, float]) -> bytes:
+    """An EXIF block with nothing but a resolution, in dots per inch across and down."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = (IFDRational(round(v * 100), 100) for v in dpi)
+    exif[ExifTags.Base.ResolutionUnit] = INCH
+    return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
+
+
+def density(exif: bytes | None) -> tuple[float, float] | None:
+    """Dots per inch across and down, or None where the EXIF names no sensible ones."""
+    parsed = parse_exif(exif)
+    if parsed is None:
+        return None
+    unit = UNITS.get(parsed.get(ExifTags.Base.ResolutionUnit, INCH))
+    found = (parsed.get(tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+    values = [float(v) * unit for v in found if unit and isinstance(v, (int, float, IFDRational)) and 1 <= v < 65536]
+    return (values[0], values[1]) if len(values) == 2 else None
 
 
 def well_formed(exif: bytes) -> bool:

@@ -14,6 +14,7 @@ import click
 
 from vaecodec import files
 from vaecodec.batch import How
+from vaecodec.console import reason
 from vaecodec.errors import VaecError
 from vaecodec.plan import Outputs
 
@@ -48,15 +49,14 @@ def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         ),
         "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
         "threads": click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, up to all cores (the default)."
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, by default all."
         ),
         "max_pixels": click.option(
             "--max-pixels",
             type=click.IntRange(min=0),
             default=MAX_PIXELS,
-            show_default=True,
             metavar="N",
-            help="Refuse larger pictures; 0 = no limit.",
+            help="Refuse larger pictures; 0: none.",
         ),
         "quiet": click.option("--quiet", is_flag=True, help="Only report errors."),
     }
@@ -77,7 +77,7 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @options("output")
     @click.option("--out-dir", type=FileName(), metavar="DIR", help="Folder for outputs, as a tree like the inputs'.")
-    @click.option("-r", "--recursive", is_flag=True, help="Take the files in folders, and in folders in them.")
+    @click.option("-r", "--recursive", is_flag=True, help="Take what is in folders, at any depth.")
     @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
     @options("force")
     @click.option("-p", "--preserve", is_flag=True, help="Give outputs the times of their inputs.")
@@ -108,6 +108,37 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
         return command(*arguments, outputs=outputs, how=how, **others)
 
     return with_batch
+
+
+strip_option = click.option(
+    "--strip",
+    type=click.Choice(["none", "private", "all"]),
+    default="none",
+    help="Leave out EXIF and XMP; all: the ICC too.",
+)
+
+
+def metadata_options(command: Callable[..., int]) -> Callable[..., int]:
+    """--exif, --icc and --xmp, which the command gets as `metadata`: bytes by Picture field."""
+
+    @click.option("--exif", type=FileName(), metavar="FILE", help="EXIF to store instead of the picture's own.")
+    @click.option("--icc", type=FileName(), metavar="FILE", help="The same with an ICC profile.")
+    @click.option("--xmp", type=FileName(), metavar="FILE", help="The same with XMP.")
+    @wraps(command)
+    def with_metadata(*arguments: Any, exif: Path | None, icc: Path | None, xmp: Path | None, **others: Any) -> int:
+        from vaecodec.metadata import given
+
+        metadata = {}
+        for kind, path in (("exif", exif), ("icc", icc), ("xmp", xmp)):
+            if path is None:
+                continue
+            try:
+                metadata[kind] = given(kind, path.read_bytes())
+            except (VaecError, OSError) as error:
+                raise click.UsageError(f"--{kind} {path}: {reason(error, path)}") from None
+        return command(*arguments, metadata=metadata, **others)
+
+    return with_metadata
 
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -148,8 +179,8 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
         "-q",
         "--quality",
         type=click.FloatRange(0, 100),
-        show_default="75",
-        help="Larger is better and bigger; 100 is still lossy.",
+        metavar="Q",
+        help="Larger is better and bigger; 75 by default.",
     )
     @click.option("--target-size", type=Size(), metavar="SIZE", help="The best quality that fits: 80kB, 1.5MB, 64KiB.")
     @click.option("--target-bpp", type=float, metavar="BPP", help="The same in bits per pixel.")

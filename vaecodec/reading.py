@@ -21,7 +21,7 @@ from PIL.ImageFile import ImageFile
 
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
-from vaecodec.exif import EXIF_IDENTIFIER, descriptive, sentence
+from vaecodec.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
 from vaecodec.picture import Picture
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
@@ -94,7 +94,7 @@ def from_image(image: Image.Image, data: bytes | None = None) -> tuple[Picture, 
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
         notes.append("the extended part of its XMP is not kept")
     icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
-    return Picture(pixels, _stored(icc), exif or _stored_exif(image), _stored(xmp)), notes
+    return Picture(pixels, _stored(icc), exif or _stored_exif(image) or _density(image), _stored(xmp)), notes
 
 
 def _stored(value: object) -> bytes | None:
@@ -112,6 +112,16 @@ def _stored_exif(image: Image.Image) -> bytes | None:
         except ValueError:
             return None
     return exif.removeprefix(EXIF_IDENTIFIER) or None if exif else None
+
+
+def _density(image: Image.Image) -> bytes | None:
+    """The resolution that a JPEG or PNG file names outside of EXIF, as EXIF; None for what viewers assume anyway."""
+    dpi = image.info.get("dpi")
+    if image.format not in ("PNG", "JPEG", "MPO") or not isinstance(dpi, tuple) or len(dpi) != 2:
+        return None
+    x, y = (float(v) for v in dpi)
+    sensible = 1 <= x < 65536 and 1 <= y < 65536
+    return density_exif((x, y)) if sensible and (round(x), round(y)) != (72, 72) else None
 
 
 def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:

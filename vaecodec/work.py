@@ -47,20 +47,31 @@ class Done:
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture file to a `.vaec` file. rate: a quality, or a Target."""
+    """A picture file to a `.vaec` file.
+
+    rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
+    """
 
     rate: float | Target
     effort: int
     max_pixels: int
+    strip: str = "none"
+    metadata: dict[str, bytes] = field(default_factory=dict)
 
     def check(self, data: bytes) -> None:
         """What is no picture is told by reading it, which needs no model."""
 
     def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
+        from vaecodec.metadata import stripped
+        from vaecodec.picture import Picture
         from vaecodec.reading import read_picture
 
         picture, notes = read_picture(data, self.max_pixels)
+        picture = stripped(picture, self.strip)
+        picture = Picture(
+            picture.pixels, **{name: getattr(picture, name) for name in container.METADATA} | self.metadata
+        )
         ready = codec()
         start = time.perf_counter()
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
@@ -96,7 +107,7 @@ class Decode:
     """A `.vaec` file to a picture file.
 
     formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
-    max_size: of the longer side. At most one of the three is used.
+    max_size: of the longer side. At most one of the three is used. strip: see `metadata.stripped`.
     """
 
     formats: dict[Path, str]
@@ -104,6 +115,7 @@ class Decode:
     region: tuple[int, int, int, int] | None = None
     scale: int = 1
     max_size: int | None = None
+    strip: str = "none"
 
     def check(self, data: bytes) -> None:
         """A bad file need not wait for the model. Raises: VaecError."""
@@ -116,6 +128,7 @@ class Decode:
         """Raises: VaecError."""
         from io import BytesIO
 
+        from vaecodec.metadata import stripped
         from vaecodec.writing import write_picture
 
         ready = codec()
@@ -129,7 +142,7 @@ class Decode:
         else:
             picture = ready.decode(data, max_pixels=self.max_pixels or None, progress=progress)
         written = BytesIO()
-        notes = write_picture(picture, written, self.formats[target])
+        notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from vaecodec.container import METADATA, SIDE_MAX
 from vaecodec.errors import PictureError
-from vaecodec.exif import EXIF_IDENTIFIER, descriptive, orientation, parse_exif, sentence, well_formed
+from vaecodec.exif import EXIF_IDENTIFIER, density, descriptive, orientation, parse_exif, sentence, well_formed
 from vaecodec.picture import Picture
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
@@ -141,6 +141,8 @@ _TURNS = {
 def _metadata_options(held: dict[str, bytes], format: str, notes: list[str]) -> dict[str, Any]:
     """The options by which Pillow's encoder for the format takes the metadata."""
     options: dict[str, Any] = {"icc_profile": held["icc"]} if "icc" in held else {}
+    if format in ("PNG", "JPEG") and (dpi := density(held.get("exif"))):
+        options["dpi"] = dpi  # many programs look at the file's own field alone
     exif, xmp = held.get("exif"), held.get("xmp")
     if format in ("TIFF", "AVIF") and exif and not well_formed(exif):
         notes.append(f"its EXIF is damaged and not written to {format}")
