@@ -124,13 +124,14 @@ def quantise(
         start, stop = model.groups[i // 2]
         t, present = choose_tables(weights, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
-        dependent = present & (t >= weights.dependent)
-        r, t, offset = choose_symbols(weights, d, t, present, dependent, worth[start:stop], noise)
+        dependent = t >= weights.dependent
+        places = [flat_places(present & dependent), flat_places(present & ~dependent)]
+        r, t, offset = choose_symbols(weights, d, t, places, worth[start:stop], noise)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
-        for which, follows in ((dependent, True), (present & ~dependent, False)):
-            coded.append(Coded(weights.y_tables, select(which, t), select(which, r), follows))
+        for at, follows in zip(places, (True, False), strict=True):
+            coded.append(Coded(weights.y_tables, select(t, at), select(r, at), follows))
         return reconstruct(offset, mean)
 
     y_hat = model.contexts(z_features(model, z_hat, qs, y.shape[1], y.shape[2]), qs, code)
@@ -141,8 +142,7 @@ def choose_symbols(
     weights: Weights,
     d: Tensor,
     table: Tensor,
-    present: Tensor,
-    dependent: Tensor,
+    places: list[Places],
     worth: Tensor,
     noise: Noise | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,15 +150,17 @@ def choose_symbols(
 
     Args:
         d: (B,h,w,n) residuals, in steps. table: of each, for quantiser 0.
-        present, dependent: which are coded, and which of them by trellis.
+        places: of those that are coded by trellis, and of the others that are coded.
         worth: (n,) what a squared step of error costs, in bits; infinite where bits do not count.
     """
     rates = bool(worth.isfinite().all())
-    r = torch.where(present & ~dependent, d.round().clamp_(-R_MAX, R_MAX), 0.0)
+    at, others = ([torch.from_numpy(p) for p in tiles] for tiles in places)
+    r = torch.zeros_like(d)
+    for b, i in enumerate(others):
+        r[b].view(-1)[i] = d[b].flatten()[i].round_().clamp_(-R_MAX, R_MAX)
     if rates:
         r = trim(r, d, table, worth, weights.y_tables, noise)
     offset = r * MEAN_ONE
-    at = [torch.from_numpy(np.flatnonzero(tile.numpy())) for tile in dependent]
     if any(map(len, at)):
         table, worth = table.clone(), worth if rates else torch.ones_like(worth)
         parts = [
@@ -201,9 +203,18 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     return out.view_as(r)
 
 
-def select(which: Tensor, values: Tensor) -> list[NDArray[np.int64]]:
-    """The values of each tile where `which` says, in raster order with channels innermost."""
-    return [v.numpy()[w.numpy()].astype(np.int64) for w, v in zip(which, values, strict=True)]
+# Of each tile, where some of its elements are in raster order with channels innermost, ascending.
+Places = list[NDArray[np.int64]]
+
+
+def flat_places(mask: Tensor) -> Places:
+    """Where a mask (B, h, w, n) is set."""
+    return [np.flatnonzero(tile.numpy()) for tile in mask]
+
+
+def select(values: Tensor, places: Places) -> list[NDArray[np.int64]]:
+    """The values (B, h, w, n) at places, of each tile."""
+    return [v.numpy().reshape(-1).take(at).astype(np.int64) for v, at in zip(values, places, strict=True)]
 
 
 def reconstruct(offset: Tensor, mean: Tensor) -> Tensor:
@@ -299,10 +310,11 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
         t, present = choose_tables(weights, index, mask)
         follows = t >= weights.dependent
         offset = torch.zeros_like(mean)
-        for which, dependent in ((present & follows, True), (present & ~follows, False)):
-            values, quantisers = reader.read(weights.y_tables, select(which, t), dependent)
-            for o, w, value, quantiser in zip(offset, which, values, quantisers, strict=True):
-                o.numpy()[w.numpy()] = trellis.offsets(value, quantiser) if dependent else value * MEAN_ONE
+        for mask, dependent in ((present & follows, True), (present & ~follows, False)):
+            places = flat_places(mask)
+            values, quantisers = reader.read(weights.y_tables, select(t, places), dependent)
+            for o, at, value, quantiser in zip(offset, places, values, quantisers, strict=True):
+                o.numpy().reshape(-1)[at] = trellis.offsets(value, quantiser) if dependent else value * MEAN_ONE
         if i % 2:
             reader.end_section(1 + i // 2)
         return reconstruct(offset, mean)

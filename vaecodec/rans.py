@@ -166,15 +166,18 @@ def encode(runs: Sequence[Run], lanes_log2: Sequence[int]) -> tuple[list[bytes],
         used = lanes_used([len(part) for part in table], lanes, dependent)
         t = arrange(table, lanes, tables.null, used=used)
         at = t * tables.width + arrange(symbol, lanes, 0, used=used)
-        frequency = tables.frequency.ravel()[at].astype(np.uint64)
-        start = tables.start.ravel()[at].astype(np.uint64)
+        frequency = tables.frequency.ravel().take(at).astype(np.uint64)
+        start = tables.start.ravel().take(at).astype(np.uint64)
         out: list[tuple[NDArray[np.uint16], IntArray]] = []
-        for f, c in zip(frequency[::-1], start[::-1], strict=True):
-            full = np.flatnonzero(x >= f << np.uint64(16))
-            out.append((x[full].astype(np.uint16), tile_of_lane[full]))
-            x[full] >>= np.uint64(16)
-            quotient = x // f
-            x = (quotient << np.uint64(16)) + (x - quotient * f) + c
+        shift = np.uint64(PRECISION)
+        for f, c, limit in zip(frequency[::-1], start[::-1], frequency[::-1] << shift, strict=True):
+            full = (x >= limit).nonzero()[0]
+            if len(full):
+                spilled = x[full]
+                out.append((spilled.astype(np.uint16), tile_of_lane[full]))
+                x[full] = spilled >> shift
+            quotient, rest = np.divmod(x, f)
+            x = (quotient << shift) + rest + c
         values = np.concatenate([w for w, _ in out[::-1]]) if out else np.zeros(0, np.uint16)
         owners = np.concatenate([o for _, o in out[::-1]]) if out else np.zeros(0, np.int64)
         words.append([values[owners == b].astype("<u2").tobytes() for b in range(len(lanes))])

@@ -109,7 +109,8 @@ def best_path(cost: Floats) -> NDArray[np.int32]:
     second_better = np.empty((rounds, STATES, chains), np.bool_)
     total = np.full((STATES, chains), np.float32(1e9))
     total[0] = 0
-    ways, came = cost[:, KIND.T.ravel()], FROM.T.ravel()  # the first ways into all states, then the second
+    # The first ways into all states, then the second.
+    ways, came = cost.take(KIND.T.ravel(), axis=1), FROM.T.ravel()
     reached = np.empty((2 * STATES, chains), np.float32)
     first, second = reached[:STATES], reached[STATES:]
     for way, better in zip(ways, second_better, strict=True):
@@ -118,11 +119,12 @@ def best_path(cost: Floats) -> NDArray[np.int32]:
         np.less(second, first, out=better)
         np.minimum(first, second, out=total)
     # Back along the better ways, all chains at once; a place is state * chains + chain.
-    place = total.argmin(0) * chains + np.arange(chains)
+    chain = np.arange(chains)
+    place = total.argmin(0) * chains + chain
     places = np.empty((rounds, chains), np.int64)
-    before = np.where(second_better, FROM[:, 1:], FROM[:, :1]) * chains + np.arange(chains)
-    for at, source in zip(places[::-1], before[::-1], strict=True):
+    a, b = ((FROM[:, k, None] * chains + chain).astype(np.int16) for k in (0, 1))
+    for at, source in zip(places[::-1], np.where(second_better, b, a)[::-1], strict=True):
         at[:] = place
         place = source.take(place)
-    taken = np.take_along_axis(second_better.reshape(rounds, STATES * chains), places, axis=1)
-    return KIND[places // chains, taken.astype(np.int64)]
+    taken = second_better.ravel().take(places + STATES * chains * np.arange(rounds)[:, None])
+    return KIND.ravel().take(places // chains * 2 + taken)
