@@ -206,7 +206,7 @@ def read_header(data: bytes, file_size: int) -> Header:
     need(len(name) > 0 and all(0x21 <= byte <= 0x7E for byte in name), "H1: not a name of a model")
     header = Header(width, height, colour, quality, tile, alpha, value, name.decode("ascii"), digest)
     rows, columns = header.tiles
-    need(19 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
+    need(20 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
     return header
 
 
@@ -439,7 +439,9 @@ def read_file(data: bytes) -> tuple[Header, list[bytes]]:
         if kind == "HEAD":
             header = read_header(content, len(data))
         elif kind == "TILE":
-            tiles.append(content)
+            number, at = leb128(content, 0, 5, "T5")
+            need(number == len(tiles), f"T5: tile {number} stands where tile {len(tiles)} must")
+            tiles.append(content[at:])
         elif kind in ("iccp", "exif", "xmpp", "prev"):
             need(kind not in seen and not tiles, f"C5: {kind} is repeated or behind a TILE")
             seen.add(kind)

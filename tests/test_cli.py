@@ -90,13 +90,13 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
         model_hash=bytes(range(8)),
     )
     metadata = [(kind, getattr(picture, name)) for name, kind in container.METADATA.items()]
-    tile = Tile(0, bytes(4), (b"zz", b"low!", b"highhigh", b"esc", b"", b"")).pack()
+    tile = Tile(0, bytes(4), (b"zz", b"low!", b"highhigh", b"esc", b"", b""))
     rows, columns = header.grid
     return b"".join(
         [container.SIGNATURE, pack_chunk("HEAD", header.pack())]
         + [pack_chunk(kind, data) for kind, data in metadata if data]
         + [pack_chunk("rawp", zlib.compress(picture.pixels.tobytes()))]
-        + [pack_chunk("TILE", tile)] * (rows * columns)
+        + [container.tile_chunk(n, tile) for n in range(rows * columns)]
         + [pack_chunk("DONE", b"")]
     )
 
@@ -613,7 +613,7 @@ def test_verify_looks_into_tiles(run: Run) -> None:
     data = Path(vaec_file("a.vaec")).read_bytes()
     layout = container.parse(data)
     start = next(c for c in layout.chunks if c.type == "TILE")
-    bad = bytes([start.data[0], start.data[1] + 1]) + bytes(start.data[2:])  # right checksum, wrong length
+    bad = bytes([*start.data[:2], start.data[2] + 1]) + bytes(start.data[3:])  # right checksum, wrong length
     Path("a.vaec").write_bytes(data[: start.start] + pack_chunk("TILE", bad) + data[start.start + start.size :])
     assert run("verify", "a.vaec").code == 3 and run("info", "a.vaec").code == 3
 

@@ -227,7 +227,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
         rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
         rows[:, 0] %= 3
         alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
-        chunks.append((b"TILE", author.tile(lanes_log2, alpha)))
+        chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha)))
     return join([*chunks, (b"DONE", b"")])
 
 
@@ -356,7 +356,7 @@ def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
 
 def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
     """With another tile: `change` gets the list of lanes_log2, states, z, low, high, escapes, alpha and overlay."""
-    data, at, lengths = chunks[1][1], 1, []
+    data, at, lengths = chunks[1][1][1:], 1, []
     for _ in range(6):
         length, at = reference.leb128(data, at, 5, "")
         lengths.append(length)
@@ -366,7 +366,7 @@ def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -
         at += length
     change(parts)
     tile = parts[0] + b"".join(leb128(len(part)) for part in parts[2:]) + b"".join(parts[1:])
-    return [chunks[0], (b"TILE", tile), *chunks[2:]]
+    return [chunks[0], (b"TILE", b"\0" + tile), *chunks[2:]]
 
 
 def put(number: int, content: bytes) -> Callable[[list[bytes]], object]:
@@ -427,12 +427,15 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "model": ("H5", lambda c: changed_header(c, model=b"other\0\0\0")),
     "model hash": ("H5", lambda c: changed_header(c, hash=bytes(8))),
     "tile missing": ("H6", lambda c: [c[0], c[2]]),
-    "tile too many": ("H6", lambda c: [c[0], c[1], *c[1:]]),
+    "tile too many": ("H6", lambda c: [c[0], c[1], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
+    "tile twice": ("T5", lambda c: [c[0], c[1], *c[1:]]),
     "too many tiles": ("H7", lambda c: changed_header(c, width=2**31 - 1, height=2**31 - 1)),
     "lanes": ("T1", lambda c: changed_tile(c, put(0, b"\x08"))),
-    "length not shortest": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:1] + b"\x80\x00" + c[1][1][2:]), c[2]]),
-    "length of 6 bytes": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:1] + b"\xff" * 5 + b"\x01"), c[2]]),
-    "empty tile": ("T3", lambda c: [c[0], (b"TILE", b""), c[2]]),
+    "length not shortest": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\x80\x00" + c[1][1][3:]), c[2]]),
+    "length of 6 bytes": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\xff" * 5 + b"\x01"), c[2]]),
+    "tile without a number": ("T5", lambda c: [c[0], (b"TILE", b""), c[2]]),
+    "tile with another's number": ("T5", lambda c: [c[0], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
+    "empty tile": ("T3", lambda c: [c[0], (b"TILE", b"\0"), c[2]]),
     "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
     "odd z": ("T3", lambda c: changed_tile(c, add(2, b"\0"))),
     "odd high": ("T3", lambda c: changed_tile(c, add(4, b"\0"))),

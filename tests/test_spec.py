@@ -67,7 +67,7 @@ def with_tile(data: bytes, body: bytes) -> bytes:
     """The file with its first tile replaced."""
     chunks = split(data)
     first = next(i for i, (kind, _) in enumerate(chunks) if kind == "TILE")
-    return join([*chunks[:first], ("TILE", body), *chunks[first + 1 :]])
+    return join([*chunks[:first], ("TILE", b"\0" + body), *chunks[first + 1 :]])
 
 
 def first_tile(data: bytes) -> Tile:
@@ -224,7 +224,7 @@ def test_H6_number_of_tiles(data: bytes) -> None:
     with pytest.raises(CorruptFileError, match="3 tiles"):
         parse(join([*chunks[:-2], chunks[-1]]))
     with pytest.raises(CorruptFileError, match="5 tiles"):
-        parse(join([*chunks[:-1], *chunks[-2:]]))
+        parse(join([*chunks[:-1], ("TILE", b"\4" + chunks[-2][1][1:]), chunks[-1]]))
 
 
 def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
@@ -232,7 +232,7 @@ def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
         parse(with_header(data, 1, "I", 2**31 - 1))
     with pytest.raises(LimitError, match="limit"):
         parse(data, max_pixels=100 * 90 - 1)
-    assert len(pack_chunk("TILE", Tile.empty().pack())) == container.TILE_SMALLEST == 19
+    assert len(container.tile_chunk(127, Tile.empty())) == container.TILE_SMALLEST == 20
 
 
 def test_T1_lane_count(data: bytes) -> None:
@@ -240,6 +240,19 @@ def test_T1_lane_count(data: bytes) -> None:
     body[0] = 8
     with pytest.raises(CorruptFileError, match="lane"):
         first_tile(with_tile(data, bytes(body)))
+
+
+def test_T5_tiles_have_their_numbers(small: Codec) -> None:
+    data = small.encode(Picture(picture(70, 150, 3)), 50, tile=64)
+    chunks = split(data)
+    first = next(i for i, (kind, _) in enumerate(chunks) if kind == "TILE")
+    assert [content[0] for kind, content in chunks if kind == "TILE"] == list(range(6))
+    swapped = [*chunks[:first], chunks[first + 1], chunks[first], *chunks[first + 2 :]]
+    with pytest.raises(CorruptFileError, match="tile 1 stands where tile 0 must"):
+        parse(join(swapped))
+    for number in (b"", b"\x80", b"\x80\x00", b"\x06"):
+        with pytest.raises(CorruptFileError):
+            parse(join([*chunks[:first], ("TILE", number), *chunks[first + 1 :]]))
 
 
 def test_T4_a_tile_without_latents(small: Codec, data: bytes) -> None:

@@ -164,7 +164,7 @@ class Codec:
             alpha, overlay = b"", overlays.get(index)
             if header.alpha == container.ALPHA_CODED:
                 alpha = pack_alpha(header.cut(pixels, index)[..., -1])
-            yield container.pack_chunk("TILE", coded.with_pixels(alpha, overlay.data if overlay else b"").pack())
+            yield container.tile_chunk(index, coded.with_pixels(alpha, overlay.data if overlay else b""))
         yield container.pack_chunk("DONE", b"")
         if decoded is not None:
             for index, overlay in overlays.items():

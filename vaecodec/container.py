@@ -28,7 +28,7 @@ TILE_UNITS_MAX = 16
 LANES_LOG2_MAX = 7
 CHUNK_OVERHEAD = 12  # length, type, CRC
 EMPTY = 255  # in place of log2 of lanes: the tile has no latents
-TILE_SMALLEST = CHUNK_OVERHEAD + 7  # a tile chunk: EMPTY and 6 section lengths
+TILE_SMALLEST = CHUNK_OVERHEAD + 8  # a tile chunk: its number, EMPTY and 6 section lengths
 
 GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
 COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
@@ -268,6 +268,11 @@ def unpack_varint(data: memoryview, at: int) -> tuple[int, int]:
     raise CorruptFileError("a length has more than 5 bytes")
 
 
+def tile_chunk(number: int, tile: Tile) -> bytes:
+    """The chunk of a tile: its number in raster order, by which it is known when others are lost, and its content."""
+    return pack_chunk("TILE", pack_varint(number) + tile.pack())
+
+
 @dataclass(frozen=True)
 class Layout:
     """A parsed file: its header and where its chunks are. No pixel has been decoded."""
@@ -297,7 +302,10 @@ def parse(data: bytes | memoryview, *, max_pixels: int | None = None, checksums:
             header = Header.unpack(bytes(chunk.data))
             check_size(header, len(data), max_pixels)
         elif chunk.type == "TILE":
-            tiles.append(chunk.data)
+            number, at = unpack_varint(chunk.data, 0)
+            if number != len(tiles):
+                raise CorruptFileError(f"tile {number} stands where tile {len(tiles)} must")
+            tiles.append(chunk.data[at:])
         elif chunk.type in known:
             if chunk.type in ancillary or tiles:
                 raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")

@@ -51,7 +51,8 @@ def describe(layout: Layout) -> Info:
         if chunk.type != "TILE":
             parts[names.get(chunk.type, "other")] += len(chunk.data)
             continue
-        tile = Tile.unpack(chunk.data)
+        _, at = container.unpack_varint(chunk.data, 0)
+        tile = Tile.unpack(chunk.data[at:])
         parts["lanes"] += len(tile.states)
         for name, section in zip(container.SECTIONS, tile.sections, strict=True):
             parts[name] += len(section)
