@@ -19,7 +19,7 @@ import click
 
 from vaecodec import files
 from vaecodec.console import Overall, Progress, count, reason, report, say
-from vaecodec.errors import VaecError
+from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.plan import Plan
 from vaecodec.work import CodecOnDemand, Decode, Done, Encode
 
@@ -129,6 +129,9 @@ class Reports:
             report(source, target, outcome.notes, figures, seconds, self.how.quiet)
         if self.how.as_json:
             click.echo(as_json(source, target, outcome))
+        if isinstance(outcome, Done) and outcome.fault:
+            say(f"vaecodec: {source}: {outcome.fault}")
+            self.failures.append((source, Failure(outcome.fault, CorruptFileError.exit_code)))
         self.done += 1
         self.overall.show(self.done)
 
@@ -160,7 +163,10 @@ def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
         return json.dumps(facts | {"error": outcome.message, "code": outcome.code})
     size = memoryview(outcome.data).nbytes
     return json.dumps(
-        facts | {"bytes": size} | outcome.facts | {"seconds": round(outcome.seconds, 3), "notes": outcome.notes}
+        facts
+        | {"bytes": size}
+        | outcome.facts
+        | {"seconds": round(outcome.seconds, 3), "notes": outcome.notes, "fault": outcome.fault}
     )
 
 

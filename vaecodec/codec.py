@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, excerpt, grid, ratecontrol, refine
+from vaecodec import container, drawn, excerpt, grid, ratecontrol, refine, salvage
 from vaecodec.alpha import pack_alpha
 from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, decode_band, paste
 from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
+from vaecodec.excerpt import Partial
 from vaecodec.grid import FEATURE_MAX
 from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import TRIM, quality_lambda
@@ -321,6 +322,16 @@ class Codec:
             excerpt.finish_tile(header, t, header.cut(pixels, index))
         return Picture(pixels, **layout.metadata)
 
+    def decode_partial(self, data: bytes, *, max_pixels: int | None = 2**28) -> Partial:
+        """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
+
+        Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
+        """
+        found = salvage.salvage(data, max_pixels)
+        self._check_model(found.header)
+        with self._exact():
+            return excerpt.partial(self.weights, found)
+
     def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
@@ -358,17 +369,20 @@ class Codec:
     def _open(self, data: bytes, max_pixels: int | None) -> tuple[container.Layout, list[Tile]]:
         """The structure of a file that this model can decode."""
         layout = container.parse(data, max_pixels=max_pixels)
-        header = layout.header
+        self._check_model(layout.header)
+        tiles = [Tile.unpack(t) for t in layout.tiles]
+        if any(bool(t.alpha) != (layout.header.alpha == container.ALPHA_CODED) for t in tiles):
+            raise CorruptFileError("a tile's alpha section contradicts the header")
+        return layout, tiles
+
+    def _check_model(self, header: Header) -> None:
+        """Raises: UnsupportedError where the file needs another model."""
         mine = self.weights
         if header.model != mine.name or header.model_hash != mine.hash:
             raise UnsupportedError(
                 f"needs model {header.model} ({header.model_hash.hex()}); "
                 f"this decoder has {mine.name} ({mine.hash.hex()})"
             )
-        tiles = [Tile.unpack(t) for t in layout.tiles]
-        if any(bool(t.alpha) != (header.alpha == container.ALPHA_CODED) for t in tiles):
-            raise CorruptFileError("a tile's alpha section contradicts the header")
-        return layout, tiles
 
     @contextmanager
     def _exact(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from vaecodec import container
 from vaecodec.alpha import unpack_alpha
 from vaecodec.bands import Synthesis, decode_band, paste
 from vaecodec.container import CELL, Header, Tile
-from vaecodec.errors import VaecError
+from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.grid import depth_to_space
 from vaecodec.model import PIXEL_ONE, Y_PIXEL_MAX
 from vaecodec.overlay import unpack_overlay
+from vaecodec.picture import Picture
+from vaecodec.salvage import Salvaged
 from vaecodec.weights import Weights
 
 SCALES = (2, 4, 8)
@@ -79,6 +81,52 @@ def finish_part(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8
     part[...] = inside
     finish_tile(header, tile, whole)
     inside[...] = part
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What is left of a damaged file.
+
+    picture: grey where tiles are lost. lost: (left, top, width, height) of each lost tile. margin: pixels around
+    those that may differ from the undamaged picture; everything else is as it was, to the bit.
+    whole: whether the file has no fault at all.
+    """
+
+    picture: Picture
+    lost: list[Region]
+    margin: int
+    whole: bool
+
+
+def partial(weights: Weights, found: Salvaged) -> Partial:
+    """Make what can be made of the tiles that are there."""
+    header = found.header
+    pixels = np.full((header.height, header.width, header.channels), 255, np.uint8)
+    synthesis = Synthesis(weights, header, pixels)
+    rows, columns = header.grid
+    tiles: list[Tile] = [Tile.empty()] * (rows * columns)
+    lost: set[int] = set()
+    for row in range(rows):
+        parts = []
+        for column in range(columns):
+            number = row * columns + column
+            try:
+                tiles[number] = Tile.unpack(found.tiles[number])
+                parts.append(decode_band(weights, header, tiles, row, range(column, column + 1)))
+            except (KeyError, CorruptFileError):
+                tiles[number] = Tile.empty()
+                lost.add(number)
+                parts.append(decode_band(weights, header, tiles, row, range(column, column + 1)))
+        synthesis.add(torch.cat(parts, dim=1))
+    for number in set(range(rows * columns)) - lost:
+        try:
+            finish_tile(header, tiles[number], header.cut(pixels, number))
+        except CorruptFileError:
+            lost.add(number)
+    boxes = [header.tile_box(number) for number in sorted(lost)]
+    areas = [(left, top, width, height) for top, left, height, width in boxes]
+    margin = weights.model.g_s.margin * CELL
+    return Partial(Picture(pixels, **found.metadata), areas, margin, found.whole and not lost)
 
 
 def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> NDArray[np.uint8]:

@@ -43,6 +43,7 @@ class Done:
     facts: dict[str, Any]  # for programs
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    fault: str = ""  # the output is there, and yet something is wrong
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Decode:
     """A `.vaec` file to a picture file.
 
     formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
-    max_size: of the longer side. At most one of the three is used. strip: see `metadata.stripped`.
+    max_size: of the longer side. At most one of the three is used. partial: make what can be made of
+    a damaged file. strip: see `metadata.stripped`.
     """
 
     formats: dict[Path, str]
@@ -116,9 +118,12 @@ class Decode:
     scale: int = 1
     max_size: int | None = None
     strip: str = "none"
+    partial: bool = False
 
     def check(self, data: bytes) -> None:
         """A bad file need not wait for the model. Raises: VaecError."""
+        if self.partial:
+            return
         asked = self.max_size or (self.region and max(self.region[2:]))  # the limit is for what is made
         if asked and self.max_pixels and asked**2 > self.max_pixels:
             raise LimitError(f"pictures of {asked} pixels a side may exceed the limit of {self.max_pixels} pixels")
@@ -132,8 +137,16 @@ class Decode:
         from vaecodec.writing import write_picture
 
         ready = codec()
-        start = time.perf_counter()
-        if self.region:
+        start, fault = time.perf_counter(), ""
+        if self.partial:
+            found = ready.decode_partial(data, max_pixels=self.max_pixels or None)
+            picture = found.picture
+            areas = ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in found.lost)
+            if areas:
+                fault = f"lost: {areas}; pixels up to {found.margin} around may differ, all others are as they were"
+            elif not found.whole:
+                fault = "the file is damaged, but no pixel is lost"
+        elif self.region:
             picture = ready.decode_region(data, self.region)
         elif self.scale > 1:
             picture = ready.decode_scaled(data, self.scale)
@@ -145,7 +158,7 @@ class Decode:
         notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
-        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)
+        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start, fault)
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its header; 0 where that does not tell."""

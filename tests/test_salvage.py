@@ -1,0 +1,159 @@
+"""Damaged files: what is left comes back to the bit, and what is lost is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import picture
+
+from tools.data import load
+from vaecodec import container
+from vaecodec.cli import main
+from vaecodec.codec import Codec
+from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, UnsupportedError, VaecError
+from vaecodec.excerpt import Partial
+from vaecodec.picture import Picture
+from vaecodec.salvage import salvage, whole_chunks
+
+
+@pytest.fixture(scope="module")
+def whole(small: Codec) -> tuple[bytes, np.ndarray]:
+    """A file of 4 x 5 tiles with transparency and metadata, and its pixels."""
+    data = small.encode(Picture(picture(250, 300, 4), icc=b"profile", exif=b"II*\0"), 60, tile=64)
+    return data, small.decode(data).pixels
+
+
+def check(found: Partial, expected: np.ndarray) -> None:
+    """Whatever is farther than the margin from what is lost is as it was."""
+    pixels = found.picture.pixels
+    assert pixels.shape == expected.shape
+    touched = np.zeros(pixels.shape[:2], bool)
+    for left, top, width, height in found.lost:
+        rows = slice(max(0, top - found.margin), top + height + found.margin)
+        touched[rows, max(0, left - found.margin) : left + width + found.margin] = True
+    np.testing.assert_array_equal(pixels[~touched], expected[~touched])
+
+
+def test_a_whole_file_is_whole(small: Codec, whole: tuple[bytes, np.ndarray]) -> None:
+    found = small.decode_partial(whole[0])
+    assert found.whole and not found.lost
+    np.testing.assert_array_equal(found.picture.pixels, whole[1])
+    assert (found.picture.icc, found.picture.exif) == (b"profile", b"II*\0")
+
+
+@settings(deadline=None, max_examples=25)
+@given(share=st.floats(0, 1))
+def test_truncated_anywhere(small: Codec, whole: tuple[bytes, np.ndarray], share: float) -> None:
+    data = whole[0][: int(share * (len(whole[0]) - 1))]
+    try:
+        found = small.decode_partial(data)
+    except CorruptFileError:
+        assert len(data) < 8 + 44
+        return
+    check(found, whole[1])
+    assert not found.whole
+    assert len(found.lost) == 20 - len(list(whole_chunks(data, b"TILE")))
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 5))
+def test_bytes_changed_anywhere(small: Codec, whole: tuple[bytes, np.ndarray], seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = bytearray(whole[0])
+    for at in rng.integers(0, len(data), count):
+        data[at] ^= int(rng.integers(1, 256))
+    try:
+        found = small.decode_partial(bytes(data))
+    except VaecError:
+        assert bytes(data[:52]) != whole[0][:52], "only without its header is nothing left"
+        return
+    check(found, whole[1])
+    assert len(found.lost) <= count
+
+
+@pytest.mark.parametrize("how", ["dropped", "doubled", "reordered", "inserted", "foreign"])
+def test_chunks_in_disorder(small: Codec, whole: tuple[bytes, np.ndarray], how: str) -> None:
+    layout = container.parse(whole[0])
+    chunks = [whole[0][c.start : c.start + c.size] for c in layout.chunks]
+    if how == "dropped":
+        del chunks[7]
+    elif how == "doubled":
+        chunks.insert(7, chunks[9])
+    elif how == "reordered":
+        chunks[5:9] = chunks[8:4:-1]
+    elif how == "inserted":
+        chunks.insert(6, b"junk TILE junk" * 20)
+    else:
+        chunks.insert(6, container.pack_chunk("TILE", b"\xff\xff\x7f" + bytes(9)))
+    data = container.SIGNATURE + b"".join(chunks)
+    with pytest.raises(CorruptFileError):
+        small.decode(data)
+    found = small.decode_partial(data)
+    check(found, whole[1])
+    assert len(found.lost) == (how == "dropped") and not found.whole
+
+
+def test_a_tile_that_does_not_decode_is_lost(small: Codec, whole: tuple[bytes, np.ndarray]) -> None:
+    """With a right checksum: in its symbols, or in its transparency."""
+    layout = container.parse(whole[0])
+    tile = container.Tile.unpack(layout.tiles[6])
+    chunk = [c for c in layout.chunks if c.type == "TILE"][6]
+    for change in (
+        {"states": bytes([tile.states[0] ^ 1]) + bytes(tile.states[1:])},
+        {"sections": (*tile.sections[:4], b"no zlib stream", b"")},
+    ):
+        spoilt = container.tile_chunk(6, dataclasses.replace(tile, **change))
+        found = small.decode_partial(whole[0][: chunk.start] + spoilt + whole[0][chunk.start + chunk.size :])
+        assert found.lost == [(64, 64, 64, 64)]
+        check(found, whole[1])
+
+
+def test_nothing_to_be_had(small: Codec, whole: tuple[bytes, np.ndarray]) -> None:
+    with pytest.raises(NotVaecError):
+        small.decode_partial(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(CorruptFileError, match="header is lost"):
+        small.decode_partial(whole[0][:20])
+    with pytest.raises(LimitError):
+        small.decode_partial(whole[0], max_pixels=100)
+    other = bytearray(whole[0])
+    other[16] = 9
+    other[48:52] = struct.pack("<I", zlib.crc32(other[12:48]))
+    with pytest.raises(UnsupportedError):
+        small.decode_partial(bytes(other))
+
+
+def test_false_names_do_not_cost_more_than_a_bound(whole: tuple[bytes, np.ndarray]) -> None:
+    """Thousands of chunks that reach to the end of the file, none of them right."""
+    head = whole[0][: container.parse(whole[0]).chunks[1].start]
+    body = b"".join(struct.pack("<I", 8 * (20_000 - n) - 16) + b"TILE" for n in range(19_990))
+    found = salvage(head + body)
+    assert not found.tiles and not found.whole
+
+
+def test_command_line(whole: tuple[bytes, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = load(Path(__file__).parent / "data" / "kodim23.png")[:200, :200]
+    codec = Codec(threads=1)
+    data = codec.encode(pixels, 50, tile=64)
+    source, target = tmp_path / "a.vaec", tmp_path / "a.png"
+    source.write_bytes(data[: len(data) * 3 // 4])
+
+    def decode(*options: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["decode", "-f", *options, str(source)])
+        return int(ended.value.code or 0)
+
+    assert decode() == 3 and not target.exists()
+    assert decode("--partial") == 3
+    said = capsys.readouterr().err
+    assert "lost: " in said and "pixels up to 48 around may differ" in said
+    assert load(target).shape == pixels.shape
+    np.testing.assert_array_equal(load(target)[:16], codec.decode(data).pixels[:16])
+    source.write_bytes(data)
+    assert decode("--partial") == 0
