@@ -103,15 +103,17 @@ def test_chunks_in_disorder(small: Codec, whole: tuple[bytes, np.ndarray], how: 
 def test_a_tile_that_does_not_decode_is_lost(small: Codec, whole: tuple[bytes, np.ndarray]) -> None:
     """With a right checksum: in its symbols, or in its transparency."""
     layout = container.parse(whole[0])
-    tile = container.Tile.unpack(layout.tiles[6])
-    chunk = [c for c in layout.chunks if c.type == "TILE"][6]
+    tiles = [container.Tile.unpack(tile) for tile in layout.tiles]
+    number = next(n for n, tile in enumerate(tiles) if tile.states)
+    tile, chunk = tiles[number], [c for c in layout.chunks if c.type == "TILE"][number]
+    top, left, height, width = layout.header.tile_box(number)
     for change in (
         {"states": bytes([tile.states[0] ^ 1]) + bytes(tile.states[1:])},
         {"sections": (*tile.sections[:4], b"no zlib stream", b"")},
     ):
-        spoilt = container.tile_chunk(6, dataclasses.replace(tile, **change))
+        spoilt = container.tile_chunk(number, dataclasses.replace(tile, **change))
         found = small.decode_partial(whole[0][: chunk.start] + spoilt + whole[0][chunk.start + chunk.size :])
-        assert found.lost == [(64, 64, 64, 64)]
+        assert found.lost == [(left, top, width, height)]
         check(found, whole[1])
 
 
