@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vaecodec.info import read_info
     from vaecodec.picture import Picture
     from vaecodec.pillow_plugin import register
+    from vaecodec.ratecontrol import Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "NotVaecError",
     "Picture",
     "PictureError",
+    "Target",
     "TruncatedError",
     "UnsupportedError",
     "VaecError",
@@ -49,6 +51,7 @@ __all__ = [
 _HOME = {
     "Codec": "vaecodec.codec",
     "Picture": "vaecodec.picture",
+    "Target": "vaecodec.ratecontrol",
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
     "read_info": "vaecodec.info",

@@ -1,0 +1,52 @@
+"""The commands and the Python of the pages in docs/ run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vaecodec.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+CONSOLE, PYTHON = (re.compile(rf"^```{name}\n(.*?)^```", re.M | re.S) for name in ("console", "python"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: photo.png, and an album with folders in it."""
+    monkeypatch.chdir(tmp_path)
+    with Image.open(ROOT / "tests" / "data" / "kodim23.png") as image:
+        image.crop((100, 100, 500, 420)).save("photo.png")
+    Path("album/2024").mkdir(parents=True)
+    for name in ("album/a.png", "album/2024/b.png"):
+        shutil.copy("photo.png", name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if CONSOLE.search(page.read_text())], ids=lambda p: p.stem)
+def test_commands(page: Path, folder: Path) -> None:
+    lines = [line for block in CONSOLE.findall(page.read_text()) for line in block.splitlines()]
+    commands = [shlex.split(line[2:]) for line in lines if line.startswith("$ ")]
+    assert commands
+    for program, *arguments in commands:
+        assert program == "vaecodec"
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code, arguments
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if PYTHON.search(page.read_text())], ids=lambda p: p.stem)
+def test_python(page: Path, folder: Path) -> None:
+    names = {"image": Image.open("photo.png")}
+    for block in PYTHON.findall(page.read_text()):
+        exec("import vaecodec\n" + block, names)
+
+
+def test_the_pages_are_found() -> None:
+    assert {"rate-control", "batches", "partial", "metadata", "pillow"} <= {page.stem for page in PAGES}
