@@ -51,6 +51,7 @@ class FakeCodec:
         quality: float = 75,
         *,
         effort: int = 3,
+        preview: bool | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> bytes:
         if self.fail:

@@ -38,6 +38,7 @@ def encode(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     tile: int | None = None,
+    preview: bool | None = None,
 ) -> bytes:
     """Code a picture into the bytes of a `.vaec` file.
 
@@ -50,6 +51,7 @@ def encode(
         effort: 1..9, higher is slower and smaller; decoding takes the same time.
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
+        preview: whether a small picture goes ahead of it, by default with large ones.
 
     Raises: VaecError where an argument is not usable, or no quality reaches the target.
     """
@@ -64,8 +66,8 @@ def encode(
     metadata = {k: (kept[k] if v is None else v) or None for k, v in given.items()}
     picture, codec = Picture(picture.pixels, **metadata), default_codec()
     if target:
-        return codec.encode_to(picture, target, effort=effort, tile=tile).data
-    return codec.encode(picture, 75 if quality is None else quality, effort=effort, tile=tile)
+        return codec.encode_to(picture, target, effort=effort, tile=tile, preview=preview).data
+    return codec.encode(picture, 75 if quality is None else quality, effort=effort, tile=tile, preview=preview)
 
 
 def decode(

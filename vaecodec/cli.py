@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vaecodec import __version__, container, files
+from vaecodec import __version__, container, files, salvage
 from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
 from vaecodec.console import Progress, count, human, say
@@ -91,6 +91,7 @@ def cli() -> None:
     metavar="E",
     help="Higher is slower and smaller; 3 by default.",
 )
+@click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
 @strip_option
 @metadata_options
 @batch_options
@@ -98,6 +99,7 @@ def encode(
     inputs: tuple[Path, ...],
     rate: float | Target,
     effort: int,
+    preview: bool | None,
     strip: str,
     metadata: dict[str, bytes],
     max_pixels: int,
@@ -110,7 +112,7 @@ def encode(
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
     Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
-    work = Encode(rate, effort, max_pixels, strip, metadata)
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 
@@ -147,6 +149,37 @@ def decode(
     return run(
         planned, Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size, strip, partial), how
     )
+
+
+@cli.command()
+@click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, show_default=True, metavar="N")
+@options("force")
+@click.argument("source", metavar="IN", type=FileName())
+@click.argument("target", metavar="OUT", type=FileName())
+def thumbnail(size: int, force: bool, source: Path, target: Path) -> int:
+    """Make a PNG thumbnail of a .vaec file, at most N pixels each way and upright.
+
+    From the preview in the file where that is large enough, without PyTorch and even if the rest of the file is not
+    there; otherwise by decoding at a small scale.
+    """
+
+    def make(source: Path) -> None:
+        from io import BytesIO
+
+        from vaecodec.preview import SIDE, read_preview, upright
+
+        files.check_target(target, source, force)
+        data = files.read(source)
+        picture = read_preview(data) if size <= SIDE else None
+        if picture is None:
+            picture = CodecOnDemand(None)().decode_within(data, size)
+        else:
+            picture.exif = salvage.salvage(data).metadata.get("exif")
+        buffer = BytesIO()
+        upright(picture, size).save(buffer, "PNG")
+        files.write(target, buffer.getbuffer(), source, force)
+
+    return each((source,), make)
 
 
 @cli.command()

@@ -31,6 +31,7 @@ from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import TRIM, quality_lambda
 from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
 from vaecodec.picture import Picture
+from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
 from vaecodec.weights import DEFAULT, Weights, load
@@ -102,6 +103,7 @@ class Codec:
         *,
         effort: int = EFFORT,
         tile: int | None = None,
+        preview: bool | None = None,
         progress: Progress | None = None,
     ) -> bytes:
         """Code a picture.
@@ -111,11 +113,14 @@ class Codec:
             quality: 0..100, steps of 0.1 count.
             effort: 1..9, higher is slower and smaller; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
-                1024 x 1024, and equal ones above. progress: called with the share done, 0..1.
+                1024 x 1024, and equal ones above. preview: whether a small picture goes ahead of it, by default
+                with large ones (preview.py). progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
-        return b"".join(self.encode_parts(as_picture(image), quality, effort=effort, tile=tile, progress=progress))
+        picture = as_picture(image)
+        parts = self.encode_parts(picture, quality, effort=effort, tile=tile, preview=preview, progress=progress)
+        return b"".join(parts)
 
     def encode_to(
         self,
@@ -124,6 +129,7 @@ class Codec:
         *,
         effort: int = EFFORT,
         tile: int | None = None,
+        preview: bool | None = None,
         progress: Progress | None = None,
     ) -> Found:
         """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
@@ -131,7 +137,7 @@ class Codec:
         Takes some three to eight times as long as `encode`. A size is met within 1 % where quality 100 needs as much.
         Args: see `encode`. Raises: VaecError where an argument is out of range or no quality meets the target.
         """
-        return ratecontrol.encode_to(self, as_picture(image), target, effort, tile, progress)
+        return ratecontrol.encode_to(self, as_picture(image), target, effort, tile, preview, progress)
 
     def encode_parts(
         self,
@@ -140,6 +146,7 @@ class Codec:
         *,
         effort: int = EFFORT,
         tile: int | None = None,
+        preview: bool | None = None,
         progress: Progress | None = None,
         decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[bytes]:
@@ -155,6 +162,8 @@ class Codec:
         pixels, how = picture.pixels, EFFORTS[effort]
         header = self._header(pixels, round(quality * QUALITY_MAX / 100), tile)
         yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
+        if preview or (preview is None and picture.width * picture.height >= FROM and available()):
+            yield container.pack_chunk("prev", make_preview(pixels))
         for name, kind in container.METADATA.items():
             data = getattr(picture, name)
             if data is not None:

@@ -93,7 +93,7 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if image.mode not in MODES.values():
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
-    known = {"quality", "effort", "tile", "icc_profile", "xmp"} | {
+    known = {"quality", "effort", "tile", "preview", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
     given = {name: options[name] for name in known & options.keys()}

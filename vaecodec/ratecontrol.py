@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,6 +102,7 @@ def encode_to(
     target: Target,
     effort: int,
     tile: int | None = None,
+    preview: bool | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Found:
     """Code a picture so that it meets a target: see `Codec.encode_to`."""
@@ -111,6 +113,7 @@ def encode_to(
 
     def search_at(effort: int, guess: int) -> Found:
         files: dict[int, tuple[bytes, float]] = {}
+        coded = partial(codec.encode_parts, picture, effort=effort, tile=tile, preview=preview)
 
         def measure(q: int) -> float:
             nonlocal trials
@@ -118,8 +121,7 @@ def encode_to(
                 first, last = (1 - 0.6**n for n in (trials, trials + 1))  # nobody knows how many there will be
                 part = (lambda share: progress(first + share * (last - first))) if progress else None
                 decoded = None if kind.ceiling else np.empty_like(picture.pixels)
-                parts = codec.encode_parts(picture, q / 10, effort=effort, tile=tile, progress=part, decoded=decoded)
-                data = b"".join(parts)
+                data = b"".join(coded(q / 10, progress=part, decoded=decoded))
                 files[q] = data, len(data) if decoded is None else likeness(picture.pixels, decoded, name)
                 trials += 1
             return files[q][1]

@@ -51,6 +51,7 @@ class Encode:
     """A picture file to a `.vaec` file.
 
     rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
+    preview: see `Codec.encode`.
     """
 
     rate: float | Target
@@ -58,6 +59,7 @@ class Encode:
     max_pixels: int
     strip: str = "none"
     metadata: dict[str, bytes] = field(default_factory=dict)
+    preview: bool | None = None
 
     def check(self, data: bytes) -> None:
         """What is no picture is told by reading it, which needs no model."""
@@ -76,11 +78,12 @@ class Encode:
         ready = codec()
         start = time.perf_counter()
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
+        options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progress": progress}
         figures = ""
         if isinstance(self.rate, float):
-            coded, facts["quality"] = ready.encode(picture, self.rate, effort=self.effort, progress=progress), self.rate
+            coded, facts["quality"] = ready.encode(picture, self.rate, **options), self.rate
         else:
-            found = ready.encode_to(picture, self.rate, effort=self.effort, progress=progress)
+            found = ready.encode_to(picture, self.rate, **options)
             coded, facts["quality"] = found.data, found.quality
             figures = "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
             if found.short:

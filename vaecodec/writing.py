@@ -88,7 +88,7 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> list[str]:
                 notes.append(f"its {kind.upper()} is {'too long for' if limit else 'not held by'} {format}")
     image, said = _image(picture.pixels, output, format)
     notes += said
-    turn = None if "exif" in held else _TURNS.get(orientation(picture.exif))
+    turn = None if "exif" in held else TURNS.get(orientation(picture.exif))
     if turn is not None:
         image = image.transpose(turn)
         notes.append("turned upright, as its EXIF says")
@@ -127,7 +127,7 @@ def _image(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Ima
     return image, notes
 
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

@@ -1,0 +1,56 @@
+"""The preview in a file: a small WebP picture ahead of everything else, for thumbnails without the model."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vaecodec.errors import VaecError
+from vaecodec.exif import orientation
+from vaecodec.picture import Picture
+from vaecodec.salvage import whole_chunks
+from vaecodec.writing import TURNS
+
+SIDE = 128  # pixels, the most that the format allows
+QUALITY = 60  # of WebP: some 2 kB
+FROM = 4_000_000  # pixels of a picture that gets a preview where nothing is said: there it is 0.3 % of the file or less
+
+
+def make_preview(pixels: NDArray[np.uint8]) -> bytes:
+    """The `prev` chunk's data for pixels (H, W, C)."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # as good as any for such a step, and quick
+    buffer = io.BytesIO()
+    image.convert("RGBA" if pixels.shape[2] in (2, 4) else "RGB").save(buffer, "WEBP", quality=QUALITY, method=6)
+    return buffer.getvalue()
+
+
+def read_preview(data: bytes) -> Picture | None:
+    """The preview of a file, which may be cut off behind it; None where it has none. Raises: VaecError."""
+    chunk = next(whole_chunks(data[: 2**20], b"prev"), None)
+    if chunk is None:
+        return None
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(chunk), formats=["WEBP", "JPEG"]) as image:
+            warnings.simplefilter("error")
+            if max(image.size) > SIDE:
+                raise VaecError("the file's preview is too large")
+            pixels = np.asarray(image.convert("RGBA" if "A" in image.mode else "RGB"))
+    except VaecError:
+        raise
+    except Exception as error:  # Pillow's plugins raise many kinds
+        raise VaecError("the file's preview is damaged") from error
+    return Picture(pixels)
+
+
+def upright(picture: Picture, size: int) -> Image.Image:
+    """A picture as a thumbnail shows it: at most `size` pixels each way, turned as its EXIF says."""
+    pixels = picture.pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    turn = TURNS.get(orientation(picture.exif))
+    return image if turn is None else image.transpose(turn)
