@@ -22,7 +22,7 @@ from vaecodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from vaecodec.api import decode, encode
+    from vaecodec.api import decode, decode_batch, encode
     from vaecodec.codec import Codec
     from vaecodec.info import read_info
     from vaecodec.picture import Picture
@@ -43,6 +43,7 @@ __all__ = [
     "VaecError",
     "__version__",
     "decode",
+    "decode_batch",
     "encode",
     "read_info",
     "register",
@@ -54,6 +55,7 @@ _HOME = {
     "Target": "vaecodec.ratecontrol",
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
+    "decode_batch": "vaecodec.api",
     "read_info": "vaecodec.info",
     "register": "vaecodec.pillow_plugin",
 }

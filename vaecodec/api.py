@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,7 @@ from vaecodec.picture import Picture
 from vaecodec.ratecontrol import Target
 from vaecodec.reading import as_picture
 
-__all__ = ["Info", "decode", "encode", "read_info"]
+__all__ = ["Info", "decode", "decode_batch", "encode", "read_info"]
 
 
 @lru_cache(maxsize=1)
@@ -78,6 +79,7 @@ def decode(
     scale: int = 1,
     max_size: int | None = None,
     max_pixels: int | None = None,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Decode the bytes of a `.vaec` file: (H, W, C) uint8, the same pixels on every machine.
 
@@ -85,13 +87,13 @@ def decode(
         region: (left, top, width, height) of the part that is wanted, equal to the crop of the whole.
         scale: 2, 4 or 8 for a picture of 1/2, 1/4 or 1/8 of the size, with a fraction of the work.
         max_size: of the longer side; larger pictures are made smaller in proportion.
-        max_pixels: refuse larger pictures before any work.
+        max_pixels: refuse larger pictures before any work. out: an array of the whole picture's shape to write into.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
-        one of region, scale and max_size is given, or one is out of range.
+        one of region, scale, max_size and out is given, or one is out of range.
     """
-    if (region is not None) + (scale != 1) + (max_size is not None) > 1:
-        raise VaecError("region, scale and max_size exclude each other")
+    if (region is not None) + (scale != 1) + (max_size is not None) + (out is not None) > 1:
+        raise VaecError("region, scale, max_size and out exclude each other")
     data, codec = bytes(data), default_codec()
     if region is not None:
         return codec.decode_region(data, region).pixels
@@ -99,4 +101,9 @@ def decode(
         return codec.decode_scaled(data, scale).pixels
     if max_size is not None:
         return codec.decode_within(data, max_size).pixels
-    return codec.decode(data, max_pixels=max_pixels).pixels
+    return codec.decode(data, max_pixels=max_pixels, out=out).pixels
+
+
+def decode_batch(files: Iterable[bytes | memoryview], /, *, max_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+    """Decode several files in turn, with the model loaded once. Raises: as `decode`, with the first that fails."""
+    return [decode(data, max_pixels=max_pixels) for data in files]

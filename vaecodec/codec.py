@@ -310,16 +310,30 @@ class Codec:
             parts += y_hat.to(torch.int16)
         return out, torch.cat(parts, dim=1)
 
-    def decode(self, data: bytes, *, max_pixels: int | None = None, progress: Progress | None = None) -> Picture:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        max_pixels: int | None = None,
+        out: NDArray[np.uint8] | None = None,
+        progress: Progress | None = None,
+    ) -> Picture:
         """Reconstruct a picture: the same pixels on every machine.
 
-        Args: data: a whole file. max_pixels: refuse larger pictures before any work; None for no limit.
-        Returns: pixels (H, W, C) uint8 and the metadata as stored.
-        Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
+        Args:
+            data: a whole file. max_pixels: refuse larger pictures before any work; None for no limit.
+            out: an array (H, W, C) uint8 to write into, of any strides; undefined after an error.
+
+        Returns: pixels (H, W, C) uint8, `out` if given, and the metadata as stored.
+        Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where `out` does
+            not fit.
         """
         layout, tiles = self._open(data, max_pixels)
         header = layout.header
-        pixels = np.empty((header.height, header.width, header.channels), np.uint8)
+        shape = header.height, header.width, header.channels
+        if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
+            raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {out.dtype} of {out.shape}")
+        pixels = np.empty(shape, np.uint8) if out is None else out
         with self._exact():
             synthesis = Synthesis(self.weights, header, pixels)
             rows, columns = header.grid
