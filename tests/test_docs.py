@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vaecodec.cli import main
+from tools.make_man import page
+from vaecodec.cli import cli, main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -50,3 +51,17 @@ def test_python(page: Path, folder: Path) -> None:
 
 def test_the_pages_are_found() -> None:
     assert {"rate-control", "batches", "partial", "metadata", "pillow"} <= {page.stem for page in PAGES}
+
+
+def test_the_man_page_is_up_to_date() -> None:
+    """By the names in it: how click words a help text may change with its version."""
+    written = (ROOT / "docs" / "vaecodec.1").read_text().replace("\\-", "-")
+    made = page().replace("\\-", "-")
+    for name, command in cli.commands.items():
+        for text in (made, written):
+            assert f"vaecodec {name}" in text
+            for parameter in command.params:
+                assert all(
+                    option in text for option in (*parameter.opts, *parameter.secondary_opts) if option[0] == "-"
+                )
+    assert set(re.findall(r"--[a-z-]+", made)) == set(re.findall(r"--[a-z-]+", written))

@@ -152,7 +152,7 @@ def decode(
 
 
 @cli.command()
-@click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, show_default=True, metavar="N")
+@click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, metavar="N", help="128 by default.")
 @options("force")
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())
