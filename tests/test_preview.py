@@ -64,6 +64,21 @@ def test_bad_previews(small: Codec, tmp_path: Path, content: bytes) -> None:
     small.decode(data)
 
 
+def test_decode_preview(shipped: Codec, tmp_path: Path) -> None:
+    """From a file's beginning; without a preview the picture at 1/8."""
+    source, target = tmp_path / "a.vaec", tmp_path / "a.png"
+    data = shipped.encode(load(SAMPLE), 50, preview=True)
+    plain = shipped.encode(load(SAMPLE), 50)
+    found = read_preview(data)
+    assert found is not None
+    for content, expected in ((data[:5000], found.pixels), (plain, shipped.decode_scaled(plain, 8).pixels)):
+        source.write_bytes(content)
+        with pytest.raises(SystemExit) as ended:
+            main(["decode", "-f", "--preview", str(source)])
+        assert not ended.value.code
+        np.testing.assert_array_equal(load(target), expected)
+
+
 def thumbnail(*arguments: object) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["thumbnail", *map(str, arguments)])

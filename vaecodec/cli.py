@@ -122,6 +122,7 @@ def encode(
 @click.option("--region", type=Region(), metavar="X,Y,W,H", help="Only this part, in pixels from the top left.")
 @click.option("--scale", type=click.Choice(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
 @click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
+@click.option("--preview", is_flag=True, help="The small picture in the file, or 1/8 if there is none.")
 @click.option("--partial", is_flag=True, help="What is left of a damaged file; exit code 3 says that it is.")
 @strip_option
 @batch_options
@@ -130,6 +131,7 @@ def decode(
     region: tuple[int, int, int, int] | None,
     scale: str | None,
     max_size: int | None,
+    preview: bool,
     partial: bool,
     strip: str,
     max_pixels: int,
@@ -142,12 +144,14 @@ def decode(
     (.png .jpg .webp .tif .avif .bmp .ppm ...), stdout gets PNG. Of two names, a second one that does not end in .vaec
     is the output. --region and --scale count pixels as they are stored, before any orientation.
     """
-    if sum(map(bool, (region, scale, max_size, partial))) > 1:
-        raise click.UsageError("--region, --scale, --max-size and --partial exclude each other")
+    if sum(map(bool, (region, scale, max_size, preview, partial))) > 1:
+        raise click.UsageError("--region, --scale, --max-size, --preview and --partial exclude each other")
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
     formats = {target: output_format(target) for _, target in planned.jobs}
     return run(
-        planned, Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size, strip, partial), how
+        planned,
+        Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size, strip, partial, preview),
+        how,
     )
 
 

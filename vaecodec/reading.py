@@ -54,9 +54,10 @@ def read_picture(source: Path | bytes, max_pixels: int | None) -> tuple[Picture,
 
 
 def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
-    """A Picture from an (H, W), (H, W, 1..4) uint8 or uint16 array, a PIL image (with its metadata) or a Picture.
+    """A Picture from an (H, W), (H, W, 1..4) array, a PIL image (with its metadata) or a Picture.
 
-    16-bit values become (v * 255 + 32767) // 65535. Raises VaecError for anything else.
+    Arrays are uint8; uint16, whose values become (v * 255 + 32767) // 65535; or of floats within 0..1, which become
+    round(255 v). Raises VaecError for anything else.
     """
     if isinstance(image, Picture):
         return image
@@ -69,8 +70,12 @@ def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
         raise VaecError(f"an array of shape {array.shape} is no picture: (H, W) or (H, W, 1..4) is needed")
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         array = ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if array.dtype.kind == "f":
+        if not (array.min() >= 0 and array.max() <= 1):  # a NaN is neither
+            raise VaecError("an array of floats is a picture only with values within 0..1")
+        array = np.rint(array.astype(np.float64) * 255).astype(np.uint8)
     if array.dtype != np.uint8:
-        raise VaecError(f"an array of {array.dtype} is no picture: uint8 or uint16 is needed")
+        raise VaecError(f"an array of {array.dtype} is no picture: uint8, uint16 or floats within 0..1 are needed")
     return Picture(array)
 
 

@@ -14,6 +14,7 @@ from vaecodec.errors import LimitError
 
 if TYPE_CHECKING:
     from vaecodec.codec import Codec
+    from vaecodec.picture import Picture
     from vaecodec.ratecontrol import Target
 
 Progress = Callable[[float], None]
@@ -111,8 +112,8 @@ class Decode:
     """A `.vaec` file to a picture file.
 
     formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
-    max_size: of the longer side. At most one of the three is used. partial: make what can be made of
-    a damaged file. strip: see `metadata.stripped`.
+    max_size: of the longer side. partial: make what can be made of a damaged file. preview: the small picture in the
+    file, or the whole at 1/8. At most one of these is used. strip: see `metadata.stripped`.
     """
 
     formats: dict[Path, str]
@@ -122,10 +123,11 @@ class Decode:
     max_size: int | None = None
     strip: str = "none"
     partial: bool = False
+    preview: bool = False
 
     def check(self, data: bytes) -> None:
         """A bad file need not wait for the model. Raises: VaecError."""
-        if self.partial:
+        if self.partial or self.preview:
             return
         asked = self.max_size or (self.region and max(self.region[2:]))  # the limit is for what is made
         if asked and self.max_pixels and asked**2 > self.max_pixels:
@@ -137,31 +139,37 @@ class Decode:
         from io import BytesIO
 
         from vaecodec.metadata import stripped
+        from vaecodec.preview import read_preview
         from vaecodec.writing import write_picture
 
-        ready = codec()
-        start, fault = time.perf_counter(), ""
-        if self.partial:
-            found = ready.decode_partial(data, max_pixels=self.max_pixels or None)
-            picture = found.picture
-            areas = ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in found.lost)
-            if areas:
-                fault = f"lost: {areas}; pixels up to {found.margin} around may differ, all others are as they were"
-            elif not found.whole:
-                fault = "the file is damaged, but no pixel is lost"
-        elif self.region:
-            picture = ready.decode_region(data, self.region)
-        elif self.scale > 1:
-            picture = ready.decode_scaled(data, self.scale)
-        elif self.max_size:
-            picture = ready.decode_within(data, self.max_size)
+        if self.preview and (small := read_preview(data)):
+            start, picture, fault = time.perf_counter(), small, ""
         else:
-            picture = ready.decode(data, max_pixels=self.max_pixels or None, progress=progress)
+            ready = codec()
+            start = time.perf_counter()
+            picture, fault = self.make(data, ready, progress)
         written = BytesIO()
         notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start, fault)
+
+    def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
+        """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
+        if self.partial:
+            found = codec.decode_partial(data, max_pixels=self.max_pixels or None)
+            if found.lost:
+                areas = ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in found.lost)
+                rim = f"pixels up to {found.margin} around may differ, all others are as they were"
+                return found.picture, f"lost: {areas}; {rim}"
+            return found.picture, "" if found.whole else "the file is damaged, but no pixel is lost"
+        if self.region:
+            return codec.decode_region(data, self.region), ""
+        if self.max_size:
+            return codec.decode_within(data, self.max_size), ""
+        if self.scale > 1 or self.preview:
+            return codec.decode_scaled(data, 8 if self.preview else self.scale), ""
+        return codec.decode(data, max_pixels=self.max_pixels or None, progress=progress), ""
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its header; 0 where that does not tell."""
