@@ -37,6 +37,15 @@ def test_out_must_fit() -> None:
         vaecodec.decode(data, out=np.zeros((8, 9, 3), np.uint8), scale=2)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_arrays_of_floats(dtype: type) -> None:
+    pixels = picture(8, 9)
+    assert vaecodec.encode((pixels / 255).astype(dtype), 40) == vaecodec.encode(pixels, 40)
+    for bad in (pixels.astype(dtype), -pixels.astype(dtype) / 255, np.full((8, 9), np.nan, dtype)):
+        with pytest.raises(VaecError, match=r"within 0\.\.1"):
+            vaecodec.encode(bad)
+
+
 def test_batches() -> None:
     files = [vaecodec.encode(picture(8, 9 + n), 40) for n in range(3)]
     for got, data in zip(vaecodec.decode_batch(files), files, strict=True):

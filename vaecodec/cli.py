@@ -148,11 +148,8 @@ def decode(
         raise click.UsageError("--region, --scale, --max-size, --preview and --partial exclude each other")
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
     formats = {target: output_format(target) for _, target in planned.jobs}
-    return run(
-        planned,
-        Decode(formats, max_pixels, region, int(scale[-1]) if scale else 1, max_size, strip, partial, preview),
-        how,
-    )
+    fraction = int(scale[-1]) if scale else 1
+    return run(planned, Decode(formats, max_pixels, region, fraction, max_size, strip, partial, preview), how)
 
 
 @cli.command()
