@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from vaecodec.excerpt import Partial
 from vaecodec.grid import FEATURE_MAX
 from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import TRIM, quality_lambda
-from vaecodec.overlay import Overlay, available, pack_overlay, unpack_overlay
+from vaecodec.overlay import Overlay, available, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
@@ -216,40 +217,19 @@ class Codec:
     ) -> tuple[NDArray[np.uint8], dict[int, Overlay]]:
         """Pixels for the networks, and the overlays over them by tile."""
         rows, columns = header.grid
+        worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
         overlays: dict[int, Overlay] = {}
         beneath = pixels
         for index in range(rows * columns):
             rgb = as_rgb(header.cut(pixels, index))
-            overlay, below = self._choose_overlay(header, rgb, how) if drawn.looks_drawn(rgb) else (None, rgb)
+            if not drawn.looks_drawn(rgb):
+                continue
+            overlay, below = drawn.choose(rgb, worth, partial(self._trial, header), how.thorough)
             if overlay:
                 overlays[index] = overlay
                 beneath = pixels.copy() if beneath is pixels else beneath
                 paste(header.cut(beneath, index), below)
         return beneath, overlays
-
-    def _choose_overlay(
-        self, header: Header, rgb: NDArray[np.uint8], how: Effort
-    ) -> tuple[Overlay | None, NDArray[np.uint8]]:
-        """The best overlay of a tile (h, w, 3), by real bits and real errors, if any, and what to code beneath it."""
-        worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
-
-        def cost(size: int, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-            return 8 * size + worth * float(np.square(a.astype(np.int32) - b).sum())
-
-        best, colours, mask, beneath = math.inf, rgb, np.zeros(rgb.shape[:2], np.bool_), rgb
-        for candidate in drawn.masks(rgb):
-            below = drawn.fill(rgb, candidate)
-            transform = 0.0
-            if not candidate.all():
-                size, decoded = self._trial(header, below)
-                transform = cost(size, decoded[~candidate], rgb[~candidate])
-            for reduced in drawn.reductions(rgb, candidate) if transform < best else ():
-                size = len(pack_overlay(reduced, candidate))
-                total = transform + cost(size, reduced[candidate], rgb[candidate])
-                if total < best:
-                    best, colours, mask, beneath = total, reduced, candidate, below
-        data = pack_overlay(colours, mask, thorough=how.thorough)
-        return (Overlay(data, bool(mask.all())) if data else None), beneath
 
     def _trial(self, header: Header, rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
         """Bytes of one tile coded alone, and what it decodes to."""

@@ -5,11 +5,14 @@ Screens, text, charts: few colours, sharp edges, and neighbours that are equal t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from vaecodec.overlay import Overlay, pack_overlay
 
 BLOCK = 16
 EQUAL_SHARE = 0.2  # share of pixels equal to their left neighbour; photographs seldom have half of it
@@ -96,3 +99,32 @@ def _pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[n
     coarse = fine.reshape(*shape, 3).sum((1, 3)) / np.maximum(coarse_w, 1)[..., None]
     coarse = _pull(coarse, np.minimum(coarse_w, 1))
     return np.where(weight[..., None] > 0, colour, coarse.repeat(2, 0).repeat(2, 1)[:h, :w])
+
+
+# Codes a tile (h, w, 3) and gives the bytes that it took and what it decodes to.
+Trial = Callable[[Pixels], tuple[int, Pixels]]
+
+
+def choose(rgb: Pixels, worth: float, trial: Trial, thorough: bool) -> tuple[Overlay | None, Pixels]:
+    """The best overlay of a tile (h, w, 3), by real bits and real errors, if any, and what to code beneath it.
+
+    Args: worth: bits for a squared error of a sample. thorough: see `pack_overlay`.
+    """
+
+    def cost(size: int, a: Pixels, b: Pixels) -> float:
+        return 8 * size + worth * float(np.square(a.astype(np.int32) - b).sum())
+
+    best, colours, mask, beneath = math.inf, rgb, np.zeros(rgb.shape[:2], np.bool_), rgb
+    for candidate in masks(rgb):
+        below = fill(rgb, candidate)
+        transform = 0.0
+        if not candidate.all():
+            size, decoded = trial(below)
+            transform = cost(size, decoded[~candidate], rgb[~candidate])
+        for reduced in reductions(rgb, candidate) if transform < best else ():
+            size = len(pack_overlay(reduced, candidate))
+            total = transform + cost(size, reduced[candidate], rgb[candidate])
+            if total < best:
+                best, colours, mask, beneath = total, reduced, candidate, below
+    data = pack_overlay(colours, mask, thorough=thorough)
+    return (Overlay(data, bool(mask.all())) if data else None), beneath
