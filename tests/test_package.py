@@ -58,7 +58,7 @@ def test_arrays_of_all_shapes() -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((2, 2, 5), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 2, 3), np.uint8), np.ones((2, 2, 3), int)],
+    [np.zeros((2, 2, 5), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 2, 3), np.uint8), np.ones((2, 2, 3), "i4")],
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(VaecError):

@@ -26,7 +26,7 @@ def test_coded_size_within_one_percent_of_compressai(monkeypatch: pytest.MonkeyP
 
     def spy(coded, count):  # type: ignore[no-untyped-def]
         nonlocal theirs
-        for tables, table, value in coded:
+        for tables, table, value, _ in coded:
             symbol, _ = tables.symbols(table[0], value[0])
             cdfs = np.concatenate((tables.start[:-1], np.full((len(tables.size), 1), 0)), axis=1)
             cdfs[np.arange(len(tables.size)), tables.size] = rans.ONE
