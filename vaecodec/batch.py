@@ -25,8 +25,9 @@ from vaecodec.work import CodecOnDemand, Decode, Done, Encode
 
 FAILED = 1
 AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
-# What a worker takes, measured (docs/batches.md): PyTorch and the model, and for each pixel of its picture.
-WORKER_BYTES, PIXEL_BYTES = 700_000_000, 45
+# What a worker takes: PyTorch and the model, and for each pixel of its picture. `tools/bench_speed.py` measured 644 MB
+# and 46 bytes (12 megapixels, 2026-11-21).
+WORKER_BYTES, PIXEL_BYTES = 700_000_000, 50
 Job = tuple[Path, Path]
 Work = Encode | Decode
 

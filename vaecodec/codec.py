@@ -135,7 +135,7 @@ class Codec:
     ) -> Found:
         """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
 
-        Takes some three to eight times as long as `encode`. A size is met within 1 % where quality 100 needs as much.
+        Takes several trials. A size is met within 1 % where quality 100 needs as much.
         Args: see `encode`. Raises: VaecError where an argument is out of range or no quality meets the target.
         """
         return ratecontrol.encode_to(self, as_picture(image), target, effort, tile, preview, progress)
@@ -154,7 +154,7 @@ class Codec:
         """The same file as `encode`, in pieces, each tile as soon as it is coded.
 
         Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
-            takes half as long as decoding it.
+            takes less than decoding it.
         """
         if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
             raise VaecError(f"quality {quality!r} is not a number within 0..100")
