@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import picture
 
-from tools.data import load
+from tools.data import load, psnr
 from vaecodec import container
 from vaecodec.cli import main
 from vaecodec.codec import Codec
@@ -35,7 +35,7 @@ def check(found: Partial, expected: np.ndarray) -> None:
     pixels = found.picture.pixels
     assert pixels.shape == expected.shape
     touched = np.zeros(pixels.shape[:2], bool)
-    for left, top, width, height in found.lost:
+    for left, top, width, height in found.lost + found.coarse:
         rows = slice(max(0, top - found.margin), top + height + found.margin)
         touched[rows, max(0, left - found.margin) : left + width + found.margin] = True
     np.testing.assert_array_equal(pixels[~touched], expected[~touched])
@@ -59,7 +59,32 @@ def test_truncated_anywhere(small: Codec, whole: tuple[bytes, np.ndarray], share
         return
     check(found, whole[1])
     assert not found.whole
-    assert len(found.lost) == 20 - len(list(whole_chunks(data, b"TILE")))
+    assert len(found.lost + found.coarse) == 20 - len(list(whole_chunks(data, b"TILE")))
+    assert len(found.coarse) <= 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(share=st.floats(0, 1), channels=st.integers(1, 4), quality=st.sampled_from([5, 60, 100]))
+def test_a_tile_cut_anywhere(small: Codec, share: float, channels: int, quality: int) -> None:
+    """What is there of it is shown: never an error once the header is there, never far from the whole at its end."""
+    data = small.encode(picture(90, 70, channels), quality)
+    length = 8 + 44 + round(share * (len(data) - 52))
+    found = small.decode_partial(data[:length])
+    assert found.whole == (length == len(data))
+    assert len(found.lost) + len(found.coarse) == (length < len(data) - 12), "only DONE may be missing without loss"
+    if len(data) - 16 <= length:
+        np.testing.assert_array_equal(found.picture.pixels, small.decode(data).pixels)
+
+
+def test_what_there_is_of_a_tile_is_shown() -> None:
+    """The share of the file that is there, and the PSNR that it gives at least."""
+    pixels = load(Path(__file__).parent / "data" / "kodim23.png")
+    codec = Codec(threads=1)
+    data = codec.encode(pixels, 75)
+    for share, at_least in {0.05: 14.0, 0.35: 24.0, 0.6: 29.0, 0.9: 34.0}.items():
+        found = codec.decode_partial(data[: int(share * len(data))])
+        assert found.coarse == [(0, 0, pixels.shape[1], pixels.shape[0])] and not found.lost
+        assert psnr(pixels, found.picture.pixels) >= at_least
 
 
 @settings(deadline=None, max_examples=40)
@@ -157,5 +182,10 @@ def test_command_line(whole: tuple[bytes, np.ndarray], tmp_path: Path, capsys: p
     assert "lost: " in said and "pixels up to 48 around may differ" in said
     assert load(target).shape == pixels.shape
     np.testing.assert_array_equal(load(target)[:16], codec.decode(data).pixels[:16])
+    whole_tiles = codec.encode(pixels, 50)
+    source.write_bytes(whole_tiles[: len(whole_tiles) // 2])
+    assert decode("--preview") == 3
+    assert "coarse: 200 x 200 at 0,0" in capsys.readouterr().err
+    assert load(target).shape == (25, 25, 3)
     source.write_bytes(data)
     assert decode("--partial") == 0

@@ -1,7 +1,8 @@
 """What each effort gains and costs: python tools/bench_effort.py PICTURES... [--efforts 1,2,3,...]
 
-BD-rate of each effort against effort 1 and against JPEG (4:2:0, optimised, progressive), by the bytes of real files
-and RGB-PSNR (PCHIP, mean curves), and seconds for a megapixel to encode and to decode, medians over the pictures.
+BD-rate of each effort against the first one and against JPEG (4:2:0, optimised, progressive), by the bytes of real
+files and RGB-PSNR (PCHIP): of the mean curve, and the mean over pictures. And seconds for a megapixel to encode and to
+decode, medians over the pictures.
 """
 
 from __future__ import annotations
@@ -22,12 +23,22 @@ from tools.data import jpeg_point, load, psnr
 from vaecodec.codec import EFFORTS, Codec
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
-Point = tuple[float, float]  # bpp, dB
+COLUMNS = (
+    "BD-rate against the first",
+    "mean over pictures",
+    "against JPEG",
+    "mean over pictures",
+    "encode, s/Mpx",
+    "decode, s/Mpx",
+)
+Curves = dict[Path, list[tuple[float, float]]]  # of each picture: bpp, dB
 
 
-def mean(points: list[Point]) -> Point:
-    rate, quality = np.mean(points, axis=0)
-    return float(rate), float(quality)
+def against(anchor: Curves, test: Curves) -> str:
+    """BD-rate of the mean curve, and the mean over pictures."""
+    whole = bd_rate(*(np.mean(list(curves.values()), axis=0).tolist() for curves in (anchor, test)))[0]
+    each = statistics.mean(bd_rate(anchor[path], test[path])[0] for path in anchor)
+    return f"{whole:+.2f} % | {each:+.2f} %"
 
 
 def main() -> None:
@@ -39,27 +50,26 @@ def main() -> None:
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    codec, pictures = Codec(args.model), [load(path) for path in args.pictures]
-    jpeg = [mean([jpeg_point(x, q) for x in pictures]) for q in JPEG_QUALITIES]
-    first: list[Point] = []
-    print("| Effort | BD-rate against effort 1 | against JPEG | encode, s/Mpx | decode, s/Mpx |")
-    print("| ---: | ---: | ---: | ---: | ---: |")
+    codec, pictures = Codec(args.model), {path: load(path) for path in args.pictures}
+    jpeg = {path: [jpeg_point(x, q) for q in JPEG_QUALITIES] for path, x in pictures.items()}
+    first: Curves = {}
+    print("| Effort |", " | ".join(COLUMNS), "|")
+    print("|" + " ---: |" * (1 + len(COLUMNS)))
     for effort in map(int, args.efforts.split(",")):
-        curve, times = [], []
+        curves: Curves = {path: [] for path in pictures}
+        times = []
         for quality in map(float, args.qualities.split(",")):
-            points = []
-            for x in pictures:
+            for path, x in pictures.items():
                 pixels = x.shape[0] * x.shape[1]
                 start = time.perf_counter()
                 data = codec.encode(x, quality, effort=effort)
                 coded = time.perf_counter()
                 decoded = codec.decode(data).pixels
                 times.append([1e6 * t / pixels for t in (coded - start, time.perf_counter() - coded)])
-                points.append((8 * len(data) / pixels, psnr(x, decoded)))
-            curve.append(mean(points))
-        first = first or curve
+                curves[path].append((8 * len(data) / pixels, psnr(x, decoded)))
+        first = first or curves
         encode, decode = (statistics.median(t) for t in zip(*times, strict=True))
-        rates = f"{bd_rate(first, curve)[0]:+.2f} % | {bd_rate(jpeg, curve)[0]:+.2f} %"
+        rates = f"{against(first, curves)} | {against(jpeg, curves)}"
         print(f"| {effort} | {rates} | {encode:.2f} | {decode:.2f} |", flush=True)
 
 

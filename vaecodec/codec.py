@@ -60,8 +60,8 @@ EFFORTS = {
     5: Effort(refine.TRIM, iterations=4),
     6: Effort(refine.TRIM, iterations=8),
     7: Effort(refine.TRIM, iterations=16, thorough=True),
-    8: Effort(refine.TRIM, iterations=32, thorough=True),
-    9: Effort(refine.TRIM, iterations=56, thorough=True),
+    8: Effort(refine.TRIM, iterations=36, thorough=True),
+    9: Effort(refine.TRIM, iterations=72, thorough=True),
 }
 
 

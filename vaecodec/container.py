@@ -198,6 +198,7 @@ class Tile:
     lanes_log2: int  # or EMPTY
     states: memoryview | bytes  # 4 bytes a lane
     sections: tuple[memoryview | bytes, ...]  # in the order of SECTIONS
+    cut: bool = False  # whether the end is missing
 
     @classmethod
     def empty(cls) -> Tile:
@@ -221,8 +222,8 @@ class Tile:
         return bytes([self.lanes_log2]) + lengths + b"".join(bytes(s) for s in (self.states, *self.sections))
 
     @classmethod
-    def unpack(cls, data: memoryview) -> Tile:
-        """Raises CorruptFileError where lengths and data disagree."""
+    def unpack(cls, data: memoryview, cut: bool = False) -> Tile:
+        """Raises CorruptFileError where lengths and data disagree. cut: whether data may end too early."""
         if not data or (data[0] > LANES_LOG2_MAX and data[0] != EMPTY):
             raise CorruptFileError("a tile's lane count is out of range")
         at, lengths = 1, []
@@ -232,7 +233,8 @@ class Tile:
         if data[0] == EMPTY and any(lengths[:4]):
             raise CorruptFileError("a tile without latents has data for them")
         lengths.insert(0, 0 if data[0] == EMPTY else 4 << data[0])
-        if sum(lengths) != len(data) - at:
+        missing = sum(lengths) - (len(data) - at)
+        if missing and not (cut and missing > 0):
             raise CorruptFileError("a tile's section lengths do not add up to its size")
         if any(n % 2 for n in lengths[1:4]):
             raise CorruptFileError("a tile's coded section has an odd length")
@@ -240,7 +242,12 @@ class Tile:
         for n in lengths:
             parts.append(data[at : at + n])
             at += n
-        return cls(data[0], parts[0], tuple(parts[1:]))
+        if cut and missing:  # whole words of what is coded, the other sections whole or not at all
+            if len(parts[0]) < lengths[0]:
+                raise CorruptFileError("a tile's entropy coder states are missing")
+            parts[1:4] = [p[: len(p) // 2 * 2] for p in parts[1:4]]
+            parts[4:] = [p if len(p) == n else p[:0] for p, n in zip(parts[4:], lengths[4:], strict=True)]
+        return cls(data[0], parts[0], tuple(parts[1:]), missing > 0)
 
 
 def pack_varint(value: int) -> bytes:

@@ -87,13 +87,14 @@ def finish_part(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8
 class Partial:
     """What is left of a damaged file.
 
-    picture: grey where tiles are lost. lost: (left, top, width, height) of each lost tile. margin: pixels around
-    those that may differ from the undamaged picture; everything else is as it was, to the bit.
-    whole: whether the file has no fault at all.
+    picture: grey where tiles are lost. lost: (left, top, width, height) of each lost tile. coarse: of the tile that the
+    file ends in, made of what there is of it. margin: pixels around those that may differ from the undamaged picture;
+    everything else is as it was, to the bit. whole: whether the file has no fault at all.
     """
 
     picture: Picture
     lost: list[Region]
+    coarse: list[Region]
     margin: int
     whole: bool
 
@@ -106,12 +107,17 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     rows, columns = header.grid
     tiles: list[Tile] = [Tile.empty()] * (rows * columns)
     lost: set[int] = set()
+    coarse: set[int] = set()
     for row in range(rows):
         parts = []
         for column in range(columns):
             number = row * columns + column
             try:
-                tiles[number] = Tile.unpack(found.tiles[number])
+                if number in found.cut:
+                    tiles[number] = Tile.unpack(found.cut[number], cut=True)
+                    coarse.add(number)
+                else:
+                    tiles[number] = Tile.unpack(found.tiles[number])
                 parts.append(decode_band(weights, header, tiles, row, range(column, column + 1)))
             except (KeyError, CorruptFileError):
                 tiles[number] = Tile.empty()
@@ -122,11 +128,14 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
         try:
             finish_tile(header, tiles[number], header.cut(pixels, number))
         except CorruptFileError:
-            lost.add(number)
-    boxes = [header.tile_box(number) for number in sorted(lost)]
-    areas = [(left, top, width, height) for top, left, height, width in boxes]
-    margin = weights.model.g_s.margin * CELL
-    return Partial(Picture(pixels, **found.metadata), areas, margin, found.whole and not lost)
+            if not tiles[number].cut:
+                lost.add(number)
+
+    def areas(numbers: set[int]) -> list[Region]:
+        return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
+
+    margin, picture = weights.model.g_s.margin * CELL, Picture(pixels, **found.metadata)
+    return Partial(picture, areas(lost), areas(coarse - lost), margin, found.whole and not lost)
 
 
 def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> NDArray[np.uint8]:

@@ -253,8 +253,9 @@ class Reader:
         # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
         if any(sum(map(len, t.sections[:3])) > 2 * most or len(t.sections[3]) > 3 * most for t in tiles):
             raise CorruptFileError("a tile has more data than symbols")
+        self.cut = any(t.cut for t in tiles)
         self.decoder = rans.Decoder(
-            [t.states for t in tiles], [b"".join(bytes(s) for s in t.sections[:3]) for t in tiles]
+            [t.states for t in tiles], [b"".join(bytes(s) for s in t.sections[:3]) for t in tiles], self.cut
         )
         lengths = np.array([[len(s) // 2 for s in t.sections[:3]] for t in tiles])
         self.left_after = lengths.sum(1, keepdims=True) - lengths.cumsum(1)  # words left after each section
@@ -264,29 +265,40 @@ class Reader:
     def read(
         self, tables: rans.Tables, table: Sequence[NDArray[np.int64]], dependent: bool = False
     ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.integer]]]:
-        """Values of the next run, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError."""
+        """Values of the next run, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError.
+
+        Of a cut tile, what is missing is 0 of quantiser 0: what the prior expects.
+        """
         out = []
         symbols, quantisers = self.decoder.decode(tables, table, dependent)
         for b, (t, s, quantiser) in enumerate(zip(table, symbols, quantisers, strict=True)):
+            if self.cut:
+                unread = quantiser == rans.UNREAD
+                quantiser[unread] = 0
             t = t + quantiser * rans.QUANTISER_ROWS
             value = tables.low[t] + s
             at = np.flatnonzero(s == tables.size[t] - 1)
             if len(at):
                 begin, end = self.escaped[b], self.escaped[b] + len(at)
-                if end > len(self.escapes[b]):
+                if end > len(self.escapes[b]) and not self.cut:
                     raise CorruptFileError("a tile has too few escapes")
-                value[at] = self.escapes[b][begin:end]
+                escapes = self.escapes[b][begin:end]
+                value[at[: len(escapes)]] = escapes
                 self.escaped[b] = end
+            if self.cut:
+                value[unread] = 0
             out.append(value)
         return out, quantisers
 
     def end_section(self, section: int) -> None:
-        """Raises CorruptFileError unless exactly sections 0..section have been read."""
-        if (self.decoder.left() != self.left_after[:, section]).any():
+        """Raises CorruptFileError unless exactly sections 0..section have been read, if they are whole."""
+        if not self.cut and (self.decoder.left() != self.left_after[:, section]).any():
             raise CorruptFileError("a tile's section does not end where its length says")
 
     def finish(self) -> None:
-        """Raises CorruptFileError unless everything was read and the coder is back at its start."""
+        """Raises CorruptFileError unless everything was read and the coder is back at its start, if it is there."""
+        if self.cut:
+            return
         self.decoder.finish()
         if any(n != len(e) for n, e in zip(self.escaped, self.escapes, strict=True)):
             raise CorruptFileError("a tile has too many escapes")
@@ -294,6 +306,8 @@ class Reader:
 
 def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int, groups: int = 2) -> Tensor:
     """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step.
+
+    Where a tile is cut, symbols that are missing are what the prior expects: r = 0.
 
     Args: groups: 1 to read the low channels alone; the others are 0.
     Raises: CorruptFileError.

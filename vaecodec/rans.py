@@ -32,6 +32,7 @@ QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quanti
 # State and parity of a symbol to the next state, and the quantiser of each state.
 NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
 QUANTISER = (0, 1, 0, 1, 0, 1, 0, 1)
+UNREAD = 2  # in place of a quantiser: there was no data for this symbol
 BITS_PER_LANE = 5000  # a lane costs 32
 SYMBOLS_PER_LANE = 6000  # of those that cost next to nothing
 
@@ -222,10 +223,14 @@ class Decoder:
     Args:
         states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
 
+    cut: whether words may run out; from there on, what is read is `UNREAD`.
+
     Raises: CorruptFileError where a state is out of range.
     """
 
-    def __init__(self, states: Sequence[bytes | memoryview], words: Sequence[bytes | memoryview]) -> None:
+    def __init__(
+        self, states: Sequence[bytes | memoryview], words: Sequence[bytes | memoryview], cut: bool = False
+    ) -> None:
         self.lanes = [len(s) // 4 for s in states]
         self.x = np.concatenate([np.frombuffer(s, "<u4") for s in states]).astype(np.uint32)
         if (self.x < STATE_START).any():
@@ -236,11 +241,12 @@ class Decoder:
         self.at = self.end - sizes
         self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
         self.rounds = np.zeros(len(states), np.int64)
+        self.cut, self.ended = cut, False
 
     def decode(
         self, tables: Tables, table: Sequence[IntArray], dependent: bool = False
     ) -> tuple[list[IntArray], list[IntArray]]:
-        """Symbols of one run, for each tile as many as `table` has entries, and the quantiser of each.
+        """Symbols of one run, for each tile as many as `table` has entries, and the quantiser of each, or UNREAD.
 
         Args: table: of each symbol; in a dependent run that of quantiser 0.
 
@@ -259,7 +265,10 @@ class Decoder:
         base = arrange(table, self.lanes, tables.null, used=used) << shift
         out, quantisers = np.empty(base.shape, np.uint8), np.zeros(base.shape, np.uint32)
         x = self.x
-        for base_i, out_i, quantiser_i in zip(base, out, quantisers, strict=True):
+        for i, (base_i, out_i, quantiser_i) in enumerate(zip(base, out, quantisers, strict=True)):
+            if self.ended:
+                out[i:], quantisers[i:] = 0, UNREAD
+                break
             if machines:
                 machines.quantisers(quantiser_i)
                 base_i += quantiser_i * second
@@ -281,7 +290,7 @@ class Decoder:
         if len(self.lanes) == 1:
             at, self.at[0] = self.at[0], self.at[0] + len(lanes)
             if self.at[0] > self.end[0]:
-                raise CorruptFileError("a tile's coded data ends too early")
+                return self._end(len(lanes))
             return self.words[at : self.at[0]]
         tile = self.tile_of_lane[lanes]
         counts = np.bincount(tile, minlength=len(self.lanes))
@@ -289,8 +298,15 @@ class Decoder:
         at = self.at[tile] + rank
         self.at = self.at + counts
         if (self.at > self.end).any():
-            raise CorruptFileError("a tile's coded data ends too early")
+            return self._end(len(lanes))
         return self.words[at]
+
+    def _end(self, count: int) -> NDArray[np.uint32]:
+        """So many words where there are none left."""
+        if not self.cut:
+            raise CorruptFileError("a tile's coded data ends too early")
+        self.ended = True
+        return np.zeros(count, np.uint32)
 
     def left(self) -> IntArray:
         """How many words each tile has left."""

@@ -70,7 +70,8 @@ def refine(
         ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
-        error, slope = distortion(weights, q, x, around, band, gradient=not last)
+        with half():
+            error, slope = distortion(weights, q, x, around, band, gradient=not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
             best, chosen = loss, target
@@ -78,10 +79,17 @@ def refine(
             progress((k + 1) / (iterations + 1))
         if last:
             break
-        slope = slope * scale + torch.cat([rate_slope(weights, q, t) for t in tiles], dim=1)
+        with half():
+            slope = slope * scale + torch.cat([rate_slope(weights, q, t) for t in tiles], dim=1)
         lowest = around[band] * (1 / MEAN_ONE) - slope / (2 * worth)
         target = target.lerp(lowest, stride)
     return chosen
+
+
+def half() -> torch.autocast:
+    """bfloat16 where the processor has it: gradients take two thirds of the time and serve as well."""
+    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer PyTorch versions
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(has.get("avx512_bf16") or has.get("amx_bf16")))
 
 
 def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> Tensor:

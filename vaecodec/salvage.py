@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vaecodec import container
@@ -19,10 +19,12 @@ WORK = 16  # bytes checked for each byte of the file, at most: names of chunks m
 
 @dataclass(frozen=True)
 class Salvaged:
-    """tiles: data of those that are whole, without their number, by number. whole: whether the file has no fault."""
+    """tiles: data of those that are whole, without their number, by number. cut: what there is of the one that the file
+    ends in, in the same way. whole: whether the file has no fault."""
 
     header: Header
     tiles: dict[int, memoryview]
+    cut: dict[int, memoryview]
     metadata: dict[str, bytes]  # Picture field -> bytes
     whole: bool
 
@@ -48,16 +50,33 @@ def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
     if max_pixels and header.width * header.height > max_pixels:
         raise LimitError(f"{header.width} x {header.height} is more than the limit of {max_pixels} pixels")
     rows, columns = header.grid
+    tiles = numbered(whole_chunks(data, b"TILE"), rows * columns)
+    cut = {n: tile for n, tile in numbered(cut_chunk(data, b"TILE"), rows * columns).items() if n not in tiles}
+    found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
+    return Salvaged(header, tiles, cut, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+
+
+def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
+    """Tiles by their number, 0..count - 1, without it."""
     tiles: dict[int, memoryview] = {}
-    for chunk in whole_chunks(data, b"TILE"):
+    for chunk in chunks:
         try:
             number, at = container.unpack_varint(chunk, 0)
         except CorruptFileError:
             continue
-        if number < rows * columns:
+        if number < count:
             tiles.setdefault(number, chunk[at:])
-    found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
-    return Salvaged(header, tiles, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+    return tiles
+
+
+def cut_chunk(data: bytes, kind: bytes) -> Iterator[memoryview]:
+    """What there is of the data of a chunk that the file ends in, if it is of that kind."""
+    at = data.rfind(kind)
+    if at >= 4:
+        (length,) = struct.unpack_from("<I", data, at - 4)
+        rest = memoryview(data)[at + 4 :]
+        if len(rest) < length + 4:
+            yield rest[:length]
 
 
 def whole_chunks(data: bytes, kind: bytes) -> Iterator[memoryview]:

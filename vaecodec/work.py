@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaecodec import container
 from vaecodec.console import human
-from vaecodec.errors import LimitError
+from vaecodec.errors import LimitError, TruncatedError
 
 if TYPE_CHECKING:
     from vaecodec.codec import Codec
@@ -157,19 +157,36 @@ class Decode:
     def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
         if self.partial:
-            found = codec.decode_partial(data, max_pixels=self.max_pixels or None)
-            if found.lost:
-                areas = ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in found.lost)
-                rim = f"pixels up to {found.margin} around may differ, all others are as they were"
-                return found.picture, f"lost: {areas}; {rim}"
-            return found.picture, "" if found.whole else "the file is damaged, but no pixel is lost"
+            return self.rescue(data, codec)
+        if self.preview:
+            from vaecodec.excerpt import shrunk
+
+            try:
+                return codec.decode_scaled(data, 8), ""
+            except TruncatedError:
+                picture, fault = self.rescue(data, codec)
+                size = -(-max(picture.width, picture.height) // 8)
+                return replace(picture, pixels=shrunk(picture.pixels, size)), fault
         if self.region:
             return codec.decode_region(data, self.region), ""
         if self.max_size:
             return codec.decode_within(data, self.max_size), ""
-        if self.scale > 1 or self.preview:
-            return codec.decode_scaled(data, 8 if self.preview else self.scale), ""
+        if self.scale > 1:
+            return codec.decode_scaled(data, self.scale), ""
         return codec.decode(data, max_pixels=self.max_pixels or None, progress=progress), ""
+
+    def rescue(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
+        """What can be made of a damaged file, and what is wrong with it. Raises: VaecError."""
+        found = codec.decode_partial(data, max_pixels=self.max_pixels or None)
+        faults = []
+        for what, areas in {"lost": found.lost, "coarse": found.coarse}.items():
+            if areas:
+                faults.append(f"{what}: " + ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in areas))
+        if faults:
+            faults.append(f"pixels up to {found.margin} around may differ, all others are as they were")
+        elif not found.whole:
+            faults.append("the file is damaged, but no pixel is lost")
+        return found.picture, "; ".join(faults)
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its header; 0 where that does not tell."""
