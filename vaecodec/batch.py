@@ -21,7 +21,7 @@ from vaecodec import files
 from vaecodec.console import Overall, Progress, count, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.plan import Plan
-from vaecodec.work import CodecOnDemand, Decode, Done, Encode
+from vaecodec.work import CodecOnDemand, Decode, Done, Encode, Restore
 
 FAILED = 1
 AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
@@ -29,7 +29,7 @@ AHEAD = 2  # jobs handed out for each worker, so that none waits and few results
 # and 46 bytes (12 megapixels, 2026-11-21).
 WORKER_BYTES, PIXEL_BYTES = 700_000_000, 50
 Job = tuple[Path, Path]
-Work = Encode | Decode
+Work = Encode | Decode | Restore
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ from vaecodec.parameters import (
     strip_option,
 )
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.restoration.commands import Sigma, denoising
+from vaecodec.restoration.commands import commands as restoration_commands
 from vaecodec.work import CodecOnDemand, Decode, Encode
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def cli() -> None:
     metavar="E",
     help="Higher is slower and smaller; 3 by default.",
 )
+@click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
 @strip_option
 @metadata_options
@@ -99,6 +102,7 @@ def encode(
     inputs: tuple[Path, ...],
     rate: float | Target,
     effort: int,
+    denoise: float | str | None,
     preview: bool | None,
     strip: str,
     metadata: dict[str, bytes],
@@ -112,7 +116,8 @@ def encode(
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
     Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview)
+    recipe = denoising(denoise) if denoise else None
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 
@@ -222,7 +227,8 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
     return each(inputs, look)
 
 
-cli.add_command(bench)
+for command in (bench, *restoration_commands):
+    cli.add_command(command)
 
 
 # What `info` says

@@ -258,7 +258,7 @@ class Codec:
                 if progress:
                     progress((row + share) / rows)
 
-            with self._exact():  # not around a yield: what it sets must not show between two pieces
+            with self.exactly():  # not around a yield: what it sets must not show between two pieces
                 tiles, y_hat = self._encode_band(header, analysis, row, how, part)
                 for column in range(columns):
                     if row * columns + column in covered:
@@ -314,7 +314,7 @@ class Codec:
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
             raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {out.dtype} of {out.shape}")
         pixels = np.empty(shape, np.uint8) if out is None else out
-        with self._exact():
+        with self.exactly():
             synthesis = Synthesis(self.weights, header, pixels)
             rows, columns = header.grid
             for row in range(rows):
@@ -332,7 +332,7 @@ class Codec:
         """
         found = salvage.salvage(data, max_pixels)
         self._check_model(found.header)
-        with self._exact():
+        with self.exactly():
             return excerpt.partial(self.weights, found)
 
     def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
@@ -343,7 +343,7 @@ class Codec:
         """
         layout, tiles = self._open(data, None)
         excerpt.check_region(layout.header, region)
-        with self._exact():
+        with self.exactly():
             return Picture(excerpt.region(self.weights, layout.header, tiles, region), **layout.metadata)
 
     def decode_scaled(self, data: bytes, scale: int) -> Picture:
@@ -355,7 +355,7 @@ class Codec:
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
         layout, tiles = self._open(data, None)
-        with self._exact():
+        with self.exactly():
             return Picture(excerpt.scaled(self.weights, layout.header, tiles, scale), **layout.metadata)
 
     def decode_within(self, data: bytes, size: int) -> Picture:
@@ -388,7 +388,7 @@ class Codec:
             )
 
     @contextmanager
-    def _exact(self) -> Iterator[None]:
+    def exactly(self) -> Iterator[None]:
         """No gradients, no autocast, products that are exact, this codec's threads; all as before afterwards."""
         if float32_is_exact() != self.exact32:  # the caller has changed a global setting
             self._load()

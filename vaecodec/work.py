@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vaecodec.codec import Codec
     from vaecodec.picture import Picture
     from vaecodec.ratecontrol import Target
+    from vaecodec.restoration.recipes import Recipe
 
 Progress = Callable[[float], None]
 
@@ -52,7 +53,7 @@ class Encode:
     """A picture file to a `.vaec` file.
 
     rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
-    preview: see `Codec.encode`.
+    preview: see `Codec.encode`. recipe: what is done to the picture before.
     """
 
     rate: float | Target
@@ -61,6 +62,7 @@ class Encode:
     strip: str = "none"
     metadata: dict[str, bytes] = field(default_factory=dict)
     preview: bool | None = None
+    recipe: Recipe | None = None
 
     def check(self, data: bytes) -> None:
         """What is no picture is told by reading it, which needs no model."""
@@ -78,6 +80,9 @@ class Encode:
         )
         ready = codec()
         start = time.perf_counter()
+        if self.recipe:
+            picture, more = better(self.recipe, ready, picture, data, progress)
+            notes, progress = notes + more, None
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
         options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progress": progress}
         figures = ""
@@ -105,6 +110,54 @@ class Encode:
                 return image.width * image.height
         except Exception:  # what is wrong with it will be told in its turn
             return 0
+
+
+@dataclass(frozen=True)
+class Restore:
+    """A picture file to a better one, or to a `.vaec` file of it.
+
+    formats: Pillow's names of the formats of targets, or VAEC. encode: for those, with the same recipe.
+    """
+
+    recipe: Recipe
+    formats: dict[Path, str]
+    encode: Encode
+
+    def check(self, data: bytes) -> None:
+        """What is no picture is told by reading it, which needs no model."""
+
+    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        if self.formats[target] == "VAEC":
+            return self.encode(data, target, codec, progress)
+        from io import BytesIO
+
+        from vaecodec.reading import read_picture
+        from vaecodec.writing import write_picture
+
+        picture, notes = read_picture(data, self.encode.max_pixels)
+        ready = codec()
+        start = time.perf_counter()
+        picture, more = better(self.recipe, ready, picture, data, progress)
+        written = BytesIO()
+        notes += more + write_picture(picture, written, self.formats[target])
+        facts = {"width": picture.width, "height": picture.height}
+        figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
+        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has; 0 where its beginning does not tell."""
+        return self.encode.pixels(source)
+
+
+def better(
+    recipe: Recipe, codec: Codec, picture: Picture, data: bytes, progress: Progress | None
+) -> tuple[Picture, list[str]]:
+    """What a recipe makes of a picture from the file `data`, and what is to be said of it."""
+    from vaecodec.restoration.prior import Prior
+
+    with codec.exactly():
+        return recipe.apply(Prior(codec.weights), picture, data, progress)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,170 @@
+"""What the commands do to a picture: each a small class that takes a Picture and gives the better one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from vaecodec.errors import PictureError, VaecError
+from vaecodec.picture import Picture
+from vaecodec.restoration.jpeg import Jpeg
+from vaecodec.restoration.noise import noise_level
+from vaecodec.restoration.operators import Blur, Downsampling, Floats, Mask, Operator
+from vaecodec.restoration.prior import Prior
+from vaecodec.restoration.solver import denoise, restore
+
+Progress = Callable[[float], None]
+QUIET = 1.0  # levels of noise below which there is nothing to remove
+
+
+class Recipe(ABC):
+    """Frozen and small, so that worker processes can be handed one."""
+
+    @abstractmethod
+    def apply(
+        self, prior: Prior, picture: Picture, data: bytes, progress: Progress | None = None
+    ) -> tuple[Picture, list[str]]:
+        """The better picture, and what is to be said of it.
+
+        Args: data: the file that the picture was read from. Raises: VaecError.
+        """
+
+
+@dataclass(frozen=True)
+class Denoise(Recipe):
+    """sigma: of the noise in 8-bit levels; None to measure it."""
+
+    sigma: float | None = None
+
+    def apply(
+        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+    ) -> tuple[Picture, list[str]]:
+        colours, weight = levels(picture)
+        sigma = self.sigma if self.sigma is not None else noise_level(colours[..., : 3 if weight == 1 else 1])
+        notes = [] if self.sigma is not None else [f"noise of {sigma:.1f} levels"]
+        if sigma < QUIET:
+            return picture, [*notes, "nothing to remove"]
+        return with_colours(picture, denoise(prior, colours, sigma * weight, progress=progress)), notes
+
+
+@dataclass(frozen=True)
+class Inpaint(Recipe):
+    """mask: of a picture file that is white where pixels are missing; None: they are where the picture is clear."""
+
+    mask: Path | None = None
+
+    def apply(
+        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+    ) -> tuple[Picture, list[str]]:
+        missing = self.missing(picture)
+        colours, _ = levels(picture)
+        found = restore(prior, Mask(~missing), colours, progress=progress)
+        done = with_colours(picture, np.where(missing[..., None], found, colours))
+        if self.mask is None:
+            done = replace(done, pixels=done.pixels[..., :-1])
+        return done, [f"{100 * missing.mean():.1f} % filled in"]
+
+    def missing(self, picture: Picture) -> NDArray[np.bool_]:
+        """(H, W). Raises: VaecError where the mask is none for this picture."""
+        if self.mask is None:
+            if picture.pixels.shape[2] not in (2, 4):
+                raise VaecError("no pixel is transparent: --mask says which are missing")
+            return np.asarray(picture.pixels[..., -1] == 0)
+        try:
+            with Image.open(self.mask) as image:
+                grey = np.asarray(image.convert("L"))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise VaecError(f"the mask {self.mask} cannot be read ({error})") from None
+        if grey.shape != picture.pixels.shape[:2]:
+            raise VaecError(
+                f"the mask is {grey.shape[1]} x {grey.shape[0]}, the picture {picture.width} x {picture.height}"
+            )
+        return grey >= 128
+
+
+@dataclass(frozen=True)
+class Undo(Recipe):
+    """operator: how the picture was spoilt, as `parse_operator` takes it. noise: in 8-bit levels, besides."""
+
+    operator: str
+    noise: float = 0.0
+
+    def apply(
+        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+    ) -> tuple[Picture, list[str]]:
+        colours, weight = levels(picture)
+        operator = parse_operator(self.operator, data)
+        found = restore(prior, operator, colours, self.noise * weight, progress=progress)
+        if found.shape != colours.shape and picture.pixels.shape[2] in (2, 4):
+            raise PictureError("a picture with transparency cannot be made larger")
+        return with_colours(picture, found), []
+
+
+@dataclass(frozen=True)
+class Enhance(Recipe):
+    """Noise away, then the tones stretched to the whole range (Pillow's `autocontrast`), colours kept.
+
+    cutoff: per cent of the darkest and of the brightest pixels that may be clipped.
+    """
+
+    cutoff: float = 0.5
+
+    def apply(
+        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+    ) -> tuple[Picture, list[str]]:
+        clean, notes = Denoise().apply(prior, picture, data, progress)
+        colours = clean.pixels if clean.pixels.shape[2] in (1, 3) else clean.pixels[..., :-1]
+        image = Image.fromarray(colours[..., 0] if colours.shape[2] == 1 else colours)
+        stretched = np.asarray(ImageOps.autocontrast(image, cutoff=self.cutoff, preserve_tone=True))
+        pixels = clean.pixels.copy()
+        pixels[..., : colours.shape[2]] = stretched.reshape(colours.shape)
+        return replace(clean, pixels=pixels), notes
+
+
+def parse_operator(text: str, data: bytes = b"") -> Operator:
+    """blur:DEVIATION, motion:LENGTH,ANGLE, downsample:FACTOR, or jpeg, which reads its tables from the file `data`.
+
+    Raises: VaecError where it says nothing sensible.
+    """
+    name, _, rest = text.partition(":")
+    try:
+        numbers = [float(part) for part in rest.split(",")] if rest else []
+        if name == "blur" and len(numbers) == 1 and 0.3 <= numbers[0] <= 20:
+            return Blur.gaussian(numbers[0])
+        if name == "motion" and len(numbers) == 2 and 1 < numbers[0] <= 100:
+            return Blur.motion(*numbers)
+        if name == "downsample" and numbers in ([2.0], [3.0], [4.0]):
+            return Downsampling(int(numbers[0]))
+        if name == "jpeg" and not rest:
+            with Image.open(BytesIO(data)) as image:
+                return Jpeg.of(image)
+    except (ValueError, OSError) as error:
+        if isinstance(error, VaecError):
+            raise
+    raise VaecError(f"{text!r} is no operator: blur:1.5, motion:9,30, downsample:2 (to 4) or jpeg (of a JPEG file)")
+
+
+def levels(picture: Picture) -> tuple[Floats, float]:
+    """Colours (H, W, 3) of a picture, and what noise in it counts for: of grey made three colours, the square root of
+    three, for it is the same in all of them."""
+    pixels = picture.pixels.astype(np.float32)
+    if pixels.shape[2] >= 3:
+        return pixels[..., :3], 1.0
+    return np.repeat(pixels[..., :1], 3, axis=2), float(np.sqrt(3))
+
+
+def with_colours(picture: Picture, colours: Floats) -> Picture:
+    """The picture with these colours (h, w, 3), as grey if it was; its transparency and metadata stay."""
+    if picture.pixels.shape[2] < 3:
+        colours = colours.mean(axis=2, keepdims=True)
+    rounded = np.rint(colours).clip(0, 255).astype(np.uint8)
+    if picture.pixels.shape[2] in (2, 4):
+        rounded = np.concatenate((rounded, picture.pixels[..., -1:]), axis=2)
+    return replace(picture, pixels=rounded)
