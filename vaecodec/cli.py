@@ -32,6 +32,7 @@ from vaecodec.parameters import (
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.restoration.commands import Sigma, denoising
 from vaecodec.restoration.commands import commands as restoration_commands
+from vaecodec.vae_commands import commands as vae_commands
 from vaecodec.work import CodecOnDemand, Decode, Encode
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
     return each(inputs, look)
 
 
-for command in (bench, *restoration_commands):
+for command in (bench, *restoration_commands, *vae_commands):
     cli.add_command(command)
 
 

@@ -1,0 +1,99 @@
+"""Samples follow the model's tables; the evidence bound is one."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import picture
+from PIL import Image
+
+from tools.data import load
+from vaecodec import vae
+from vaecodec.cli import main
+from vaecodec.codec import Codec
+from vaecodec.errors import VaecError
+from vaecodec.picture import Picture
+from vaecodec.rans import ONE, STATE_START, Decoder
+
+KODAK = Path(__file__).parent / "data" / "kodim23.png"
+
+
+def test_samples(shipped: Codec) -> None:
+    one, same, other = (vae.sample(shipped, (130, 90), 50, seed).pixels for seed in (1, 1, 2))
+    assert one.shape == (130, 90, 3)
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).mean() > 0.5 and one.std() > 10
+    for shape in ((0, 5), (1 << 14, 1 << 14)):
+        with pytest.raises(VaecError, match="too large"):
+            vae.sample(shipped, shape, 50, 0)
+
+
+def test_random_bits_follow_the_tables(shipped: Codec) -> None:
+    """What sampling rests on: each symbol comes up as often as its table says."""
+    tables, rng, count = shipped.weights.y_tables, np.random.default_rng(0), 20_000
+    states = (STATE_START + rng.integers(0, 1 << 16, 128)).astype("<u4").tobytes()
+    for row in (5, 25, 45):
+        decoder = Decoder([states], [rng.bytes(2 * count)])
+        symbols = decoder.decode(tables, [np.full(count, row)])[0][0]
+        expected = tables.frequency[row] / ONE * count
+        found = np.bincount(symbols, minlength=len(expected))
+        assert (np.abs(found - expected) <= 5 * np.sqrt(expected) + 1).all()
+
+
+def test_samples_of_several_tiles(small: Codec) -> None:
+    assert vae.sample(small, (1030, 40), 30, 0).pixels.shape == (1030, 40, 3)
+
+
+def test_the_hyperprior_carries_something(shipped: Codec) -> None:
+    """A picture drawn again from its z is nearer to it than one drawn from nothing: by activity, not by content."""
+    x = load(KODAK)[100:356, 200:456]
+    again = vae.resample(shipped, Picture(x), 60, 0).pixels
+    assert (again != vae.resample(shipped, Picture(x), 60, 1).pixels).mean() > 0.5
+
+    def activity(pixels: np.ndarray) -> np.ndarray:
+        return np.log(1 + pixels.astype(float).mean(axis=2).reshape(4, 64, 4, 64).std(axis=(1, 3))).ravel()
+
+    drawn = [np.corrcoef(activity(vae.sample(shipped, (256, 256), 60, s).pixels), activity(x))[0, 1] for s in range(3)]
+    assert np.corrcoef(activity(again), activity(x))[0, 1] > max(0.3, max(drawn))
+
+
+def test_the_bound(shipped: Codec) -> None:
+    x = Picture(load(KODAK)[:128, :192])
+    low, high = vae.bound(shipped, x, 40, 1), vae.bound(shipped, x, 100, 1)
+    assert low.total > high.total > 1 and low.rate < high.rate
+    flat = vae.bound(shipped, Picture(np.full((64, 64, 1), 128, np.uint8)), 90, 1)
+    assert flat.distortion < 0.1
+
+
+@pytest.mark.parametrize("deviation", [0.3, 2.0, 40.0])
+def test_costs_are_those_of_probabilities(deviation: float) -> None:
+    """For each decoded level, those of all 256 levels sum to one."""
+    decoded = np.full((1, 1), 250, np.uint8)
+    bits = [vae.bits_around(np.full((1, 1), level, np.uint8), decoded, deviation) for level in range(256)]
+    assert math.fsum(2.0**-b for b in bits) == pytest.approx(1, abs=1e-6)
+    assert np.argmin(bits) == 250
+
+
+def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: object) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        return int(ended.value.code or 0)
+
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    Image.fromarray(picture(60, 80)).save(source)
+    assert run("sample", "--size", "96x48", "--seed", 5, target) == 0
+    assert load(target).shape == (48, 96, 3)
+    assert run("sample", target) == 1, "it exists"
+    assert run("sample", "-f", "--like", source, "-q", 30, target) == 0
+    assert load(target).shape == (60, 80, 3)
+    assert run("sample", "--like", source, "--size", "5x5", target) == run("sample", "--size", "0x5", target) == 2
+    capsys.readouterr()
+    assert run("elbo", "--json", "-q", 90, source) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["total"] == pytest.approx(facts["rate"] + facts["distortion"], abs=1e-3)
+    assert run("elbo", tmp_path / "none.png") == 1

@@ -1,0 +1,112 @@
+"""The codec as the variational autoencoder that it is: pictures drawn from it, and its bound on what pictures cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec import container
+from vaecodec.bands import Synthesis, decode_band
+from vaecodec.codec import Codec
+from vaecodec.container import CELL, LANES_LOG2_MAX, Header, Tile
+from vaecodec.errors import VaecError
+from vaecodec.latents import Z_CELL
+from vaecodec.picture import Picture
+from vaecodec.rans import STATE_START
+
+SAMPLE_MAX = 1 << 26  # pixels
+
+
+def sample(codec: Codec, shape: tuple[int, int], quality: float, seed: int) -> Picture:
+    """A picture (height, width) drawn from the model: random bits, decoded.
+
+    An entropy decoder turns random bits into symbols that follow its tables; here z from its prior, then y given z,
+    step by step. Raises: VaecError where the shape is out of range.
+    """
+    if not (0 < shape[0] and 0 < shape[1] and shape[0] * shape[1] <= SAMPLE_MAX):
+        raise VaecError(f"a sample of {shape[1]} x {shape[0]} pixels is empty or too large")
+    header = container.parse(codec.encode(np.zeros((*shape, 3), np.uint8), quality, effort=1)).header
+    rng = np.random.default_rng(seed)
+    states = STATE_START + rng.integers(0, 1 << 16, 1 << LANES_LOG2_MAX)
+    tiles = []
+    for number in range(math.prod(header.grid)):
+        words = random_words(codec, header, number, rng)
+        tiles.append(Tile(LANES_LOG2_MAX, states.astype("<u4").tobytes(), (words, *[b""] * 5), cut=True))
+    return shown(codec, header, tiles)
+
+
+def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Picture:
+    """A picture with the z of another and a y drawn anew: what the hyperprior carries, and what it leaves open."""
+    layout = container.parse(codec.encode(picture.pixels[..., :3], quality, effort=1))
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for number, tile in enumerate(map(Tile.unpack, layout.tiles)):
+        # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
+        words = random_words(codec, layout.header, number, rng)[len(tile.sections[0]) :]
+        tiles.append(Tile(tile.lanes_log2, tile.states, (tile.sections[0], words, *[b""] * 4), cut=True))
+    return shown(codec, layout.header, tiles)
+
+
+def random_words(codec: Codec, header: Header, number: int, rng: np.random.Generator) -> bytes:
+    """As many as a tile can take: one for each symbol."""
+    _, _, height, width = header.tile_box(number)
+    h, w = -(-height // CELL), -(-width // CELL)
+    cfg = codec.weights.model.cfg
+    return rng.bytes(2 * (h * w * cfg.M + -(-h // Z_CELL) * -(-w // Z_CELL) * cfg.N))
+
+
+def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
+    """What the decoder makes of tiles."""
+    pixels = np.empty((header.height, header.width, header.channels), np.uint8)
+    with codec.exactly():
+        synthesis = Synthesis(codec.weights, header, pixels)
+        for row in range(header.grid[0]):
+            synthesis.add(decode_band(codec.weights, header, tiles, row, range(header.grid[1])))
+    return Picture(pixels)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Bits per dimension, a dimension being a sample of a pixel. deviation: of the Gaussian around x_hat, in levels."""
+
+    rate: float
+    distortion: float
+    deviation: float
+
+    @property
+    def total(self) -> float:
+        """Minus the evidence lower bound: no fewer bits can be had from this model for the exact picture."""
+        return self.rate + self.distortion
+
+
+def bound(codec: Codec, picture: Picture, quality: float, effort: int) -> Bound:
+    """The evidence lower bound of the exact 8-bit pixels, with its sign changed.
+
+    The latents are discrete and the encoder picks one, y_hat, with certainty, so that for any of them
+    -log2 P(x) <= -log2 P(y_hat) - log2 P(x | y_hat). The first term is the file's size. For the second, samples are
+    normal around the decoded ones, with the deviation that suits this picture best, integrated over each level and
+    normalised over the 256. (Kingma and Welling 2014, eq. 3, the posterior a point mass.)
+    """
+    pixels = np.ascontiguousarray(picture.pixels[..., : 3 if picture.pixels.shape[2] >= 3 else 1])
+    data = codec.encode(pixels, quality, effort=effort)
+    decoded = codec.decode(data).pixels
+    rate = 8 * len(data) / pixels.size
+    error = math.sqrt(float(np.mean((pixels.astype(np.float64) - decoded) ** 2)))
+    deviations = np.geomspace(max(0.7 * error, 0.2), max(1.2 * error, 0.4), 12)
+    costs = [bits_around(pixels, decoded, float(s)) for s in deviations]
+    best = int(np.argmin(costs))
+    return Bound(rate, costs[best], float(deviations[best]))
+
+
+def bits_around(pixels: NDArray[np.uint8], decoded: NDArray[np.uint8], deviation: float) -> float:
+    """Mean of -log2 P(pixel | decoded), P normal, cut to 0..255 and integrated over each level."""
+    edges = np.arange(-255, 257) - 0.5
+    below = np.array([0.5 * math.erfc(-e / (deviation * math.sqrt(2))) for e in edges])
+    mass = np.maximum(np.diff(below), 1e-30)  # of differences -255..255
+    level = np.arange(256)
+    table = mass[255 + level[None, :] - level[:, None]]  # decoded x pixel
+    table /= table.sum(axis=1, keepdims=True)
+    return float(np.mean(-np.log2(table)[decoded, pixels]))

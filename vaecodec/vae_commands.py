@@ -1,0 +1,112 @@
+"""The commands of vae.py: sample, elbo. Imports of NumPy and torch stand inside, as in cli.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vaecodec import files
+from vaecodec.batch import each
+from vaecodec.parameters import QUALITY, FileName, options
+from vaecodec.plan import output_format
+from vaecodec.work import CodecOnDemand
+
+quality_option = click.option(
+    "-q", "--quality", type=click.FloatRange(0, 100), default=QUALITY, metavar="Q", help="75 by default."
+)
+
+
+class Dimensions(click.ParamType):  # type: ignore[type-arg]
+    """WIDTHxHEIGHT, as (height, width)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", value)
+        if match is None or not (int(match[1]) and int(match[2])):
+            self.fail(f"{value!r} is not a size such as 640x480", param, ctx)
+        return int(match[2]), int(match[1])
+
+
+@click.command()
+@click.option("--size", type=Dimensions(), metavar="WxH", help="In pixels; 512x512 by default.")
+@click.option("--like", type=FileName(), metavar="PICTURE", help="Keep the hyperprior of a picture, draw the rest.")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Another picture for each; 0 by default.")
+@quality_option
+@options("force", "threads", "max_pixels")
+@click.argument("target", metavar="OUT", type=FileName())
+def sample(
+    size: tuple[int, int] | None,
+    like: Path | None,
+    seed: int,
+    quality: float,
+    force: bool,
+    threads: int | None,
+    max_pixels: int,
+    target: Path,
+) -> int:
+    """Draw a picture from the model: what random bits decode to.
+
+    It knows textures and edges, not things: expect patches of them.
+    """
+    if size and like:
+        raise click.UsageError("--size and --like exclude each other")
+    format = output_format(target)
+
+    def make(target: Path) -> None:
+        from vaecodec import vae
+        from vaecodec.reading import read_picture
+        from vaecodec.writing import write_picture
+
+        source = like or files.STREAM
+        files.check_target(target, source, force)
+        codec, written = CodecOnDemand(threads)(), BytesIO()
+        if like is None:
+            picture = vae.sample(codec, size or (512, 512), quality, seed)
+        else:
+            picture = vae.resample(codec, read_picture(files.read(like), max_pixels)[0], quality, seed)
+        write_picture(picture, written, format)
+        files.write(target, written.getbuffer(), source, force)
+
+    return each((target,), make)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...", type=FileName())
+@quality_option
+@click.option("--effort", type=click.IntRange(1, 9), default=3, metavar="E", help="As of encode; 3 by default.")
+@options("threads", "max_pixels")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each picture.")
+def elbo(
+    inputs: tuple[Path, ...], quality: float, effort: int, threads: int | None, max_pixels: int, as_json: bool
+) -> int:
+    """The evidence lower bound of exact pictures, in bits per dimension with its sign changed: smaller is better.
+
+    Rate, the bits of the .vaec file, and distortion, the bits that the exact pixels cost given the decoded ones, by a
+    normal distribution of the best deviation. A dimension is one colour of one pixel. Together they bound what the
+    model says the picture costs without loss; the bound is tightest at quality 100.
+    """
+    codec = CodecOnDemand(threads)
+
+    def look(source: Path) -> None:
+        from vaecodec.reading import read_picture
+        from vaecodec.vae import bound
+
+        found = bound(codec(), read_picture(files.read(source), max_pixels)[0], quality, effort)
+        facts = {"rate": found.rate, "distortion": found.distortion, "total": found.total}
+        if as_json:
+            click.echo(json.dumps({"file": str(source), **{name: round(bits, 4) for name, bits in facts.items()}}))
+        else:
+            click.echo("  ".join([str(source), *(f"{name} {bits:.3f}" for name, bits in facts.items())]))
+
+    return each(inputs, look)
+
+
+commands = (sample, elbo)
