@@ -97,3 +97,42 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["total"] == pytest.approx(facts["rate"] + facts["distortion"], abs=1e-3)
     assert run("elbo", tmp_path / "none.png") == 1
+
+
+def test_features(shipped: Codec) -> None:
+    """The same latents as the decoder's, of any number of tiles; much the same at another quality."""
+    x = load(KODAK)[:200, :330]
+    one, tiled, coarse = (
+        vae.features(shipped, shipped.encode(Picture(x), q, tile=t, effort=1))
+        for q, t in ((90, None), (90, 64), (50, None))
+    )
+    assert one.y_hat.shape == (13, 21, 384) and one.z_hat.shape == (4, 6, 96) == tiled.z_hat.shape
+    assert one.pooled.shape == (2 * 384 + 96,)
+    assert np.abs(one.y_hat - tiled.y_hat).mean() < 0.3 * np.abs(one.y_hat).mean()
+    # The first channel is about the mean of a cell in luma, in levels times 16.
+    cells = np.pad(x, ((0, 8), (0, 6), (0, 0)), mode="edge").reshape(13, 16, 21, 16, 3).mean(axis=(1, 3, 4))
+    assert np.abs(np.corrcoef(one.y_hat[..., 0].ravel(), cells.ravel())[0, 1]) > 0.95
+    assert np.corrcoef(one.y_hat[..., 0].ravel(), coarse.y_hat[..., 0].ravel())[0, 1] > 0.99
+    hidden = Picture(np.full((64, 64, 3), 255, np.uint8))
+    assert vae.features(shipped, shipped.encode(hidden, 75)).pooled.shape == (2 * 384 + 96,)
+
+
+def test_features_command(tmp_path: Path, shipped: Codec) -> None:
+    def run(*arguments: object) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        return int(ended.value.code or 0)
+
+    x, out = picture(70, 90), tmp_path / "f.npz"
+    Image.fromarray(x).save(tmp_path / "a.png")
+    (tmp_path / "a.vaec").write_bytes(shipped.encode(Picture(x), 75))
+    assert run("features", tmp_path / "a.png", tmp_path / "a.vaec", "--latents", "-o", out) == 0
+    with np.load(out) as archive:
+        assert list(archive["files"]) == [str(tmp_path / "a.png"), str(tmp_path / "a.vaec")]
+        np.testing.assert_allclose(archive["pooled"][0], archive["pooled"][1], atol=0.5)
+        assert archive["y_hat_1"].shape == (5, 6, 384) and archive["z_hat_0"].shape == (2, 2, 96)
+    assert run("features", tmp_path / "a.png", "-o", out) == 1, "it exists"
+    (tmp_path / "bad.vaec").write_bytes(b"nothing")
+    assert run("features", tmp_path / "bad.vaec", tmp_path / "a.vaec", "-f", "-o", out) == 1
+    with np.load(out) as archive:
+        assert len(archive["files"]) == 1

@@ -308,7 +308,7 @@ class Codec:
         Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where `out` does
             not fit.
         """
-        layout, tiles = self._open(data, max_pixels)
+        layout, tiles = self.open(data, max_pixels)
         header = layout.header
         shape = header.height, header.width, header.channels
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
@@ -341,7 +341,7 @@ class Codec:
         Args: region: left, top, width, height, in pixels as they are stored.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
-        layout, tiles = self._open(data, None)
+        layout, tiles = self.open(data, None)
         excerpt.check_region(layout.header, region)
         with self.exactly():
             return Picture(excerpt.region(self.weights, layout.header, tiles, region), **layout.metadata)
@@ -354,7 +354,7 @@ class Codec:
         """
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
-        layout, tiles = self._open(data, None)
+        layout, tiles = self.open(data, None)
         with self.exactly():
             return Picture(excerpt.scaled(self.weights, layout.header, tiles, scale), **layout.metadata)
 
@@ -369,7 +369,7 @@ class Codec:
         picture = self.decode(data) if scale == 1 else self.decode_scaled(data, scale)
         return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
 
-    def _open(self, data: bytes, max_pixels: int | None) -> tuple[container.Layout, list[Tile]]:
+    def open(self, data: bytes, max_pixels: int | None) -> tuple[container.Layout, list[Tile]]:
         """The structure of a file that this model can decode."""
         layout = container.parse(data, max_pixels=max_pixels)
         self._check_model(layout.header)

@@ -304,6 +304,20 @@ class Reader:
             raise CorruptFileError("a tile has too many escapes")
 
 
+def decode_z(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) -> tuple[Tensor, Reader]:
+    """z_hat (B, ceil(h/4), ceil(w/4), N) of tiles of h x w positions, and the reader of what follows.
+
+    Raises: CorruptFileError.
+    """
+    cfg, zh, zw = weights.model.cfg, -(-h // Z_CELL), -(-w // Z_CELL)
+    reader = Reader(tiles, zh * zw * cfg.N + h * w * cfg.M)
+    tables, table = z_tables(weights, q, zh * zw)
+    z = np.stack(reader.read(tables, [table] * len(tiles))[0])
+    z_hat = torch.from_numpy(z).float().view(len(tiles), zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
+    reader.end_section(0)
+    return z_hat, reader
+
+
 def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int, groups: int = 2) -> Tensor:
     """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step.
 
@@ -312,13 +326,8 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     Args: groups: 1 to read the low channels alone; the others are 0.
     Raises: CorruptFileError.
     """
-    model, count = weights.model, len(tiles)
-    zh, zw = -(-h // Z_CELL), -(-w // Z_CELL)
-    reader = Reader(tiles, zh * zw * model.cfg.N + h * w * model.cfg.M)
-    tables, table = z_tables(weights, q, zh * zw)
-    z = np.stack(reader.read(tables, [table] * count)[0])
-    z_hat = torch.from_numpy(z).float().view(count, zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
-    reader.end_section(0)
+    model = weights.model
+    z_hat, reader = decode_z(weights, q, tiles, h, w)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         t, present = choose_tables(weights, index, mask)

@@ -1,4 +1,5 @@
-"""The codec as the variational autoencoder that it is: pictures drawn from it, and its bound on what pictures cost."""
+"""The codec as the variational autoencoder that it is: pictures drawn from it, its bound on what they cost,
+and its latents as features."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vaecodec import container
 from vaecodec.bands import Synthesis, decode_band
 from vaecodec.codec import Codec
-from vaecodec.container import CELL, LANES_LOG2_MAX, Header, Tile
+from vaecodec.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
 from vaecodec.errors import VaecError
-from vaecodec.latents import Z_CELL
+from vaecodec.latents import Z_CELL, decode_z
+from vaecodec.model import MEAN_ONE, STEP_ONE
 from vaecodec.picture import Picture
 from vaecodec.rans import STATE_START
 
@@ -110,3 +113,42 @@ def bits_around(pixels: NDArray[np.uint8], decoded: NDArray[np.uint8], deviation
     table = mass[255 + level[None, :] - level[:, None]]  # decoded x pixel
     table /= table.sum(axis=1, keepdims=True)
     return float(np.mean(-np.log2(table)[decoded, pixels]))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a file says of its picture, without its pixels.
+
+    y_hat: (ceil(H / 16), ceil(W / 16), M) float32, in 8-bit levels, whatever the quality. z_hat: (ceil(H / 64),
+    ceil(W / 64), N) float32. pooled: (2 M + N,) float32: over all positions the mean of y_hat, its mean magnitude, and
+    the mean of z_hat.
+    """
+
+    y_hat: NDArray[np.float32]
+    z_hat: NDArray[np.float32]
+    pooled: NDArray[np.float32]
+
+
+def features(codec: Codec, data: bytes) -> Features:
+    """The latents of a `.vaec` file; tiles of a drawn picture that an overlay hides have none (0).
+
+    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
+    """
+    layout, tiles = codec.open(data, None)
+    header, side = layout.header, layout.header.tile_side // CELL
+    rows, columns = header.grid
+    h, w = -(-header.height // CELL), -(-header.width // CELL)
+    z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), codec.weights.model.cfg.N), np.float32)
+    with codec.exactly():
+        bands = [decode_band(codec.weights, header, tiles, row, range(columns)) for row in range(rows)]
+        for number, tile in enumerate(tiles):
+            if tile.lanes_log2 == EMPTY:
+                continue
+            top, left = (side * n for n in divmod(number, columns))
+            size = min(side, h - top), min(side, w - left)
+            z_hat = decode_z(codec.weights, header.quality, [tile], *size)[0][0].numpy()
+            z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
+        step = codec.weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
+        y = (torch.cat(bands).float() * (step / MEAN_ONE)).numpy()
+    pooled = np.concatenate([y.mean(axis=(0, 1)), np.abs(y).mean(axis=(0, 1)), z.mean(axis=(0, 1))])
+    return Features(y, z, pooled)

@@ -109,4 +109,59 @@ def elbo(
     return each(inputs, look)
 
 
-commands = (sample, elbo)
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName())
+@click.option("-o", "--output", type=FileName(), required=True, metavar="OUT.npz", help="The archive to write.")
+@click.option("--latents", is_flag=True, help="Keep y_hat and z_hat too, not only the pooled ones.")
+@quality_option
+@options("force", "threads", "max_pixels")
+def features(
+    inputs: tuple[Path, ...],
+    output: Path,
+    latents: bool,
+    quality: float,
+    force: bool,
+    threads: int | None,
+    max_pixels: int,
+) -> int:
+    """Describe pictures by their latents, for search and classification.
+
+    Of .vaec files without making their pixels; other pictures are coded first, at the quality of -q. The archive has
+    `files` (n,) and `pooled` (n, 2 M + N): means and mean magnitudes of y_hat, in 8-bit levels, and means of z_hat.
+    With --latents also y_hat_0, z_hat_0 and so on (rows, columns, channels).
+    """
+    codec = CodecOnDemand(threads)
+    found: dict[str, Any] = {}
+    names: list[str] = []
+    pooled: list[Any] = []
+
+    def look(source: Path) -> None:
+        from vaecodec import vae
+        from vaecodec.container import SIGNATURE, parse
+        from vaecodec.reading import read_picture
+
+        data = files.read(source)
+        if not data.startswith(SIGNATURE):
+            data = codec().encode(read_picture(data, max_pixels)[0], quality)
+        parse(data, max_pixels=max_pixels)
+        one = vae.features(codec(), data)
+        if latents:
+            found.update({f"y_hat_{len(names)}": one.y_hat, f"z_hat_{len(names)}": one.z_hat})
+        names.append(str(source))
+        pooled.append(one.pooled)
+
+    def save(target: Path) -> None:
+        import numpy as np
+
+        written = BytesIO()
+        np.savez_compressed(written, files=np.array(names), pooled=np.stack(pooled), **found)
+        files.write(target, written.getbuffer(), files.STREAM, force)
+
+    failed = each((output,), lambda target: files.check_target(target, files.STREAM, force))
+    if failed:
+        return failed
+    code = each(inputs, look)
+    return (each((output,), save) or code) if names else code
+
+
+commands = (sample, elbo, features)
