@@ -1,6 +1,7 @@
-"""The pictures of docs/restoration.md: python tools/make_gallery.py docs
+"""The pictures of docs/restoration.md and docs/vae.md: python tools/make_gallery.py docs
 
-Spoils tests/data/kodim23.png in several ways, runs the commands on the results, and sets before and after side by side.
+Spoils tests/data/kodim23.png in several ways, runs the commands on the results, and sets before and after side by side;
+and draws samples.
 """
 
 from __future__ import annotations
@@ -78,6 +79,20 @@ def main() -> None:
             vaecodec(*command, spoilt, mended)
             beside(spoilt, mended, target / f"restoration-{what}.jpg")
             print(what, flush=True)
+        samples(Path(name), target / "vae-samples.jpg")
+
+
+def samples(folder: Path, target: Path) -> None:
+    """Three qualities beside each other; above drawn from nothing, below with the z of the picture."""
+    sheet = Image.new("RGB", (3 * 384, 2 * 256))
+    for column, quality in enumerate((20, 50, 80)):
+        for row, given in enumerate((["--size", "384x256"], ["--like", SOURCE])):
+            drawn = folder / f"sample-{quality}-{row}.png"
+            vaecodec("sample", *given, "--seed", 1, "-q", quality, drawn)
+            with Image.open(drawn) as image:
+                part = image if image.width == 384 else image.resize((384, 256), Image.Resampling.LANCZOS)
+                sheet.paste(part, (384 * column, 256 * row))
+    sheet.save(target, quality=88)
 
 
 if __name__ == "__main__":
