@@ -19,6 +19,7 @@ from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
 from vaecodec.picture import Picture
+from vaecodec.reading import read_picture
 from vaecodec.restoration import prior as priors
 from vaecodec.restoration.jpeg import NARROW, TO_YCC, Jpeg, shrunk, to_blocks
 from vaecodec.restoration.noise import noise_level
@@ -189,6 +190,25 @@ def test_jpeg(prior: Prior, clean: np.ndarray, subsampling: int, quality: int) -
     for i, (table, coarser) in enumerate(zip(operator.tables, operator.coarser, strict=True)):
         mine, its = (to_blocks(shrunk((p @ TO_YCC.T)[..., i], coarser)) for p in (fitted, observed))
         assert (np.abs(mine - np.rint(its / table) * table) <= NARROW * table + 0.1).all()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "RGB", "L", "YCbCr"])
+def test_jpeg_files_of_other_colours(prior: Prior, clean: np.ndarray, mode: str) -> None:
+    file = io.BytesIO()
+    options = {"keep_rgb": True} if mode == "RGB" else {}
+    Image.fromarray(clean).convert(mode).save(file, "JPEG", quality=10, **options)
+    if mode in ("CMYK", "RGB"):
+        with pytest.raises(VaecError, match="no JPEG file of"):
+            parse_operator("jpeg", file.getvalue())
+    else:
+        observed = load_any(file.getvalue())
+        done, _ = Undo("jpeg").apply(prior, observed, file.getvalue())
+        true = np.asarray(Image.fromarray(clean).convert("L" if mode == "L" else "RGB")).reshape(observed.pixels.shape)
+        assert psnr(done.pixels, true) > psnr(observed.pixels, true) + 0.5
+
+
+def load_any(data: bytes) -> Picture:
+    return read_picture(data, None)[0]
 
 
 def test_deblurring_and_superresolution(prior: Prior, clean: np.ndarray) -> None:

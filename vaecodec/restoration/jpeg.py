@@ -28,14 +28,18 @@ class Jpeg(Operator):
 
     @classmethod
     def of(cls, image: Image.Image) -> Jpeg:
-        """For a picture that Pillow opened from a JPEG file. Raises VaecError for others, and for CMYK."""
-        layers = getattr(image, "layer", ())
-        if len(layers) not in (1, 3):
-            raise VaecError("this is no JPEG file with one or three colours")
+        """For a picture that Pillow opened from a JPEG file. Raises VaecError for others, and for CMYK and RGB ones."""
+        layers, steps = getattr(image, "layer", ()), getattr(image, "quantization", {})
+        if len(layers) not in (1, 3) or (len(layers) == 3 and image.info.get("adobe_transform") == 0):
+            raise VaecError("this is no JPEG file of grey, or of luma and chroma")
         layers = [layers[min(i, len(layers) - 1)] for i in range(3)]
-        tables = [np.array(image.quantization[layer[3]], np.float32).reshape(8, 8) for layer in layers]  # type: ignore[attr-defined]
-        (_, across, down, _), (_, across_chroma, down_chroma, _) = layers[:2]
-        return cls(tables, (down // down_chroma, across // across_chroma))
+        if any(len(steps.get(layer[3], ())) != 64 for layer in layers):
+            raise VaecError("the JPEG file lacks a quantisation table")
+        tables = [np.maximum(np.array(steps[layer[3]], np.float32).reshape(8, 8), 1) for layer in layers]
+        coarser = [luma / max(chroma, 1) for luma, chroma in zip(layers[0][1:3], layers[1][1:3], strict=True)]
+        if layers[1][1:3] != layers[2][1:3] or any(c not in (1, 2, 4) for c in coarser):
+            raise VaecError("the JPEG file has an unusual ratio of luma and chroma")
+        return cls(tables, (int(coarser[1]), int(coarser[0])))
 
     def start(self, observed: Floats) -> Levels:
         return observed

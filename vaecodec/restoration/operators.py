@@ -124,15 +124,15 @@ class Blur(Linear):
     def forward(self, x: Levels) -> Floats:
         """By Fourier transforms; what they carry round the border is left out."""
         (down, across), (h, w) = self.margin, x.shape[:2]
-        return self._multiply(x, x.shape, False)[2 * down : h, 2 * across : w]
+        return self._multiply(x, False)[2 * down : h, 2 * across : w]
 
     def adjoint(self, observed: Floats) -> Levels:
         x = np.pad(observed, [(2 * m, 0) for m in self.margin] + [(0, 0)])
-        return self._multiply(x, x.shape, True)[: x.shape[0], : x.shape[1]]
+        return self._multiply(x, True)[: x.shape[0], : x.shape[1]]
 
-    def _multiply(self, x: Levels, shape: tuple[int, ...], conjugate: bool) -> Floats:
+    def _multiply(self, x: Levels, conjugate: bool) -> Floats:
         """The product of spectra, of a size that transforms are fast for."""
-        size = [-(-n // 32) * 32 for n in shape[:2]]
+        size = [-(-n // 32) * 32 for n in x.shape[:2]]
         if self.cached[0] != size:
             self.cached = size, torch.fft.rfft2(torch.from_numpy(self.kernel), s=size)
         spectrum = self.cached[1].conj() if conjugate else self.cached[1]
