@@ -85,8 +85,9 @@ def main() -> None:
 def samples(folder: Path, target: Path) -> None:
     """Three qualities beside each other; above drawn from nothing, below with the z of the picture."""
     sheet = Image.new("RGB", (3 * 384, 2 * 256))
+    options: list[list[object]] = [["--size", "384x256"], ["--like", SOURCE]]
     for column, quality in enumerate((20, 50, 80)):
-        for row, given in enumerate((["--size", "384x256"], ["--like", SOURCE])):
+        for row, given in enumerate(options):
             drawn = folder / f"sample-{quality}-{row}.png"
             vaecodec("sample", *given, "--seed", 1, "-q", quality, drawn)
             with Image.open(drawn) as image:

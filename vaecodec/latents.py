@@ -283,6 +283,8 @@ class Reader:
                 if end > len(self.escapes[b]) and not self.cut:
                     raise CorruptFileError("a tile has too few escapes")
                 escapes = self.escapes[b][begin:end]
+                if end > len(self.escapes[b]):  # a cut tile's: what follows this run depends on them
+                    value[at], self.decoder.ended = 0, True
                 value[at[: len(escapes)]] = escapes
                 self.escaped[b] = end
             if self.cut:
