@@ -77,11 +77,17 @@ def test_any_bytes_raise_only_our_errors(small: Codec, data: bytes) -> None:
             small.decode(start + data)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (300, 1, 1), (33, 48, 3), (65, 129, 3)])
-def test_shipped_model_on_odd_sizes(shipped: Codec, shape: tuple[int, int, int]) -> None:
+# A column of full-range noise: at high qualities it meets latents that are skipped with a mean that is far off.
+COLUMN = pytest.param((300, 1, 1), 95, marks=pytest.mark.xfail(strict=True, reason="skipped latents have any mean"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "quality"),
+    [((1, 1, 3), 95), ((1, 300, 3), 95), COLUMN, ((300, 1, 1), 75), ((33, 48, 3), 95), ((65, 129, 3), 95)],
+)
+def test_shipped_model_on_odd_sizes(shipped: Codec, shape: tuple[int, int, int], quality: float) -> None:
     pixels = picture(*shape)
-    # Not higher: from quality 90 on, full-range noise may meet latents that are skipped with a mean that is far off.
-    decoded = shipped.decode(shipped.encode(Picture(pixels), 75)).pixels
+    decoded = shipped.decode(shipped.encode(Picture(pixels), quality)).pixels
     assert decoded.shape == shape
     # The right half has noise, which no codec of 3 bpp keeps; the left is simple.
     left = max(1, shape[1] // 2)
