@@ -28,6 +28,7 @@ from tools.data import load, psnr
 from vaecodec.bench.metrics import decibel, ms_ssim
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
+from vaecodec.reading import as_picture
 from vaecodec.restoration.jpeg import Jpeg
 from vaecodec.restoration.operators import Linear, Mask, Operator, Projections
 from vaecodec.restoration.prior import FINER, Prior, quality_for
@@ -67,7 +68,7 @@ def restored(prior: Prior, operator: Operator, observed: Pixels) -> Pixels:
 
 
 def coded(codec: Codec, x: Pixels, quality: float) -> Pixels:
-    return codec.decode(codec.encode(x, quality)).pixels
+    return codec.decode(codec.encode(as_picture(x), quality)).pixels.reshape(x.shape)
 
 
 def biharmonic(x: Pixels, missing: Pixels) -> Pixels:
@@ -112,16 +113,8 @@ def denoising(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
 
 
 def grey(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
-    """Grey pictures, as the literature's."""
-    one = levels(x @ np.array([0.299, 0.587, 0.114]))
-    for sigma in (15, 25, 50):
-        y = noisy(one, sigma)
-        methods: Methods = {
-            "noisy": partial(np.copy, y),
-            "ours": partial(ours, prior, y, sigma),
-            "BM3D": partial(bm3d, y, sigma),
-        }
-        yield f"grey, noise of {sigma}", one, methods
+    """The same of grey pictures, as the literature's."""
+    yield from denoising(levels(x @ np.array([0.299, 0.587, 0.114])), prior, codec)
 
 
 def inpainting(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
