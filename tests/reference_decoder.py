@@ -190,7 +190,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 4, f"H2: version {data[0]} is not supported")
+    need(data[0] == 5, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -321,6 +321,7 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
         mean = np.clip(mean, -16383, 16383)
         index = np.clip(index + model.row("index_bias.t", quality)[group], 0, 1008)
         table = np.rint(index / 16).astype(np.int64)
+        table = np.where(np.abs(mean) > 16, np.maximum(table, c["skip"]), table)
         step = np.indices(mean.shape).sum(0) % 2 == s % 2
         coded, dependent = step & (table >= c["skip"]), table >= c["dependent"]
         r, quantiser = np.zeros(mean.shape), np.zeros(mean.shape)
@@ -393,9 +394,9 @@ def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes]:
         length, at = leb128(data, at, 5, "T2")
         lengths.append(length)
     need(at + sum(lengths) == len(data), "T3: the parts do not fill the tile")
-    need(all(length % 2 == 0 for length in lengths[1:4]), "T3: the length of z, low or high is odd")
+    need(all(length % 2 == 0 for length in lengths[2:5]), "T3: the length of z, low or high is odd")
     ends = list(accumulate(lengths, initial=at))
-    states, z, low, high, escapes, alpha, overlay = (data[a:b] for a, b in pairwise(ends))
+    states, escapes, z, low, high, alpha, overlay = (data[a:b] for a, b in pairwise(ends))
     if data[0] == 255:
         need(not z + low + high + escapes, "T4: a tile without latents has data for them")
         return None, alpha, overlay

@@ -91,7 +91,7 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
         model_hash=bytes(range(8)),
     )
     metadata = [(kind, getattr(picture, name)) for name, kind in container.METADATA.items()]
-    tile = Tile(0, bytes(4), (b"zz", b"low!", b"highhigh", b"esc", b"", b""))
+    tile = Tile(0, bytes(4), (b"esc", b"zz", b"low!", b"highhigh", b"", b""))
     rows, columns = header.grid
     return b"".join(
         [container.SIGNATURE, pack_chunk("HEAD", header.pack())]
@@ -578,7 +578,7 @@ def test_info_as_json(run: Run) -> None:
         "colour": "RGB+alpha",
         "depth": 8,
         "quality": 12.5,
-        "version": 4,
+        "version": 5,
         "model": "fake",
         "model_hash": "0001020304050607",
         "tile_side": 64,
@@ -594,7 +594,7 @@ def test_info_as_json(run: Run) -> None:
 def test_info_as_text(run: Run) -> None:
     vaec_file("a.vaec")
     text = run("info", "a.vaec").out.decode()
-    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 4, 1 tile of 64 pixels"):
+    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 5, 1 tile of 64 pixels"):
         assert line in text
     assert re.search(r"high +8 ", text) and "alpha" not in text
     assert run("info", "-", stdin=Path("a.vaec").read_bytes()).out.decode() == text.replace("a.vaec", "-")

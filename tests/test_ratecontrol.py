@@ -46,7 +46,7 @@ def test_sizes_are_met_within_one_per_cent_and_never_exceeded(
         t = q / QUALITY
         return round(smallest * math.exp(growth * t + bend * t * (1 - t) + noise * math.sin(37 * q)))
 
-    wanted = smallest * math.exp(growth * share)
+    wanted = smallest * math.exp(growth * round(share, 3))
     ends = size(0), size(QUALITY)
     trials.clear()
     try:

@@ -202,7 +202,7 @@ class Author:
                 high, rest = divmod(states[lane], frequency)
                 states[lane] = high * 65536 + rest + start
             parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
-        parts += [self.escapes, alpha, b""]
+        parts = [self.escapes, *parts, alpha, b""]
         lengths = b"".join(leb128(len(part)) for part in parts)
         return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
 
@@ -232,7 +232,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (4, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (5, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
@@ -355,7 +355,7 @@ def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
 
 
 def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
-    """With another tile: `change` gets the list of lanes_log2, states, z, low, high, escapes, alpha and overlay."""
+    """With another tile: `change` gets the list of lanes_log2, states, escapes, z, low, high, alpha and overlay."""
     data, at, lengths = chunks[1][1][1:], 1, []
     for _ in range(6):
         length, at = reference.leb128(data, at, 5, "")
@@ -419,7 +419,7 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
     "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
     "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
-    "long head of version 5": ("H2", lambda c: [(b"HEAD", b"\x05" + bytes(40)), *c[1:]]),
+    "long head of another version": ("H2", lambda c: [(b"HEAD", b"\x63" + bytes(40)), *c[1:]]),
     "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
     "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
     "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),
@@ -437,14 +437,14 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "tile with another's number": ("T5", lambda c: [c[0], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
     "empty tile": ("T3", lambda c: [c[0], (b"TILE", b"\0"), c[2]]),
     "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
-    "odd z": ("T3", lambda c: changed_tile(c, add(2, b"\0"))),
-    "odd high": ("T3", lambda c: changed_tile(c, add(4, b"\0"))),
+    "odd z": ("T3", lambda c: changed_tile(c, add(3, b"\0"))),
+    "odd high": ("T3", lambda c: changed_tile(c, add(5, b"\0"))),
     "latents of a tile without": ("T4", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2), [b"\xff", b""]))),
     "state": ("E1", lambda c: changed_tile(c, lambda p: put(1, b"\xff\xff\0\0" + p[1][4:])(p))),
-    "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 5), [b"", b"", b""]))),
-    "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2, 4), [p[2] + p[3][:2], p[3][2:]]))),
-    "word left": ("E3", lambda c: changed_tile(c, add(4, b"\0\0"))),
-    "escape left": ("E4", lambda c: changed_tile(c, add(5, b"\0"))),
+    "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 6), [b"", b"", b""]))),
+    "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 5), [p[3] + p[4][:2], p[4][2:]]))),
+    "word left": ("E3", lambda c: changed_tile(c, add(5, b"\0\0"))),
+    "escape left": ("E4", lambda c: changed_tile(c, add(2, b"\0"))),
     "alpha not zlib": ("P1", lambda c: changed_tile(c, put(6, b"abc"))),
     "alpha too short": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW - 1))))),
     "alpha too long": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW + 1))))),
@@ -504,9 +504,9 @@ def test_escape_limits(codec: Codec, model: bytes) -> None:
     for last, valid in ((65534, True), (65533, True), (65535, False), (65536, False)):
         parts: list[bytes] = []
         changed_tile(chunks, parts.extend)
-        escapes = parts[5]
+        escapes = parts[2]
         at = max(i for i in range(len(escapes)) if i == 0 or escapes[i - 1] < 128)
-        data = join(changed_tile(chunks, put(5, escapes[:at] + leb128(last))))
+        data = join(changed_tile(chunks, put(2, escapes[:at] + leb128(last))))
         if valid:  # nothing that is decoded later depends on the last symbol
             assert_same(codec, model, data)
         else:

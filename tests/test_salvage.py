@@ -81,7 +81,7 @@ def test_what_there_is_of_a_tile_is_shown() -> None:
     pixels = load(Path(__file__).parent / "data" / "kodim23.png")
     codec = Codec(threads=1)
     data = codec.encode(pixels, 75)
-    for share, at_least in {0.05: 14.0, 0.35: 24.0, 0.6: 29.0, 0.9: 30.0}.items():
+    for share, at_least in {0.05: 14.0, 0.35: 27.0, 0.6: 31.5, 0.9: 37.0}.items():
         found = codec.decode_partial(data[: int(share * len(data))])
         assert found.coarse == [(0, 0, pixels.shape[1], pixels.shape[0])] and not found.lost
         assert psnr(pixels, found.picture.pixels) >= at_least

@@ -44,7 +44,7 @@ class Curve:
         if quality not in self.points:
             data = self.codec.encode(self.pixels, quality)
             tiles = [container.Tile.unpack(t) for t in container.parse(data).tiles]
-            overlay = sum(len(t.sections[5]) for t in tiles)
+            overlay = sum(len(t.overlay) for t in tiles)
             self.points[quality] = len(data), psnr(self.codec.decode(data).pixels, self.pixels), overlay
         return self.points[quality]
 

@@ -90,7 +90,7 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
         data = codec.encode(Picture(x), quality / 10)
         a.file_bits += 8 * len(data)
         tiles = [Tile.unpack(t) for t in parse(data, max_pixels=None).tiles]
-        sections = np.array([[8 * len(s) for s in t.sections[:4]] for t in tiles]).sum(0)
+        sections = np.array([[8 * len(s) for s in (*t.words, t.escapes)] for t in tiles]).sum(0)
         a.section_bits[:4] += sections
         a.section_bits[4] += 8 * len(data) - sections.sum()
         with torch.no_grad():

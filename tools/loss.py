@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -57,17 +58,18 @@ def forward(
     noise: tuple[Tensor, Tensor] | None,
     bf16: bool = False,
     settle: bool = False,
+    g_a: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Bits (B,) and x_hat (B,H,W,3) in levels minus 128, for x (B,H,W,3) uint8, sides multiples of 64.
 
     With uniform `noise` for z and y (see `uniform_noise`) the rate sees noisy values and x_hat rounded
     ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values. To `settle` is to
-    train the decoder side alone, on the trimmed symbols that the encoder really sends.
+    train the decoder side alone, on the trimmed symbols that the encoder really sends. g_a: in place of the model's.
     """
     device = x.device.type
     step = model.steps(q)
     with torch.autocast(device, torch.bfloat16, enabled=bf16):
-        y = model.g_a(x.float() - 128, q, step).float()
+        y = (g_a or model.g_a)(x.float() - 128, q, step).float()
         z = model.h_a(y)
     if settle:
         y, z, step = y.detach(), z.detach(), step.detach()

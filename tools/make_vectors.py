@@ -47,6 +47,8 @@ def cases() -> dict[str, tuple[Path, Picture, float, int | None]]:
         "small-overlay-grey": (SMALL, Picture(mixed[..., :1]), 100, 64),
         "base-low": (weights.DEFAULT, Picture(crop), 5, None),
         "base-high": (weights.DEFAULT, Picture(crop[:128, :128].copy()), 100, 64),
+        # Far from all that the model knows: means beyond a step, which are not skipped.
+        "base-far": (weights.DEFAULT, Picture(picture(300, 1, 1)), 100, None),
         "base-middle": (weights.DEFAULT, Picture(crop), 62.3, 128),
     }
 

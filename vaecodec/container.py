@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 4
+VERSION = 5
 SIDE_MAX = 2**31 - 1
 QUALITY_MAX = 1000
 CELL = 16  # pixels per side of one position of y
@@ -35,7 +35,7 @@ COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
 CHANNELS = (1, 3, 2, 4)
 ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
 METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
-SECTIONS = ("z", "low", "high", "escapes", "alpha", "overlay")
+SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay")
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,15 @@ class Tile:
         return replace(self, sections=(*self.sections[:4], alpha, overlay))
 
     @property
+    def escapes(self) -> memoryview | bytes:
+        return self.sections[0]
+
+    @property
+    def words(self) -> tuple[memoryview | bytes, ...]:
+        """Sections z, low and high."""
+        return self.sections[1:4]
+
+    @property
     def alpha(self) -> memoryview | bytes:
         return self.sections[4]
 
@@ -236,7 +245,7 @@ class Tile:
         missing = sum(lengths) - (len(data) - at)
         if missing and not (cut and missing > 0):
             raise CorruptFileError("a tile's section lengths do not add up to its size")
-        if any(n % 2 for n in lengths[1:4]):
+        if any(n % 2 for n in lengths[2:5]):
             raise CorruptFileError("a tile's coded section has an odd length")
         parts = []
         for n in lengths:
@@ -245,8 +254,9 @@ class Tile:
         if cut and missing:  # whole words of what is coded, the other sections whole or not at all
             if len(parts[0]) < lengths[0]:
                 raise CorruptFileError("a tile's entropy coder states are missing")
-            parts[1:4] = [p[: len(p) // 2 * 2] for p in parts[1:4]]
-            parts[4:] = [p if len(p) == n else p[:0] for p, n in zip(parts[4:], lengths[4:], strict=True)]
+            words = [p[: len(p) // 2 * 2] for p in parts[2:5]]
+            parts = [p if len(p) == n else p[:0] for p, n in zip(parts, lengths, strict=True)]
+            parts[2:5] = words
         return cls(data[0], parts[0], tuple(parts[1:]), missing > 0)
 
 

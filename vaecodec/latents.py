@@ -19,6 +19,7 @@ from vaecodec.model import (
     INDEX_ONE,
     MEAN_ONE,
     R_MAX,
+    SKIPPED_MAX,
     STEP_ONE,
     TRIM,
     Y_MAX,
@@ -49,9 +50,11 @@ def step_worth(weights: Weights, q: int) -> Tensor:
     return quality_lambda(qs) * (weights.model.steps(qs)[0, 0, 0] / STEP_ONE) ** 2 / 3
 
 
-def choose_tables(weights: Weights, index: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The y table of each element (index is in 1/16), and which elements of a step's mask are coded with it."""
+def choose_tables(weights: Weights, mean: Tensor, index: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The y table of each element (mean and index are in 1/16), and which elements of a step's mask are coded with it:
+    all but those that are sure to be near 0."""
     table = (index * (1 / INDEX_ONE)).round()
+    table = torch.where(mean.abs() > SKIPPED_MAX, table.clamp_min(weights.skip), table)
     return table, mask & (table >= weights.skip)
 
 
@@ -122,7 +125,7 @@ def quantise(
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
-        t, present = choose_tables(weights, index, mask)
+        t, present = choose_tables(weights, mean, index, mask)
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
         dependent = t >= weights.dependent
         places = [flat_places(present & dependent), flat_places(present & ~dependent)]
@@ -242,7 +245,7 @@ def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
     for b in range(count):
         of_tile = [w[b] for w in words]
         z, low, high = of_tile[0], b"".join(of_tile[1:5]), b"".join(of_tile[5:])
-        tiles.append(Tile(lanes[b], states[b], (z, low, high, bytes(escapes[b]), b"", b"")))
+        tiles.append(Tile(lanes[b], states[b], (bytes(escapes[b]), z, low, high, b"", b"")))
     return tiles
 
 
@@ -251,15 +254,15 @@ class Reader:
 
     def __init__(self, tiles: Sequence[Tile], most: int) -> None:
         # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
-        if any(sum(map(len, t.sections[:3])) > 2 * most or len(t.sections[3]) > 3 * most for t in tiles):
+        if any(sum(map(len, t.words)) > 2 * most or len(t.escapes) > 3 * most for t in tiles):
             raise CorruptFileError("a tile has more data than symbols")
         self.cut = any(t.cut for t in tiles)
         self.decoder = rans.Decoder(
-            [t.states for t in tiles], [b"".join(bytes(s) for s in t.sections[:3]) for t in tiles], self.cut
+            [t.states for t in tiles], [b"".join(bytes(s) for s in t.words) for t in tiles], self.cut
         )
-        lengths = np.array([[len(s) // 2 for s in t.sections[:3]] for t in tiles])
+        lengths = np.array([[len(s) // 2 for s in t.words] for t in tiles])
         self.left_after = lengths.sum(1, keepdims=True) - lengths.cumsum(1)  # words left after each section
-        self.escapes = [rans.unpack_escapes(t.sections[3], R_MAX) for t in tiles]
+        self.escapes = [rans.unpack_escapes(t.escapes, R_MAX) for t in tiles]
         self.escaped = [0] * len(tiles)
 
     def read(
@@ -332,7 +335,7 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     z_hat, reader = decode_z(weights, q, tiles, h, w)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
-        t, present = choose_tables(weights, index, mask)
+        t, present = choose_tables(weights, mean, index, mask)
         follows = t >= weights.dependent
         offset = torch.zeros_like(mean)
         for mask, dependent in ((present & follows, True), (present & ~follows, False)):

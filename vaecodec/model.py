@@ -38,6 +38,7 @@ LAMBDA_RANGE = (0.0004, 0.5)  # log-linear over q
 STEP_ONE = 64  # quantiser steps are integers in 1/64 of an 8-bit level
 MEAN_ONE = 16  # means, and so y_hat, are integers in 1/16 of a step
 Y_MAX = 16383  # |y_hat| in 1/16 step
+SKIPPED_MAX = 16  # |mean| in 1/16 step of a latent that is not coded: farther out, a wrong mean would ruin pixels
 R_MAX = 32767  # |r|, a coded residual, in steps
 Z_MAX = 63  # |z_hat|
 PIXEL_ONE = 64  # x_hat is an integer in 1/64 of an 8-bit level

@@ -37,7 +37,7 @@ def sample(codec: Codec, shape: tuple[int, int], quality: float, seed: int) -> P
     tiles = []
     for number in range(math.prod(header.grid)):
         words = random_words(codec, header, number, rng)
-        tiles.append(Tile(LANES_LOG2_MAX, states.astype("<u4").tobytes(), (words, *[b""] * 5), cut=True))
+        tiles.append(Tile(LANES_LOG2_MAX, states.astype("<u4").tobytes(), (b"", words, *[b""] * 4), cut=True))
     return shown(codec, header, tiles)
 
 
@@ -48,8 +48,8 @@ def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Pictu
     tiles = []
     for number, tile in enumerate(map(Tile.unpack, layout.tiles)):
         # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
-        words = random_words(codec, layout.header, number, rng)[len(tile.sections[0]) :]
-        tiles.append(Tile(tile.lanes_log2, tile.states, (tile.sections[0], words, *[b""] * 4), cut=True))
+        words = random_words(codec, layout.header, number, rng)[len(tile.words[0]) :]
+        tiles.append(Tile(tile.lanes_log2, tile.states, (b"", tile.words[0], words, *[b""] * 3), cut=True))
     return shown(codec, layout.header, tiles)
 
 
