@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -483,3 +485,13 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
     if header.alpha > 0:
         picture = np.concatenate([picture, alpha[..., None]], axis=-1)
     return picture.astype(np.uint8)
+
+
+def main(source: str, target: str, model: str) -> None:
+    """FILE.vaec FILE.png MODEL: for tools/conformance.py, and to show what a decoder takes."""
+    pixels = decode(Path(source).read_bytes(), Path(model).read_bytes())
+    Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0]).save(target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -151,7 +151,7 @@ def test_links_in_circles_end(tree: Path) -> None:
 def test_memory_bounds_the_workers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [(Path("in/a.png"), Path("a.vaec")), (Path("in/b.png"), Path("b.vaec")), (Path("none"), Path("c.vaec"))]
     work = Encode(75.0, 3, 0)
-    each = batch.WORKER_BYTES + batch.PIXEL_BYTES * 600
+    each = batch.WORKER_BYTES + work.pixel_bytes * 600
     for available, workers in ((None, 3), (10 * each, 3), (2 * each, 2), (2 * each - 1, 1), (0, 1)):
         monkeypatch.setattr(batch, "available_bytes", lambda value=available: value)
         assert batch.affordable(jobs, work, How(workers=8)) == workers

@@ -7,29 +7,35 @@ clamp; the same with a model file of random weights; and damaged files with thei
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import reference_decoder as reference
-from PIL import Image
+from forgery import (
+    EXTRA,
+    VIOLATIONS,
+    Chunk,
+    changed_header,
+    changed_tile,
+    forge,
+    join,
+    leb128,
+    overlay,
+    put,
+    random_model,
+    split,
+)
 
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 
 Pixels = npt.NDArray[np.uint8]
-Chunk = tuple[bytes, bytes]
-HEADER = "<BIIBBHBBB8s8s"
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +98,6 @@ def assert_agree(codec: Codec, model: bytes, data: bytes) -> bool:
     return pixels is not None
 
 
-def split(data: bytes) -> list[Chunk]:
-    return [(kind.encode(), content) for kind, content in reference.read_chunks(data)]
-
-
-def join(chunks: list[Chunk]) -> bytes:
-    body = (struct.pack("<I", len(d)) + t + d + struct.pack("<I", zlib.crc32(t + d)) for t, d in chunks)
-    return reference.SIGNATURE + b"".join(body)
-
-
 # Files of the package's encoder
 
 
@@ -153,89 +150,6 @@ def test_pictures_cover_skips_and_escapes(codec: Codec) -> None:
 # Forged files: whatever an encoder may send
 
 
-class Author:
-    """Takes the place of reference.Lanes: chooses the values, and writes them down for `tile`."""
-
-    def __init__(self, rng: np.random.Generator, escapes: float, largest: int) -> None:
-        self.rng, self.share, self.largest = rng, escapes, largest
-        # Of each run its number of machines, and start, frequency and number of each symbol.
-        self.log: list[tuple[int, list[tuple[int, int, int]]]] = []
-        self.escapes = b""
-
-    def run(
-        self, tables: list[reference.Table], numbers: reference.Ints, dependent: bool
-    ) -> tuple[reference.Array, reference.Array]:
-        values, quantisers = np.zeros(len(numbers)), np.zeros(len(numbers))
-        machines = reference.Machines(len(numbers)) if dependent else None
-        self.log.append((len(machines.states) if machines else 2**7, []))
-        for m, number in enumerate(numbers.tolist()):
-            quantisers[m] = quantiser = machines.quantiser() if machines else 0
-            table = tables[number + 64 * quantiser]
-            escape = len(table.start) - 2
-            symbol = escape if self.rng.random() < self.share else int(self.rng.integers(escape))
-            values[m] = table.low + symbol
-            if symbol == escape:
-                value = int(self.rng.choice([0, 1, -1, 63, -64, 64, 8191, -8192, 8192, self.largest, -self.largest]))
-                value = max(min(value, self.largest), -self.largest)
-                values[m], u = value, 2 * value if value >= 0 else -2 * value - 1
-                self.escapes += leb128(u)
-            self.log[-1][1].append((table.start[symbol], table.start[symbol + 1] - table.start[symbol], m))
-            if machines:
-                machines.move(symbol)
-        return values, quantisers
-
-    def finish(self, section: str) -> None:
-        pass
-
-    def tile(self, lanes_log2: int, alpha: bytes) -> bytes:
-        """The log as a tile: the decoder's runs backwards."""
-        states = [65536] * 2**lanes_log2
-        parts: list[bytes] = []
-        for runs in (self.log[5:], self.log[1:5], self.log[:1]):
-            words: list[int] = []
-            symbols = [(*symbol, min(len(states), machines)) for machines, run in runs for symbol in run]
-            for start, frequency, m, lanes in reversed(symbols):
-                lane = m % lanes
-                if states[lane] >= frequency << 16:
-                    words.append(states[lane] & 65535)
-                    states[lane] >>= 16
-                high, rest = divmod(states[lane], frequency)
-                states[lane] = high * 65536 + rest + start
-            parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
-        parts = [self.escapes, *parts, alpha, b""]
-        lengths = b"".join(leb128(len(part)) for part in parts)
-        return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
-
-
-def leb128(u: int) -> bytes:
-    out = b""
-    while u > 127:
-        out, u = out + bytes([u & 127 | 128]), u >> 7
-    return out + bytes([u])
-
-
-def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: float, largest: int, seed: int) -> bytes:
-    """A file of random values, of which the given share are escapes of at most the given size."""
-    weights, rng = reference.load_model(model), np.random.default_rng(seed)
-    header = replace(header, model=weights.name, model_hash=weights.hash[:8])
-    chunks = [(b"HEAD", pack(header))]
-    for number in range(header.tiles[0] * header.tiles[1]):
-        height, width = (part.stop - part.start for part in header.area(number, 4, *header.grid))
-        author = Author(rng, escapes, largest)
-        reference.decode_latents(weights, header.quality, height, width, author)
-        height, width = (part.stop - part.start for part in header.area(number, 64, header.height, header.width))
-        rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
-        rows[:, 0] %= 3
-        alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
-        chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha)))
-    return join([*chunks, (b"DONE", b"")])
-
-
-def pack(h: reference.Header) -> bytes:
-    fields = (5, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
-    return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
-
-
 @pytest.mark.parametrize("quality", [0, 62, 63, 499, 938, 1000])
 @pytest.mark.parametrize(("escapes", "largest"), [(0.0, 0), (0.01, 64), (0.2, 32767)])
 def test_forged_values(codec: Codec, model: bytes, quality: int, escapes: float, largest: int) -> None:
@@ -247,49 +161,6 @@ def test_forged_values(codec: Codec, model: bytes, quality: int, escapes: float,
 def test_forged_lanes(codec: Codec, model: bytes, lanes_log2: int) -> None:
     header = reference.Header(40, 70, 3, 700, 1, 2, 0, "", b"")
     assert_same(codec, model, forge(model, header, lanes_log2, 0.02, 300, seed=lanes_log2))
-
-
-def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spoil: tuple[str, int] = ("", 0)) -> bytes:
-    """The model with other weights, anchors and tables, as extreme as [A1] and the package's limits of `.t` allow.
-
-    spoil names a tensor and a value for its first element.
-    """
-    rng = np.random.default_rng(seed)
-    size = struct.unpack_from("<Q", model)[0]
-    header: dict[str, Any] = json.loads(model[8 : 8 + size])
-    body = bytearray(model[8 + size :])
-    metadata = header["__metadata__"]
-    metadata["config"] = json.dumps(json.loads(metadata["config"]) | config)
-    digest = hashlib.sha256(metadata["config"].encode())
-    for name in sorted(name for name in header if not name.startswith(("enc.", "__"))):
-        entry = header[name]
-        kind, code = reference.DTYPES[entry["dtype"]]
-        first, last = entry["data_offsets"]
-        a: npt.NDArray[Any] = np.frombuffer(body[first:last], code).reshape(entry["shape"])
-        if name.endswith(".w"):  # sums of magnitudes stay the same in every row, signs do not: [A1] holds
-            a = rng.permuted(a, axis=1) * rng.choice([-1, 1], a.shape)
-        elif name.endswith(".b"):
-            a = a * rng.choice([-1, 1], a.shape)
-        elif name.endswith(".k"):
-            a = np.clip(a - rng.integers(0, gain + 1, a.shape), 0, None)
-        elif name == "step.t":
-            a = (2 ** rng.uniform(0, 15, a.shape)).astype(int)  # 1 .. 32767
-        elif name == "g_s.film_scale.t":
-            a = rng.integers(0, 512, a.shape)
-        elif name.endswith(".t"):
-            a = rng.integers(-2047, 2048, a.shape) // 2 ** rng.integers(0, 12, a.shape)
-        elif name.endswith(".low"):
-            a = a + 2 * rng.integers(-20, 21, a.shape)
-        if name == spoil[0]:
-            a = np.array(a)
-            a.flat[0] = spoil[1]
-        raw = a.astype(code).tobytes()
-        body[first:last] = raw
-        digest.update(f"\n{name} {kind} {'x'.join(map(str, entry['shape']))}\n".encode() + raw)
-    metadata["name"], metadata["hash"] = f"random{seed}", digest.hexdigest()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + bytes(body)
 
 
 @pytest.mark.parametrize(
@@ -346,119 +217,6 @@ def test_truncated(codec: Codec, model: bytes) -> None:
             reference.decode(data[:end], model)
         with pytest.raises(ValueError):
             codec.decode(data[:end])
-
-
-def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
-    names = ("version", "width", "height", "colour", "depth", "quality", "tile", "alpha", "value", "model", "hash")
-    values = dict(zip(names, struct.unpack(HEADER, chunks[0][1]), strict=True)) | fields
-    return [(b"HEAD", struct.pack(HEADER, *values.values())), *chunks[1:]]
-
-
-def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
-    """With another tile: `change` gets the list of lanes_log2, states, escapes, z, low, high, alpha and overlay."""
-    data, at, lengths = chunks[1][1][1:], 1, []
-    for _ in range(6):
-        length, at = reference.leb128(data, at, 5, "")
-        lengths.append(length)
-    parts = [data[:1]]
-    for length in [4 << data[0], *lengths]:
-        parts.append(data[at : at + length])
-        at += length
-    change(parts)
-    tile = parts[0] + b"".join(leb128(len(part)) for part in parts[2:]) + b"".join(parts[1:])
-    return [chunks[0], (b"TILE", b"\0" + tile), *chunks[2:]]
-
-
-def put(number: int, content: bytes) -> Callable[[list[bytes]], object]:
-    return lambda parts: parts.__setitem__(number, content)
-
-
-def add(number: int, content: bytes) -> Callable[[list[bytes]], object]:
-    return lambda parts: parts.__setitem__(number, parts[number] + content)
-
-
-def overlay(height: int, width: int, alpha: int) -> bytes:
-    """A lossless WebP bitstream of random colours."""
-    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
-    rgba[..., 3] = alpha
-    file = io.BytesIO()
-    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
-    return file.getvalue()[20:]
-
-
-RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
-EXTRA = (b"abCD", b"")
-VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] = {
-    "text transfer": ("F1", lambda c: join(c).replace(b"\r\n", b"\n", 1)),
-    "no head": ("F2", lambda c: c[1:]),
-    "two heads": ("F2", lambda c: [c[0], *c]),
-    "done not empty": ("F3", lambda c: [*c[:-1], (b"DONE", b"x")]),
-    "done missing": ("F3", lambda c: c[:-1]),
-    "bytes behind done": ("F3", lambda c: join(c) + b"\0"),
-    "type": ("C1", lambda c: [c[0], (b"ab_d", b""), *c[1:]]),
-    "type beyond ascii": ("C1", lambda c: [c[0], ("abé".encode("latin-1") + b"d", b""), *c[1:]]),
-    "crc": ("C2", lambda c: join(c)[:30] + bytes([join(c)[30] ^ 1]) + join(c)[31:]),
-    "length": ("C3", lambda c: join(c)[:-12] + b"\xff\xff\xff\xff" + join(c)[-8:]),
-    "critical": ("C4", lambda c: [*c[:-1], (b"Abcd", b""), c[-1]]),
-    "critical before the tile": ("C4", lambda c: [c[0], (b"ABCD", b""), *c[1:]]),
-    "repeated iccp": ("C5", lambda c: [c[0], (b"iccp", b"a"), (b"iccp", b"a"), *c[1:]]),
-    "late exif": ("C5", lambda c: [*c[:-1], (b"exif", b"a"), c[-1]]),
-    "late preview": ("C5", lambda c: [*c[:-1], (b"prev", b"a"), c[-1]]),
-    "head of 31 bytes": ("H1", lambda c: [(b"HEAD", c[0][1][:-1]), *c[1:]]),
-    "head of 33 bytes": ("H1", lambda c: [(b"HEAD", c[0][1] + b"\0"), *c[1:]]),
-    "head of 0 bytes": ("H1", lambda c: [(b"HEAD", b""), *c[1:]]),
-    "width 0": ("H1", lambda c: changed_header(c, width=0)),
-    "height": ("H1", lambda c: changed_header(c, height=2**31)),
-    "colour": ("H1", lambda c: changed_header(c, colour=4)),
-    "depth 0": ("H1", lambda c: changed_header(c, depth=0)),
-    "quality": ("H1", lambda c: changed_header(c, quality=1001)),
-    "tile 0": ("H1", lambda c: changed_header(c, tile=0)),
-    "tile 17": ("H1", lambda c: changed_header(c, tile=17)),
-    "alpha 3": ("H1", lambda c: changed_header(c, alpha=3)),
-    "model empty": ("H1", lambda c: changed_header(c, model=bytes(8))),
-    "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
-    "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
-    "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
-    "long head of another version": ("H2", lambda c: [(b"HEAD", b"\x63" + bytes(40)), *c[1:]]),
-    "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
-    "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
-    "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),
-    "alpha value": ("H4", lambda c: changed_header(c, value=1)),
-    "model": ("H5", lambda c: changed_header(c, model=b"other\0\0\0")),
-    "model hash": ("H5", lambda c: changed_header(c, hash=bytes(8))),
-    "tile missing": ("H6", lambda c: [c[0], c[2]]),
-    "tile too many": ("H6", lambda c: [c[0], c[1], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
-    "tile twice": ("T5", lambda c: [c[0], c[1], *c[1:]]),
-    "too many tiles": ("H7", lambda c: changed_header(c, width=2**31 - 1, height=2**31 - 1)),
-    "lanes": ("T1", lambda c: changed_tile(c, put(0, b"\x08"))),
-    "length not shortest": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\x80\x00" + c[1][1][3:]), c[2]]),
-    "length of 6 bytes": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\xff" * 5 + b"\x01"), c[2]]),
-    "tile without a number": ("T5", lambda c: [c[0], (b"TILE", b""), c[2]]),
-    "tile with another's number": ("T5", lambda c: [c[0], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
-    "empty tile": ("T3", lambda c: [c[0], (b"TILE", b"\0"), c[2]]),
-    "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
-    "odd z": ("T3", lambda c: changed_tile(c, add(3, b"\0"))),
-    "odd high": ("T3", lambda c: changed_tile(c, add(5, b"\0"))),
-    "latents of a tile without": ("T4", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2), [b"\xff", b""]))),
-    "state": ("E1", lambda c: changed_tile(c, lambda p: put(1, b"\xff\xff\0\0" + p[1][4:])(p))),
-    "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 6), [b"", b"", b""]))),
-    "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 5), [p[3] + p[4][:2], p[4][2:]]))),
-    "word left": ("E3", lambda c: changed_tile(c, add(5, b"\0\0"))),
-    "escape left": ("E4", lambda c: changed_tile(c, add(2, b"\0"))),
-    "alpha not zlib": ("P1", lambda c: changed_tile(c, put(6, b"abc"))),
-    "alpha too short": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW - 1))))),
-    "alpha too long": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW + 1))))),
-    "alpha cut off": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1]))),
-    "alpha checksum": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1] + b"\x77"))),
-    "behind alpha": ("P1", lambda c: changed_tile(c, add(6, b"\0"))),
-    "filter": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(b"\x03" + bytes(RAW - 1))))),
-    "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
-    "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
-    "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
-    "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
-    "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
-    "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),
-}
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import vaecodec.bands
 from tools.bdrate import bd_rate
 from tools.data import psnr
 from vaecodec import latents, refine
-from vaecodec.codec import EFFORTS, Codec
+from vaecodec.codec import Codec
 from vaecodec.container import CELL
+from vaecodec.effort import EFFORTS
 from vaecodec.errors import VaecError
 from vaecodec.model import MEAN_ONE
 

@@ -20,20 +20,26 @@ from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
 from vaecodec.picture import Picture
 from vaecodec.reading import read_picture
-from vaecodec.restoration import prior as priors
+from vaecodec.restoration import cleaner
+from vaecodec.restoration.cleaner import quality_for, shifts
 from vaecodec.restoration.jpeg import NARROW, TO_YCC, Jpeg, shrunk, to_blocks
 from vaecodec.restoration.noise import noise_level
 from vaecodec.restoration.operators import Blur, Downsampling, Linear, Mask, Projections, filled
-from vaecodec.restoration.prior import Prior, posterior_mean, quality_for, shifts
-from vaecodec.restoration.recipes import Denoise, Enhance, Inpaint, Undo, parse_operator
+from vaecodec.restoration.prior import Prior, posterior_mean
+from vaecodec.restoration.recipes import Denoise, Enhance, Inpaint, Models, Undo, parse_operator
 from vaecodec.restoration.solver import denoise, restore
 
 KODAK = Path(__file__).parent / "data" / "kodim23.png"
 
 
 @pytest.fixture(scope="module")
-def prior(shipped: Codec) -> Prior:
-    return Prior(shipped.weights)
+def models(shipped: Codec) -> Models:
+    return Models(shipped.weights)
+
+
+@pytest.fixture(scope="module")
+def prior(models: Models) -> Prior:
+    return models.prior
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +126,7 @@ def test_posterior_mean(d: float, deviation: float, noise: float) -> None:
 
 def test_shifts_cover_the_cell() -> None:
     assert len(set(shifts(256))) == 256 and all(0 <= v < 16 for shift in shifts(300) for v in shift)
-    assert quality_for(1e-9) == 1000 and quality_for(1e9) == 0 and 400 < quality_for(25) < 600
+    assert quality_for(1e-9) == 1000 and quality_for(1e9) == 0 and 400 < quality_for(25, 200) < 600
 
 
 @pytest.mark.parametrize("sigma", [5, 15, 25, 40])
@@ -152,8 +158,8 @@ def test_a_guide_and_shifts_help(prior: Prior, clean: np.ndarray) -> None:
 def test_windows_do_not_show(prior: Prior, monkeypatch: pytest.MonkeyPatch) -> None:
     x = noisy(load(KODAK)[:200, :330], 20).astype(np.float32)
     whole = prior.clean(x, 20)
-    monkeypatch.setattr(priors, "WINDOW", 128)
-    assert len(priors.spans(256)) == 2
+    monkeypatch.setattr(cleaner, "WINDOW", 128)
+    assert len(cleaner.spans(256)) == 2
     parts = prior.clean(x, 20)
     assert np.abs(parts - whole).mean() < 0.3, "contexts see a little farther than the margin"
 
@@ -193,7 +199,7 @@ def test_jpeg(prior: Prior, clean: np.ndarray, subsampling: int, quality: int) -
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGB", "L", "YCbCr"])
-def test_jpeg_files_of_other_colours(prior: Prior, clean: np.ndarray, mode: str) -> None:
+def test_jpeg_files_of_other_colours(models: Models, clean: np.ndarray, mode: str) -> None:
     file = io.BytesIO()
     options = {"keep_rgb": True} if mode == "RGB" else {}
     Image.fromarray(clean).convert(mode).save(file, "JPEG", quality=10, **options)
@@ -202,7 +208,7 @@ def test_jpeg_files_of_other_colours(prior: Prior, clean: np.ndarray, mode: str)
             parse_operator("jpeg", file.getvalue())
     else:
         observed = load_any(file.getvalue())
-        done, _ = Undo("jpeg").apply(prior, observed, file.getvalue())
+        done, _ = Undo("jpeg").apply(models, observed, file.getvalue())
         true = np.asarray(Image.fromarray(clean).convert("L" if mode == "L" else "RGB")).reshape(observed.pixels.shape)
         assert psnr(done.pixels, true) > psnr(observed.pixels, true) + 0.5
 
@@ -231,14 +237,14 @@ def test_compressed_sensing(prior: Prior) -> None:
 @given(height=st.integers(1, 40), width=st.integers(1, 40), channels=st.integers(1, 4))
 def test_any_picture(small: Codec, height: int, width: int, channels: int) -> None:
     given_picture = Picture(picture(height, width, channels), icc=b"profile")
-    prior = Prior(small.weights)
+    models = Models(small.weights)
     for recipe in (Denoise(10), Enhance(), Undo("blur:0.5")):
-        done, _ = recipe.apply(prior, given_picture, b"")
+        done, _ = recipe.apply(models, given_picture, b"")
         assert done.pixels.shape == given_picture.pixels.shape and done.icc == b"profile"
         if channels in (2, 4):
             np.testing.assert_array_equal(done.pixels[..., -1], given_picture.pixels[..., -1])
     if channels in (1, 3):
-        done, _ = Undo("downsample:2").apply(prior, given_picture, b"")
+        done, _ = Undo("downsample:2").apply(models, given_picture, b"")
         assert done.pixels.shape == (2 * height, 2 * width, channels)
 
 
@@ -246,13 +252,13 @@ def test_transparent_pixels_are_filled_in(small: Codec) -> None:
     pixels = picture(50, 60, 4)
     pixels[..., 3] = 255
     pixels[10:20, 10:30, 3] = 0
-    done, notes = Inpaint().apply(Prior(small.weights), Picture(pixels), b"")
+    done, notes = Inpaint().apply(Models(small.weights), Picture(pixels), b"")
     assert done.pixels.shape == (50, 60, 3) and notes == ["6.7 % filled in"]
     known = pixels[..., 3] > 0
     np.testing.assert_array_equal(done.pixels[known], pixels[..., :3][known])
     pixels[..., 3] = 0
     with pytest.raises(VaecError, match="leaves nothing"):
-        Inpaint().apply(Prior(small.weights), Picture(pixels), b"")
+        Inpaint().apply(Models(small.weights), Picture(pixels), b"")
 
 
 @pytest.mark.parametrize(
@@ -299,4 +305,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], clean: np.
     assert run("restore", "--operator", "jpeg", source, tmp_path / "g.png") == 1
     assert run("restore", "--operator", "cat", source) == 2
     assert run("denoise", "--sigma", "0", source) == 2
+    capsys.readouterr()
+    assert run("denoise", "--device", "nowhere", source, tmp_path / "g.png") == 1
+    assert "no device 'nowhere'" in capsys.readouterr().err
     assert not (tmp_path / "g.png").exists()

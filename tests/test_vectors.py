@@ -1,9 +1,10 @@
-"""The conformance files decode to the pinned pixels, with the package and with the independent decoder."""
+"""The conformance suite, with the package and with the independent decoder; see tools/make_vectors.py."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +15,86 @@ from reference_decoder import decode
 from vaecodec import weights
 from vaecodec.codec import Codec
 from vaecodec.container import Header, Tile, pack_chunk
+from vaecodec.errors import UnsupportedError, VaecError
 
 RECORD = json.loads((VECTORS / "vectors.json").read_text())
 MODELS: dict[str, Path] = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
+CODECS = {kind: Codec(path, threads=1) for kind, path in MODELS.items()}
+SMALL_HASH = "4c95c6d8cb993209"
 
 
-def test_every_file_is_recorded() -> None:
-    assert {p.stem for p in VECTORS.glob("*.vaec")} == set(RECORD)
+@pytest.mark.parametrize("kind", RECORD)
+def test_every_file_is_recorded(kind: str) -> None:
+    assert {p.stem for p in (VECTORS / kind).glob("*.vaec")} == set(RECORD[kind])
+    assert len(RECORD[kind]) >= 60
 
 
-@pytest.mark.parametrize("name", RECORD)
-def test_pixels(name: str) -> None:
-    data = (VECTORS / f"{name}.vaec").read_bytes()
-    model = MODELS[RECORD[name]["model"]]
-    for pixels in (Codec(model, threads=1).decode(data).pixels, decode(data, model.read_bytes())):
-        assert list(pixels.shape) == RECORD[name]["shape"]
-        assert hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest() == RECORD[name]["sha256"]
+@pytest.mark.parametrize("name", RECORD["valid"])
+def test_valid(name: str) -> None:
+    data, facts = (VECTORS / "valid" / f"{name}.vaec").read_bytes(), RECORD["valid"][name]
+    model = facts["model"]
+    for pixels in (CODECS[model].decode(data).pixels, decode(data, MODELS[model].read_bytes())):
+        assert list(pixels.shape) == facts["shape"]
+        assert hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest() == facts["sha256"]
+
+
+@pytest.mark.parametrize("name", RECORD["invalid"])
+def test_invalid(name: str) -> None:
+    data, facts = (VECTORS / "invalid" / f"{name}.vaec").read_bytes(), RECORD["invalid"][name]
+    with pytest.raises(VaecError):
+        CODECS[facts["model"]].decode(data)
+    with pytest.raises(ValueError, match=f"^{facts['breaks']}: "):
+        decode(data, MODELS[facts["model"]].read_bytes())
+
+
+def test_the_runner_finds_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of decoders that do nothing, that refuse everything, that crash, and that decode anything to one pixel."""
+    from tools import conformance
+
+    source = VECTORS / "valid" / "small-size-1x1.vaec"
+    facts, target = RECORD["valid"]["small-size-1x1"], tmp_path / "out.png"
+    monkeypatch.setattr(conformance, "SECONDS", 2)
+    own = f"{sys.executable} -c"
+    cases = {
+        f"{own} 'import sys; sys.exit(3)'": ("was refused", ""),
+        f"{own} 'import os; os.abort()'": ("crashed", "crashed"),
+        f"{own} 'import time; time.sleep(9)'": ("takes more", "takes more"),
+        f"{own} \"from PIL import Image; Image.new('RGB', (1, 1)).save('{{out}}')\"": ("has other", "was decoded"),
+        f"{own} \"from PIL import Image; Image.new('L', (2, 1)).save('{{out}}')\"": ("has the shape", "was decoded"),
+    }
+    for command, expected in cases.items():
+        for valid, what in zip((True, False), expected, strict=True):
+            found = conformance.fault(command, valid, source, facts, target)
+            assert found.startswith(what) and bool(found) == bool(what)
+
+
+def test_the_runner_on_the_package(tmp_path: Path) -> None:
+    """One file of each kind, by the command line and by the independent decoder."""
+    from tools import conformance
+
+    for kind, name in (("valid", "small-grey-alpha"), ("valid", "base-far"), ("invalid", "crc")):
+        source, facts = VECTORS / kind / f"{name}.vaec", RECORD[kind][name]
+        assert conformance.fault(conformance.OWN, kind == "valid", source, facts, tmp_path / f"{name}.png") == ""
+
+
+def test_files_of_other_models_are_decoded(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
+    """Where VAECODEC_MODELS says where the model is."""
+    data = (VECTORS / "valid" / "small-size-1x1.vaec").read_bytes()
+    codec = Codec(threads=1)
+    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    with pytest.raises(UnsupportedError, match=f"needs model small \\({SMALL_HASH}\\); there is base"):
+        codec.decode(data)
+    monkeypatch.setenv(weights.FOLDERS, f"/nowhere:{VECTORS}")
+    np.testing.assert_array_equal(codec.decode(data).pixels, CODECS["small"].decode(data).pixels)
+    assert codec.decode_partial(data).whole and codec.decode_scaled(data, 2).pixels.shape == (1, 1, 3)
+    own = shipped.encode(np.zeros((9, 9, 3), np.uint8))
+    np.testing.assert_array_equal(codec.decode(own).pixels, shipped.decode(own).pixels)
 
 
 def test_the_small_model_is_small_and_frozen() -> None:
     assert MODELS["small"].stat().st_size < 150_000
     metadata, _ = weights.read(MODELS["small"])
     assert metadata["hash"].startswith(SMALL_HASH)
-
-
-SMALL_HASH = "4c95c6d8cb993209"
 
 
 def test_container_bytes_are_pinned() -> None:

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
 from tools.data import jpeg_point, load, psnr
-from vaecodec.codec import EFFORTS, Codec
+from vaecodec.codec import Codec
+from vaecodec.effort import EFFORTS
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
 COLUMNS = (

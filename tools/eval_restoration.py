@@ -29,10 +29,10 @@ from vaecodec.bench.metrics import decibel, ms_ssim
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 from vaecodec.reading import as_picture
+from vaecodec.restoration.cleaner import quality_for
 from vaecodec.restoration.jpeg import Jpeg
 from vaecodec.restoration.operators import Linear, Mask, Operator, Projections
-from vaecodec.restoration.prior import FINER, Prior, quality_for
-from vaecodec.restoration.recipes import Denoise
+from vaecodec.restoration.recipes import Denoise, Models
 from vaecodec.restoration.solver import restore
 
 Pixels = np.ndarray
@@ -57,14 +57,14 @@ def noisy(x: Pixels, sigma: float) -> Pixels:
     return levels(x + np.random.default_rng(0).normal(0, sigma, x.shape))
 
 
-def ours(prior: Prior, x: Pixels, sigma: float) -> Pixels:
+def ours(models: Models, x: Pixels, sigma: float) -> Pixels:
     """Of a picture (H, W) or (H, W, 3)."""
     picture = Picture(x if x.ndim == 3 else x[..., None])
-    return Denoise(sigma).apply(prior, picture)[0].pixels.reshape(x.shape)
+    return Denoise(sigma).apply(models, picture)[0].pixels.reshape(x.shape)
 
 
-def restored(prior: Prior, operator: Operator, observed: Pixels) -> Pixels:
-    return levels(restore(prior, operator, observed.astype(np.float32)))
+def restored(models: Models, operator: Operator, observed: Pixels) -> Pixels:
+    return levels(restore(models.prior, operator, observed.astype(np.float32)))
 
 
 def coded(codec: Codec, x: Pixels, quality: float) -> Pixels:
@@ -100,24 +100,24 @@ def total_variation(operator: Linear, observed: Pixels, weight: float) -> Pixels
     return levels(x)
 
 
-def denoising(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
+def denoising(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
     for sigma in (15, 25, 50):
         y = noisy(x, sigma)
         methods: Methods = {
             "noisy": partial(np.copy, y),
-            "ours": partial(ours, prior, y, sigma),
+            "ours": partial(ours, models, y, sigma),
             "BM3D": partial(bm3d, y, sigma),
-            "coded as it is": partial(coded, codec, y, (quality_for(sigma) - FINER) / 10),
+            "coded as it is": partial(coded, codec, y, quality_for(sigma) / 10),
         }
         yield f"noise of {sigma}", x, methods
 
 
-def grey(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
+def grey(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
     """The same of grey pictures, as the literature's."""
-    yield from denoising(levels(x @ np.array([0.299, 0.587, 0.114])), prior, codec)
+    yield from denoising(levels(x @ np.array([0.299, 0.587, 0.114])), models, codec)
 
 
-def inpainting(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
+def inpainting(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
     import cv2
 
     rng, (h, w) = np.random.default_rng(1), x.shape[:2]
@@ -135,7 +135,7 @@ def inpainting(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
         holes, spoilt = missing.astype(np.uint8), x * ~missing[..., None]
         operator = Mask(~missing)
         methods: Methods = {
-            "ours": partial(restored, prior, operator, spoilt),
+            "ours": partial(restored, models, operator, spoilt),
             "OpenCV Telea": partial(cv2.inpaint, spoilt, holes, 3, cv2.INPAINT_TELEA),
             "OpenCV Navier-Stokes": partial(cv2.inpaint, spoilt, holes, 3, cv2.INPAINT_NS),
             "biharmonic": partial(biharmonic, spoilt, missing),
@@ -143,20 +143,20 @@ def inpainting(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
         yield name, x, methods
 
 
-def sensing(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
+def sensing(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
     rng = np.random.default_rng(2)
     x = x[: x.shape[0] // 32 * 32, : x.shape[1] // 32 * 32]
     operators: dict[str, Linear] = {"10 % of the pixels": Mask(rng.random(x.shape[:2]) < 0.1)}
     operators |= {f"projections, {100 * s:.0f} %": Projections(x.shape[:2], s) for s in (0.1, 0.25)}
     for name, operator in operators.items():
         b = operator.forward(x.astype(np.float32))
-        methods: Methods = {"ours": partial(restored, prior, operator, b)}
+        methods: Methods = {"ours": partial(restored, models, operator, b)}
         for weight in (1, 3, 10):
             methods[f"total variation, {weight}"] = partial(total_variation, operator, b, weight)
         yield name, x, methods
 
 
-def artefacts(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
+def artefacts(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
     for quality in (10, 20):
         file = io.BytesIO()
         Image.fromarray(x).save(file, "JPEG", quality=quality)
@@ -164,19 +164,19 @@ def artefacts(x: Pixels, prior: Prior, codec: Codec) -> Iterator[Case]:
             operator, y = Jpeg.of(image), np.asarray(image.convert("RGB"))
         methods: Methods = {
             "the JPEG": partial(np.copy, y),
-            "ours": partial(restored, prior, operator, y),
+            "ours": partial(restored, models, operator, y),
         }
         yield f"JPEG of quality {quality}", x, methods
 
 
-def coding(pictures: dict[Path, Pixels], prior: Prior, codec: Codec, sigma: float = 25) -> None:
+def coding(pictures: dict[Path, Pixels], models: Models, codec: Codec, sigma: float = 25) -> None:
     """BD-rate of files of noisy pictures against the true ones: cleaned by BM3D, by us, and not at all."""
     curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
     sources: dict[str, list[Pixels]] = defaultdict(list)
     for x in pictures.values():
         y = noisy(x, sigma)
         sources["BM3D, then coded"].append(bm3d(y, sigma))
-        sources["encode --denoise"].append(ours(prior, y, sigma))
+        sources["encode --denoise"].append(ours(models, y, sigma))
         sources["noisy, as it is"].append(y)
     print("| quality | " + " | ".join(sources) + " |\n| ---: |" + " ---: |" * len(sources))
     for quality in QUALITIES:
@@ -207,7 +207,7 @@ def main() -> None:
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     codec = Codec()
-    prior, pictures = Prior(codec.weights), {path: load(path) for path in args.pictures}
+    models, pictures = Models(codec.weights), {path: load(path) for path in args.pictures}
     if args.crop:
         for path, x in pictures.items():
             top, left = (max(0, n - args.crop) // 2 for n in x.shape[:2])
@@ -217,11 +217,11 @@ def main() -> None:
     for name in args.only.split(","):
         print(f"\n{name}\n", flush=True)
         if name == "code":
-            coding(pictures, prior, codec)
+            coding(pictures, models, codec)
             continue
         found: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
         for path, x in pictures.items():
-            for what, true, methods in SETS[name](x, prior, codec):
+            for what, true, methods in SETS[name](x, models, codec):
                 for method, make in methods.items():
                     start = time.perf_counter()
                     with torch.no_grad():

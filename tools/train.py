@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -72,7 +72,7 @@ def schedule(progress: float, step: int) -> float:
     return min(1.0, (step + 1) / 300) * cosine(DECAY_FROM, SETTLE_FROM)
 
 
-def optimisers(model: Model, lr: float, muon: bool) -> list[torch.optim.Optimizer]:
+def optimisers(model: nn.Module, lr: float, muon: bool) -> list[torch.optim.Optimizer]:
     """Adam moves every weight by about lr a step; what is small or large by nature gets its own rate."""
     factors = {"g_a.shortcut": 0.1, "z_mean": 5.0, "z_log_scale": 5.0, "step.value": 2.0, "index_bias.value": 2.0}
     groups: dict[float, list[Tensor]] = {}

@@ -25,9 +25,9 @@ from vaecodec.work import CodecOnDemand, Decode, Done, Encode, Restore
 
 FAILED = 1
 AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
-# What a worker takes: PyTorch and the model, and for each pixel of its picture. `tools/bench_speed.py` measured 644 MB
-# and 46 bytes (12 megapixels, 2026-11-21).
-WORKER_BYTES, PIXEL_BYTES = 700_000_000, 50
+# What a worker takes, PyTorch and the model, besides `Work.pixel_bytes` for each pixel of its picture.
+# `tools/bench_speed.py` measured 644 MB (2026-11-21).
+WORKER_BYTES = 700_000_000
 Job = tuple[Path, Path]
 Work = Encode | Decode | Restore
 
@@ -256,7 +256,7 @@ def affordable(jobs: list[Job], work: Work, how: How) -> int:
     if workers == 1 or available is None or any(files.STREAM in job for job in jobs):
         return 1 if any(files.STREAM in job for job in jobs) else workers
     largest = max(work.pixels(source) for source, _ in jobs)
-    return max(1, min(workers, available // (WORKER_BYTES + PIXEL_BYTES * largest)))
+    return max(1, min(workers, available // (WORKER_BYTES + work.pixel_bytes * largest)))
 
 
 def available_bytes() -> int | None:

@@ -7,11 +7,10 @@ with an overlay of exact pixels beside the latents in tiles that were drawn, not
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,63 +20,30 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, excerpt, grid, ratecontrol, refine, salvage
+from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
 from vaecodec.alpha import pack_alpha
 from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, decode_band, paste
 from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
-from vaecodec.errors import CorruptFileError, UnsupportedError, VaecError
+from vaecodec.effort import EFFORTS, Effort
+from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.excerpt import Partial
-from vaecodec.grid import FEATURE_MAX
+from vaecodec.grid import float32_is_exact
 from vaecodec.latents import Z_CELL, encode_tiles
-from vaecodec.model import TRIM, quality_lambda
+from vaecodec.model import quality_lambda
 from vaecodec.overlay import Overlay, available, unpack_overlay
 from vaecodec.picture import Picture
 from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
-from vaecodec.weights import DEFAULT, Weights, load
+from vaecodec.weights import DEFAULT, Weights, find, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
 
 
-@dataclass(frozen=True)
-class Effort:
-    """What an encoder does beyond rounding."""
-
-    trimming: float = TRIM  # weight of the error where symbols are moved towards zero, see `latents.trim`
-    overlays: bool = True  # see drawn.py
-    iterations: int = 0  # of refine.py
-    thorough: bool = False  # libwebp's slowest setting for overlays
-
-
-EFFORTS = {
-    1: Effort(trimming=math.inf, overlays=False),
-    2: Effort(overlays=False),
-    3: Effort(),
-    4: Effort(refine.TRIM, iterations=2),
-    5: Effort(refine.TRIM, iterations=4),
-    6: Effort(refine.TRIM, iterations=8),
-    7: Effort(refine.TRIM, iterations=16, thorough=True),
-    8: Effort(refine.TRIM, iterations=36, thorough=True),
-    9: Effort(refine.TRIM, iterations=72, thorough=True),
-}
-
-
-def float32_is_exact() -> bool:
-    """Whether this process multiplies float32 matrices exactly on the grid (no bf16 or TF32 factors)."""
-    if torch.get_float32_matmul_precision() != "highest":
-        return False
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        x = (torch.arange(256 * 64) * 37 % (2 * FEATURE_MAX + 1) - FEATURE_MAX).float().view(1, 16, 16, 64)
-        weight = (torch.arange(64 * 64) * 29 % 255 - 127).float().view(64, 64)  # sums below 2^24
-        product = grid.matmul(x, weight, torch.zeros(64))
-    return torch.equal(product.double(), x.double() @ weight.double().T)
-
-
 class Codec:
-    """A loaded model that codes any number of pictures.
+    """A loaded model that codes any number of pictures. Files of other models are decoded too, if those can be found.
 
     Args:
         model: a model file; the one in the package by default.
@@ -91,6 +57,7 @@ class Codec:
             raise VaecError(f"{threads} threads cannot code anything")
         self.threads = min(threads, os.cpu_count() or 1) if threads else None
         self.path = Path(model) if model else DEFAULT
+        self._others: dict[bytes, Codec] = {}  # by the hash of their model
         self._load()
 
     def _load(self) -> None:
@@ -308,17 +275,17 @@ class Codec:
         Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where `out` does
             not fit.
         """
-        layout, tiles = self.open(data, max_pixels)
+        codec, layout, tiles = self.open(data, max_pixels)
         header = layout.header
         shape = header.height, header.width, header.channels
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
             raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {out.dtype} of {out.shape}")
         pixels = np.empty(shape, np.uint8) if out is None else out
-        with self.exactly():
-            synthesis = Synthesis(self.weights, header, pixels)
+        with codec.exactly():
+            synthesis = Synthesis(codec.weights, header, pixels)
             rows, columns = header.grid
             for row in range(rows):
-                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
+                synthesis.add(decode_band(codec.weights, header, tiles, row, range(columns)))
                 if progress:
                     progress((row + 1) / rows)
         for index, t in enumerate(tiles):
@@ -331,9 +298,9 @@ class Codec:
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
         found = salvage.salvage(data, max_pixels)
-        self._check_model(found.header)
-        with self.exactly():
-            return excerpt.partial(self.weights, found)
+        codec = self._for(found.header)
+        with codec.exactly():
+            return excerpt.partial(codec.weights, found)
 
     def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
@@ -341,10 +308,10 @@ class Codec:
         Args: region: left, top, width, height, in pixels as they are stored.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
-        layout, tiles = self.open(data, None)
+        codec, layout, tiles = self.open(data, None)
         excerpt.check_region(layout.header, region)
-        with self.exactly():
-            return Picture(excerpt.region(self.weights, layout.header, tiles, region), **layout.metadata)
+        with codec.exactly():
+            return Picture(excerpt.region(codec.weights, layout.header, tiles, region), **layout.metadata)
 
     def decode_scaled(self, data: bytes, scale: int) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
@@ -354,9 +321,9 @@ class Codec:
         """
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
-        layout, tiles = self.open(data, None)
-        with self.exactly():
-            return Picture(excerpt.scaled(self.weights, layout.header, tiles, scale), **layout.metadata)
+        codec, layout, tiles = self.open(data, None)
+        with codec.exactly():
+            return Picture(excerpt.scaled(codec.weights, layout.header, tiles, scale), **layout.metadata)
 
     def decode_within(self, data: bytes, size: int) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
@@ -369,23 +336,22 @@ class Codec:
         picture = self.decode(data) if scale == 1 else self.decode_scaled(data, scale)
         return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
 
-    def open(self, data: bytes, max_pixels: int | None) -> tuple[container.Layout, list[Tile]]:
-        """The structure of a file that this model can decode."""
+    def open(self, data: bytes, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
+        """The structure of a file, and the codec of its model: this one, or another."""
         layout = container.parse(data, max_pixels=max_pixels)
-        self._check_model(layout.header)
+        codec = self._for(layout.header)
         tiles = [Tile.unpack(t) for t in layout.tiles]
         if any(bool(t.alpha) != (layout.header.alpha == container.ALPHA_CODED) for t in tiles):
             raise CorruptFileError("a tile's alpha section contradicts the header")
-        return layout, tiles
+        return codec, layout, tiles
 
-    def _check_model(self, header: Header) -> None:
-        """Raises: UnsupportedError where the file needs another model."""
-        mine = self.weights
-        if header.model != mine.name or header.model_hash != mine.hash:
-            raise UnsupportedError(
-                f"needs model {header.model} ({header.model_hash.hex()}); "
-                f"this decoder has {mine.name} ({mine.hash.hex()})"
-            )
+    def _for(self, header: Header) -> Codec:
+        """A codec that has a file's model. Raises: UnsupportedError where there is none."""
+        if header.model == self.weights.name and header.model_hash == self.weights.hash:
+            return self
+        if header.model_hash not in self._others:
+            self._others[header.model_hash] = Codec(find(header.model, header.model_hash), self.threads)
+        return self._others[header.model_hash]
 
     @contextmanager
     def exactly(self) -> Iterator[None]:

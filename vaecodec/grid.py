@@ -263,3 +263,14 @@ def depth_to_space(x: Tensor, n: int) -> Tensor:
     b, h, w, c = x.shape
     x = x.view(b, h, w, n, n, c // (n * n)).permute(0, 1, 3, 2, 4, 5)
     return x.reshape(b, h * n, w * n, c // (n * n))
+
+
+def float32_is_exact() -> bool:
+    """Whether this process multiplies float32 matrices exactly on the grid (no bf16 or TF32 factors)."""
+    if torch.get_float32_matmul_precision() != "highest":
+        return False
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        x = (torch.arange(256 * 64) * 37 % (2 * FEATURE_MAX + 1) - FEATURE_MAX).float().view(1, 16, 16, 64)
+        weight = (torch.arange(64 * 64) * 29 % 255 - 127).float().view(64, 64)  # sums below 2^24
+        product = matmul(x, weight, torch.zeros(64))
+    return torch.equal(product.double(), x.double() @ weight.double().T)

@@ -134,7 +134,7 @@ def features(codec: Codec, data: bytes) -> Features:
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
     """
-    layout, tiles = codec.open(data, None)
+    codec, layout, tiles = codec.open(data, None)
     header, side = layout.header, layout.header.tile_side // CELL
     rows, columns = header.grid
     h, w = -(-header.height // CELL), -(-header.width // CELL)

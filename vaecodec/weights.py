@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
 from vaecodec.rans import Tables
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
+FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
 FORMAT = "vaecodec-model-2"
 ENCODER = "enc."
 
@@ -96,17 +98,21 @@ def int16(t: torch.Tensor) -> NDArray[np.int16]:
     return t.numpy().astype(np.int16)
 
 
+def read_file(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
+    """Metadata and tensors of a safetensors file. Raises: UnsupportedError where it is none."""
+    try:
+        with safe_open(path, framework="np") as f:
+            return f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UnsupportedError(f"{path}: not a readable model file ({error})") from error
+
+
 def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
     """Metadata and tensors of a model file whose hash is right.
 
     Raises: UnsupportedError where it is not a model file this version reads.
     """
-    try:
-        with safe_open(path, framework="np") as f:
-            metadata = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise UnsupportedError(f"{path}: not a readable model file ({error})") from error
+    metadata, tensors = read_file(path)
     if metadata.get("format") != FORMAT:
         raise UnsupportedError(f"{path}: not a model file of format {FORMAT}")
     if model_hash(metadata["config"], tensors).hex() != metadata["hash"]:
@@ -140,6 +146,28 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
     return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, dependent, model, y_tables, z_tables)
+
+
+def find(name: str, digest: bytes) -> Path:
+    """The model file of that name and hash (its first 8 bytes): in the package, or where FOLDERS says.
+
+    Raises: UnsupportedError where there is none.
+    """
+    folders = [DEFAULT.parent, *(Path(f) for f in os.environ.get(FOLDERS, "").split(os.pathsep) if f)]
+    seen = []
+    for path in (p for folder in folders for p in sorted(folder.glob("*.safetensors"))):
+        try:
+            with safe_open(path, framework="np") as f:
+                metadata = f.metadata() or {}
+        except (SafetensorError, OSError):
+            continue
+        if metadata.get("format") == FORMAT:
+            if metadata["name"] == name and metadata["hash"][:16] == digest.hex():
+                return path
+            seen.append(f"{metadata['name']} ({metadata['hash'][:16]})")
+    raise UnsupportedError(
+        f"needs model {name} ({digest.hex()}); there is {', '.join(seen)}; {FOLDERS} may name folders with others"
+    )
 
 
 def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:

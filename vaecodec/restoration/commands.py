@@ -52,6 +52,7 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
     def decorate(recipe: Callable[..., Recipe]) -> Callable[..., int]:
         @inputs
         @rate_options
+        @click.option("--device", default="cpu", metavar="NAME", help="Where to compute, as PyTorch names it: cuda.")
         @batch_options
         @wraps(recipe)
         def command(
@@ -60,12 +61,13 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
             max_pixels: int,
             outputs: Outputs,
             how: How,
+            device: str,
             **options: Any,
         ) -> int:
             what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
-            encode = Encode(rate, EFFORT, max_pixels, recipe=what)
+            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device)
             return run(planned, Restore(what, formats, encode), how)
 
         return command
@@ -75,21 +77,22 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
 
 @click.command()
 @click.option("--sigma", type=Sigma(), default=AUTO, help="Noise in 8-bit levels; by default it is measured.")
+@click.option("--fast", is_flag=True, help="One pass instead of the mean of four.")
 @restoring(".denoised.png")
-def denoise(sigma: float | str) -> Recipe:
+def denoise(sigma: float | str, fast: bool) -> Recipe:
     """Remove noise from pictures.
 
     Each output lies beside its input as NAME.denoised.png unless it is named: of two names, the second is the output.
     Where that ends in .vaec, the picture is coded at once; -q and the targets are for this.
     """
-    return denoising(sigma)
+    return denoising(sigma, fast)
 
 
-def denoising(sigma: float | str) -> Recipe:
+def denoising(sigma: float | str, fast: bool = False) -> Recipe:
     """For a value of `Sigma`."""
     from vaecodec.restoration.recipes import Denoise
 
-    return Denoise(None if isinstance(sigma, str) else sigma)
+    return Denoise(None if isinstance(sigma, str) else sigma, fast)
 
 
 @click.command()

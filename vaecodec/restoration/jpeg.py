@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from vaecodec.errors import VaecError
+from vaecodec.restoration.cleaner import Levels
 from vaecodec.restoration.operators import Floats, Operator
-from vaecodec.restoration.prior import Levels
 
 NARROW = 0.3  # of a step: most coefficients lie nearer to the middle than half a step
 

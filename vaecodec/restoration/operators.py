@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaecodec.errors import VaecError
-from vaecodec.restoration.prior import Levels
+from vaecodec.restoration.cleaner import Levels
 
 Floats = NDArray[np.floating]
 CONJUGATE = 8  # steps of conjugate gradients at most

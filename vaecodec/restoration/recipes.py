@@ -5,31 +5,63 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from vaecodec.errors import PictureError, VaecError
+from vaecodec.errors import PictureError, UnsupportedError, VaecError
 from vaecodec.picture import Picture
+from vaecodec.restoration.cleaner import Cleaner
+from vaecodec.restoration.denoiser import Denoiser
 from vaecodec.restoration.jpeg import Jpeg
 from vaecodec.restoration.noise import noise_level
 from vaecodec.restoration.operators import Blur, Downsampling, Floats, Mask, Operator
 from vaecodec.restoration.prior import Prior
 from vaecodec.restoration.solver import denoise, restore
+from vaecodec.weights import Weights
 
 Progress = Callable[[float], None]
 QUIET = 1.0  # levels of noise below which there is nothing to remove
 
 
+class Models:
+    """What recipes may use, on a device as PyTorch names it; each is made when it is first asked for."""
+
+    def __init__(self, weights: Weights, device: str = "cpu") -> None:
+        """Raises: VaecError where there is no such device."""
+        self.weights, self.device = weights, device
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
+            raise VaecError(f"there is no device {device!r} ({str(error).splitlines()[0]})") from None
+
+    @cached_property
+    def prior(self) -> Prior:
+        return Prior(self.weights, self.device)
+
+    @cached_property
+    def denoiser(self) -> Cleaner:
+        """The one trained for this model; for a model without one the prior, which is slower and not as good."""
+        try:
+            return Denoiser(self.weights, self.device)
+        except UnsupportedError:
+            return self.prior
+
+
 class Recipe(ABC):
     """Frozen and small, so that worker processes can be handed one."""
 
+    pixel_bytes: ClassVar[int] = 180  # memory for each pixel; 10 megapixels took 50 for noise, 130 to 160 otherwise
+
     @abstractmethod
     def apply(
-        self, prior: Prior, picture: Picture, data: bytes, progress: Progress | None = None
+        self, models: Models, picture: Picture, data: bytes, progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
         """The better picture, and what is to be said of it.
 
@@ -39,19 +71,23 @@ class Recipe(ABC):
 
 @dataclass(frozen=True)
 class Denoise(Recipe):
-    """sigma: of the noise in 8-bit levels; None to measure it."""
+    """sigma: of the noise in 8-bit levels; None to measure it. fast: one pass, at a small loss."""
 
     sigma: float | None = None
+    fast: bool = False
+    pixel_bytes = 60
 
     def apply(
-        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+        self, models: Models, picture: Picture, data: bytes = b"", progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
         colours, weight = levels(picture)
         sigma = self.sigma if self.sigma is not None else noise_level(colours[..., : 3 if weight == 1 else 1])
         notes = [] if self.sigma is not None else [f"noise of {sigma:.1f} levels"]
         if sigma < QUIET:
             return picture, [*notes, "nothing to remove"]
-        return with_colours(picture, denoise(prior, colours, sigma * weight, progress=progress)), notes
+        count = 1 if self.fast else None
+        found = denoise(models.denoiser, colours, sigma * weight, count=count, progress=progress)
+        return with_colours(picture, found), notes
 
 
 @dataclass(frozen=True)
@@ -61,11 +97,11 @@ class Inpaint(Recipe):
     mask: Path | None = None
 
     def apply(
-        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+        self, models: Models, picture: Picture, data: bytes = b"", progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
         missing = self.missing(picture)
         colours, _ = levels(picture)
-        found = restore(prior, Mask(~missing), colours, progress=progress)
+        found = restore(models.prior, Mask(~missing), colours, progress=progress)
         done = with_colours(picture, np.where(missing[..., None], found, colours))
         if self.mask is None:
             done = replace(done, pixels=done.pixels[..., :-1])
@@ -97,11 +133,11 @@ class Undo(Recipe):
     noise: float = 0.0
 
     def apply(
-        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+        self, models: Models, picture: Picture, data: bytes = b"", progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
         colours, weight = levels(picture)
         operator = parse_operator(self.operator, data)
-        found = restore(prior, operator, colours, self.noise * weight, progress=progress)
+        found = restore(models.prior, operator, colours, self.noise * weight, progress=progress)
         if found.shape != colours.shape and picture.pixels.shape[2] in (2, 4):
             raise PictureError("a picture with transparency cannot be made larger")
         return with_colours(picture, found), []
@@ -115,11 +151,12 @@ class Enhance(Recipe):
     """
 
     cutoff: float = 0.5
+    pixel_bytes = 60
 
     def apply(
-        self, prior: Prior, picture: Picture, data: bytes = b"", progress: Progress | None = None
+        self, models: Models, picture: Picture, data: bytes = b"", progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
-        clean, notes = Denoise().apply(prior, picture, data, progress)
+        clean, notes = Denoise().apply(models, picture, data, progress)
         colours = clean.pixels if clean.pixels.shape[2] in (1, 3) else clean.pixels[..., :-1]
         image = Image.fromarray(colours[..., 0] if colours.shape[2] == 1 else colours)
         stretched = np.asarray(ImageOps.autocontrast(image, cutoff=self.cutoff, preserve_tone=True))

@@ -1,4 +1,4 @@
-"""From an observation to a picture: turns between what was observed and what the model knows (see prior.py)."""
+"""From an observation to a picture: turns between what was observed and what the model knows."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.restoration.cleaner import Cleaner, Levels, shifts
 from vaecodec.restoration.operators import Operator
-from vaecodec.restoration.prior import Levels, Prior, shifts
+from vaecodec.restoration.prior import Prior
 
 Progress = Callable[[float], None]
 
-SHIFTS = 8  # of the grid, averaged when noise is removed
+AVERAGED = 8  # last turns, whose mean is taken
 
 
-def denoise(prior: Prior, x: Levels, sigma: float, *, count: int = SHIFTS, progress: Progress | None = None) -> Levels:
-    """Remove normal noise of `sigma` levels: once as it is, then with the hyperprior of the result.
+def denoise(
+    cleaner: Cleaner, x: Levels, sigma: float, *, count: int | None = None, progress: Progress | None = None
+) -> Levels:
+    """Remove normal noise of `sigma` levels, in a second round guided by the result of the first where that helps.
 
     Args: x: (H, W, 3) levels. count: of shifts; time and quality grow with it.
     """
+    count = count or cleaner.SHIFTS
+    if not cleaner.GUIDED:
+        return cleaner.clean(x, sigma, shifts(count), progress=progress)
 
     def half_done(first: float) -> Progress | None:
         return (lambda share: progress(first + share / 2)) if progress else None
 
-    once = prior.clean(x, sigma, shifts(count), progress=half_done(0))
-    return prior.clean(x, sigma, shifts(count, seed=1), once, half_done(0.5))
+    once = cleaner.clean(x, sigma, shifts(count), progress=half_done(0))
+    return cleaner.clean(x, sigma, shifts(count, seed=1), once, half_done(0.5))
 
 
 def restore(
@@ -46,8 +52,8 @@ def restore(
     levels = operator.levels(noise)
     for k, (sigma, shift) in enumerate(zip(levels, shifts(len(levels)), strict=True)):
         x = operator.fit(prior.clean(x, float(sigma), [shift]), observed, noise, float(sigma))
-        if k >= len(levels) - SHIFTS:
+        if k >= len(levels) - AVERAGED:
             total += x
         if progress:
             progress((k + 1) / len(levels))
-    return operator.crop(total / np.float32(SHIFTS))
+    return operator.crop(total / np.float32(AVERAGED))
