@@ -139,3 +139,29 @@ def test_inexact_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(grid, "matmul", bf16)
     assert not grid.float32_is_exact()
+
+
+@pytest.mark.parametrize("effort", [3, 4])
+def test_callers_of_other_types(files: list[bytes], expected: list[np.ndarray], effort: int) -> None:
+    """Programs that work in float64: the same pixels, and the same files."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        codec = Codec(threads=1)
+        check(codec, files, expected)
+        data = codec.encode(Picture(picture(70, 60)), 60, effort=effort)
+    finally:
+        torch.set_default_dtype(before)
+    assert codec.encode(Picture(picture(70, 60)), 60, effort=effort) == data
+
+
+def test_a_caller_may_have_set_one_backend_alone(monkeypatch: pytest.MonkeyPatch, files: list[bytes]) -> None:
+    """After that PyTorch refuses to say what the precision is: float64 then."""
+
+    def mixed() -> str:
+        raise RuntimeError("mix of the legacy and new APIs")
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", mixed)
+    codec = Codec(threads=1)
+    assert not codec.exact32
+    codec.decode(files[0])

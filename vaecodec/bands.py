@@ -47,7 +47,7 @@ def decode_band(
     parts: list[Tensor] = []
     for first, last in batches(w, side):
         wanted = [c for c in range(first, last) if c in columns]
-        y_hat = torch.zeros(len(wanted), h, min(side, w - first * side), weights.model.cfg.M)
+        y_hat = torch.zeros(len(wanted), h, min(side, w - first * side), weights.model.cfg.M, dtype=torch.float32)
         coded = [i for i, c in enumerate(wanted) if tiles[first_of_row + c].lanes_log2 != EMPTY]
         if coded:
             chosen = [tiles[first_of_row + wanted[i]] for i in coded]
@@ -108,13 +108,13 @@ class Analysis(Bands):
 
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
         super().__init__(weights, header, pixels, weights.model.g_a.margin)
-        self.y = torch.zeros(0, self.w, self.model.cfg.M)
+        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.float32)
 
     def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         have = self.start + len(self.y)
-        rows = torch.empty(high - have, self.w, self.model.cfg.M)
+        rows = torch.empty(high - have, self.w, self.model.cfg.M, dtype=torch.float32)
         for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
             y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
             rows[r.start - have : r.stop - have, c] = y[inner(outer_r, r), inner(outer_c, c)]

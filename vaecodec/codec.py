@@ -37,6 +37,7 @@ from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
 from vaecodec.weights import DEFAULT, Weights, find, load
 
+IMPORTED_BY = os.getpid()
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
@@ -58,7 +59,8 @@ class Codec:
         self.threads = min(threads, os.cpu_count() or 1) if threads else None
         self.path = Path(model) if model else DEFAULT
         self._others: dict[bytes, Codec] = {}  # by the hash of their model
-        self._load()
+        with self._own_threads():
+            self._load()
 
     def _load(self) -> None:
         self.exact32 = float32_is_exact()
@@ -356,14 +358,20 @@ class Codec:
     @contextmanager
     def exactly(self) -> Iterator[None]:
         """No gradients, no autocast, products that are exact, this codec's threads; all as before afterwards."""
-        if float32_is_exact() != self.exact32:  # the caller has changed a global setting
-            self._load()
+        with self._own_threads(), torch.no_grad(), torch.autocast("cpu", enabled=False):
+            if float32_is_exact() != self.exact32:  # the caller has changed a global setting
+                self._load()
+            yield
+
+    @contextmanager
+    def _own_threads(self) -> Iterator[None]:
+        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
         before = torch.get_num_threads()
-        if self.threads and self.threads != before:
-            torch.set_num_threads(self.threads)
+        threads = 1 if os.getpid() != IMPORTED_BY else self.threads or before
+        if threads != before:
+            torch.set_num_threads(threads)
         try:
-            with torch.no_grad(), torch.autocast("cpu", enabled=False):
-                yield
+            yield
         finally:
             if torch.get_num_threads() != before:
                 torch.set_num_threads(before)

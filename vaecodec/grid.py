@@ -16,6 +16,9 @@ switched on and gradients passed straight through it (`grid=True`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -267,10 +270,26 @@ def depth_to_space(x: Tensor, n: int) -> Tensor:
 
 def float32_is_exact() -> bool:
     """Whether this process multiplies float32 matrices exactly on the grid (no bf16 or TF32 factors)."""
-    if torch.get_float32_matmul_precision() != "highest":
+    try:
+        if torch.get_float32_matmul_precision() != "highest":
+            return False
+    except RuntimeError:  # who has set a precision for one backend may not ask for that of all
         return False
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         x = (torch.arange(256 * 64) * 37 % (2 * FEATURE_MAX + 1) - FEATURE_MAX).float().view(1, 16, 16, 64)
         weight = (torch.arange(64 * 64) * 29 % 255 - 127).float().view(64, 64)  # sums below 2^24
-        product = matmul(x, weight, torch.zeros(64))
+        product = matmul(x, weight, torch.zeros(64, dtype=torch.float32))
     return torch.equal(product.double(), x.double() @ weight.double().T)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """New tensors are float32, whatever the program around has set."""
+    before = torch.get_default_dtype()
+    if before != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        if before != torch.float32:
+            torch.set_default_dtype(before)

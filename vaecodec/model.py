@@ -70,7 +70,7 @@ class Config:
 def quality_lambda(q: Tensor) -> Tensor:
     """Lagrange multiplier of quality q (0..1000): loss = bpp + lambda * MSE in 8-bit levels squared."""
     low, high = (math.log(v) for v in LAMBDA_RANGE)
-    return torch.exp(low + (high - low) * q / QUALITY_MAX)
+    return torch.exp(low + (high - low) * q.float() / QUALITY_MAX)
 
 
 class QualityTable(nn.Module):

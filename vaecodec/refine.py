@@ -94,7 +94,7 @@ def half() -> torch.autocast:
 
 def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> Tensor:
     """What turns the cheapest of some choices into a draw from their Gibbs distribution, in bits."""
-    u = torch.rand(shape, generator=rng).clamp(1e-12, 1 - 1e-7)
+    u = torch.rand(shape, generator=rng, dtype=torch.float32).clamp(1e-12, 1 - 1e-7)
     return temperature * (-u.log()).log()
 
 

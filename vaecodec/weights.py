@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from vaecodec.errors import UnsupportedError
-from vaecodec.grid import Depthwise, Linear
+from vaecodec.grid import Depthwise, Linear, float32_by_default
 from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
 from vaecodec.rans import Tables
 
@@ -132,7 +132,8 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
     try:
         config = json.loads(metadata["config"])
         skip, dependent = config.pop("skip"), config.pop("dependent")
-        model = Model(Config(**config))
+        with float32_by_default():
+            model = Model(Config(**config))
         check_name(metadata["name"])
         fill(model, tensors, dtype)
         y_tables = read_tables(tensors, "y", slice(None))

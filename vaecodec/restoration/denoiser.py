@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vaecodec.container import QUALITY_MAX
 from vaecodec.errors import UnsupportedError
-from vaecodec.grid import FEATURE_ONE, Block, Linear, requantise, space_to_depth
+from vaecodec.grid import FEATURE_ONE, Block, Linear, float32_by_default, requantise, space_to_depth
 from vaecodec.model import MEAN_ONE, STEP_ONE, Y_MAX, Analysis, Config, QualityTable
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.weights import DEFAULT, Weights, read_file
@@ -98,7 +98,7 @@ class Denoiser(Cleaner):
         self.analysis = load(path, weights).to(device)
 
     def latents(self, q: Tensor, step: Tensor, sigma: float, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        return self.analysis(x, q, step, torch.tensor([sigma], device=x.device))
+        return self.analysis(x, q, step, torch.tensor([sigma], dtype=torch.float32, device=x.device))
 
 
 def pack(analysis: DenoisingAnalysis, model_hash: bytes) -> bytes:
@@ -114,7 +114,8 @@ def load(path: Path, weights: Weights) -> DenoisingAnalysis:
     if metadata.get("format") != FORMAT or metadata.get("model") != weights.hash.hex():
         raise UnsupportedError(f"{path}: no denoiser for model {weights.name} {weights.hash.hex()}")
     try:
-        analysis = DenoisingAnalysis(weights.model.cfg, int(metadata["blocks"]))
+        with float32_by_default():
+            analysis = DenoisingAnalysis(weights.model.cfg, int(metadata["blocks"]))
         analysis.load_state_dict({name: torch.from_numpy(value).float() for name, value in tensors.items()})
     except (KeyError, ValueError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable denoiser: {error}") from error
