@@ -2,7 +2,8 @@
 
 Against what is used elsewhere (pip install -e '.[restoration]'): BM3D, OpenCV's inpainting, biharmonic inpainting, and
 total variation. PSNR and MS-SSIM are means over the pictures, of 8-bit results; seconds are medians for a megapixel.
---crop: the centre of so many pixels of each picture, for what takes long. --save: pictures of each method.
+--crop: the centre of so many pixels of each picture, for what takes long. --noise, --methods: fewer than all. --save:
+pictures of each method.
 """
 
 from __future__ import annotations
@@ -57,10 +58,17 @@ def noisy(x: Pixels, sigma: float) -> Pixels:
     return levels(x + np.random.default_rng(0).normal(0, sigma, x.shape))
 
 
-def ours(models: Models, x: Pixels, sigma: float) -> Pixels:
+def ours(models: Models, x: Pixels, sigma: float, fast: bool = False) -> Pixels:
     """Of a picture (H, W) or (H, W, 3)."""
     picture = Picture(x if x.ndim == 3 else x[..., None])
-    return Denoise(sigma).apply(models, picture)[0].pixels.reshape(x.shape)
+    return Denoise(sigma, fast).apply(models, picture)[0].pixels.reshape(x.shape)
+
+
+def by_prior(models: Models, x: Pixels, sigma: float) -> Pixels:
+    """The same without anything that was trained on noise."""
+    alone = Models(models.weights)
+    alone.__dict__["denoiser"] = alone.prior
+    return ours(alone, x, sigma)
 
 
 def restored(models: Models, operator: Operator, observed: Pixels) -> Pixels:
@@ -106,6 +114,8 @@ def denoising(x: Pixels, models: Models, codec: Codec) -> Iterator[Case]:
         methods: Methods = {
             "noisy": partial(np.copy, y),
             "ours": partial(ours, models, y, sigma),
+            "ours, --fast": partial(ours, models, y, sigma, fast=True),
+            "by the prior": partial(by_prior, models, y, sigma),
             "BM3D": partial(bm3d, y, sigma),
             "coded as it is": partial(coded, codec, y, quality_for(sigma) / 10),
         }
@@ -202,6 +212,8 @@ def main() -> None:
     p.add_argument("pictures", type=Path, nargs="+")
     p.add_argument("--only", default=",".join([*SETS, "code"]))
     p.add_argument("--crop", type=int)
+    p.add_argument("--noise", type=float, nargs="+")
+    p.add_argument("--methods", nargs="+")
     p.add_argument("--save", type=Path)
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
@@ -222,7 +234,11 @@ def main() -> None:
         found: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
         for path, x in pictures.items():
             for what, true, methods in SETS[name](x, models, codec):
+                if args.noise and what not in [f"noise of {sigma:g}" for sigma in args.noise]:
+                    continue
                 for method, make in methods.items():
+                    if args.methods and method not in args.methods:
+                        continue
                     start = time.perf_counter()
                     with torch.no_grad():
                         y = make()

@@ -74,7 +74,7 @@ def decoded(how: dict[str, Any]) -> dict[str, str]:
     from vaecodec.codec import Codec
 
     os.environ[weights.FOLDERS] = str(VECTORS)
-    found = {"torch": torch.__version__}
+    found: dict[str, str] = {"torch": str(torch.__version__)}
     with caller(how):
         codec = Codec(threads=how.get("threads", 1))
         if how.get("float64"):

@@ -56,6 +56,8 @@ def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> 
     try:
         with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
             handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())  # or the new name may outlive a power cut, and what was written not
         check_target(target, source, force)  # it may have appeared meanwhile
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o7777)
