@@ -91,7 +91,7 @@ class Denoiser(Cleaner):
 
     SHIFTS = 4
     GUIDED = False
-    FINER = 0
+    FINER = 300
 
     def __init__(self, weights: Weights, device: str = "cpu", path: Path = SHIPPED) -> None:
         super().__init__(weights, device)

@@ -1,0 +1,120 @@
+"""The analysis that was trained on noise: its file, what it is worth, and that it can be trained."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import VECTORS
+from PIL import Image
+
+from tools.data import load, psnr
+from vaecodec import weights
+from vaecodec.codec import Codec
+from vaecodec.errors import UnsupportedError
+from vaecodec.picture import Picture
+from vaecodec.restoration import cleaner
+from vaecodec.restoration.denoiser import SHIPPED, Denoiser, DenoisingAnalysis, noise_index, pack
+from vaecodec.restoration.prior import Prior
+from vaecodec.restoration.recipes import Denoise, Models
+from vaecodec.restoration.solver import denoise
+
+ROOT = Path(__file__).resolve().parents[1]
+KODAK = ROOT / "tests" / "data" / "kodim23.png"
+
+
+@pytest.fixture(scope="module")
+def models(shipped: Codec) -> Models:
+    return Models(shipped.weights)
+
+
+@pytest.fixture(scope="module")
+def clean() -> np.ndarray:
+    """(160, 192, 3) uint8: the head of a parrot."""
+    return load(KODAK)[64:224, 360:552]
+
+
+def noisy(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, sigma, pixels.shape)
+    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+
+
+def close(x: np.ndarray, pixels: np.ndarray) -> float:
+    return psnr(np.rint(x).clip(0, 255).astype(np.uint8), pixels)
+
+
+def test_the_shipped_one_is_for_the_shipped_model(models: Models) -> None:
+    """Who ships another model must train its denoiser too: tools/train_denoiser.py."""
+    assert isinstance(models.denoiser, Denoiser)
+
+
+def test_a_model_without_one_has_its_prior(small: Codec) -> None:
+    assert isinstance(Models(small.weights).denoiser, Prior)
+
+
+@pytest.mark.parametrize("sigma", [8, 15, 25, 50])
+def test_it_is_better_than_the_prior(models: Models, clean: np.ndarray, sigma: float) -> None:
+    x = noisy(clean, sigma).astype(np.float32)
+    fast, usual = (denoise(models.denoiser, x, sigma, count=count) for count in (1, None))
+    assert close(usual, clean) > close(fast, clean) > close(x, clean) + 5
+    assert close(usual, clean) > close(denoise(models.prior, x, sigma, count=2), clean)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_grey(models: Models, clean: np.ndarray, channels: int) -> None:
+    grey = np.asarray(Image.fromarray(clean).convert("L"))[..., None]
+    spoilt = np.concatenate((noisy(grey, 20), np.full_like(grey, 90)), axis=2)[..., :channels]
+    done, _ = Denoise(20).apply(models, Picture(spoilt))
+    assert psnr(done.pixels[..., :1], grey) > psnr(spoilt[..., :1], grey) + 7
+    np.testing.assert_array_equal(done.pixels[..., 1:], spoilt[..., 1:])
+
+
+def test_windows_do_not_show(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = noisy(load(KODAK)[:200, :330], 20).astype(np.float32)
+    whole = models.denoiser.clean(x, 20)
+    monkeypatch.setattr(cleaner, "WINDOW", 128)
+    assert np.abs(models.denoiser.clean(x, 20) - whole).mean() < 0.3, "its blocks see a little farther than the margin"
+
+
+def test_noise_beyond_the_scale_is_its_end() -> None:
+    assert noise_index(torch.tensor([0.0, 100.0, 1e6])).tolist() == [0, 1000, 1000]
+
+
+def test_unusable_files(small: Codec, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="no denoiser for model"):
+        Denoiser(small.weights)
+    for name, data, what in (
+        ("missing", None, "not a readable"),
+        ("cut", SHIPPED.read_bytes()[:-5], "not a readable"),
+        ("model", weights.DEFAULT.read_bytes(), "no denoiser"),
+        ("other", pack(DenoisingAnalysis(weights.load().model.cfg, 3), small.weights.hash), "unusable"),
+    ):
+        path = tmp_path / name
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(UnsupportedError, match=what):
+            Denoiser(small.weights, path=path)
+
+
+def test_training(tmp_path: Path) -> None:
+    """Trained for the small model, resumed, exported and used."""
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(KODAK, tmp_path / "pictures" / "a.png")
+    model, out = VECTORS / "small.safetensors", tmp_path / "denoiser.safetensors"
+
+    def tool(name: str, *arguments: object) -> str:
+        command = [sys.executable, ROOT / "tools" / name, *arguments]
+        return subprocess.run([str(a) for a in command], check=True, capture_output=True, text=True).stdout
+
+    options = ("--model", model, "--batch", 2, "--size", 64, "--eval-minutes", 0)
+    for minutes in (0.05, 0.1):
+        printed = tool("train_denoiser.py", tmp_path / "pictures", tmp_path, *options, "--minutes", minutes)
+    assert "step" in printed and (tmp_path / "denoiser.pt").exists()
+    tool("export_denoiser.py", tmp_path / "denoiser.pt", out, "--model", model)
+    trained = Denoiser(weights.load(model), path=out)
+    assert trained.clean(load(KODAK)[:64, :64].astype(np.float32), 20).shape == (64, 64, 3)
