@@ -19,7 +19,8 @@ from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.picture import Picture
 from vaecodec.restoration import cleaner
-from vaecodec.restoration.denoiser import SHIPPED, Denoiser, DenoisingAnalysis, noise_index, pack
+from vaecodec.restoration.denoiser import SHIPPED, Denoiser, pack
+from vaecodec.restoration.network import DenoisingAnalysis, noise_index
 from vaecodec.restoration.prior import Prior
 from vaecodec.restoration.recipes import Denoise, Models
 from vaecodec.restoration.solver import denoise

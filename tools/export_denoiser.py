@@ -13,7 +13,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vaecodec.restoration.denoiser import DenoisingAnalysis, pack
+from vaecodec.restoration.denoiser import pack
+from vaecodec.restoration.network import DenoisingAnalysis
 from vaecodec.weights import DEFAULT, load
 
 

@@ -2,8 +2,8 @@
 
 The decoder and the entropy model are those of a shipped model and stand still. First the latents of the noisy picture
 are drawn to those that g_a gives of the clean one, which is cheap; then the codec's own loss counts, bits and error
-of the decoded picture against the clean one. Resumes from OUT. Needs torch, numpy and pillow only, and safetensors to
-read the shipped model.
+of the decoded picture against the clean one. Resumes from OUT. Needs torch, numpy and pillow only where --model is a
+checkpoint, runs on a CPU or a CUDA device.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tools.loss import fast_bf16, forward, uniform_noise
 from tools.train import optimisers
 from vaecodec.container import QUALITY_MAX
 from vaecodec.model import PIXEL_ONE, STEP_ONE, Model, quality_lambda
-from vaecodec.restoration.denoiser import DenoisingAnalysis
+from vaecodec.restoration.network import DenoisingAnalysis
 
 BLOCKS = 10
 SIGMAS = (3.0, 75.0)  # log-uniform
 MISJUDGED = 0.1  # the noise level that the network is told is off by so much, relative
 GREY = 0.1  # share of grey pictures
-CODED_FROM = 0.5  # share of the run after which the codec's loss counts
+CODED_FROM = 0.4  # share of the run after which the codec's loss counts
 DECAY_FROM = 0.5  # share of the run after which the learning rate falls
 EVAL_SIGMAS = (15, 25, 50)
 EVAL_QUALITY = QUALITY_MAX
