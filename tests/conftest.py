@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from tools.data import load
 from vaecodec.codec import Codec
+from vaecodec.restoration.recipes import Models
 
 # A shared machine may stall any example, and what CI runs should be the same for everyone.
 settings.register_profile("local", deadline=None)
@@ -28,3 +31,15 @@ def small() -> Codec:
 def shipped() -> Codec:
     """A codec with the model in the package."""
     return Codec(threads=1)
+
+
+@pytest.fixture(scope="session")
+def models(shipped: Codec) -> Models:
+    """What restores pictures, of the shipped model."""
+    return Models(shipped.weights)
+
+
+@pytest.fixture(scope="session")
+def clean() -> np.ndarray:
+    """(160, 192, 3) uint8: the head of a parrot."""
+    return load(Path(__file__).parent / "data" / "kodim23.png")[64:224, 360:552]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import VECTORS
+from pictures import close, noisy
 from PIL import Image
 
 from tools.data import load, psnr
@@ -27,26 +28,6 @@ from vaecodec.restoration.solver import denoise
 
 ROOT = Path(__file__).resolve().parents[1]
 KODAK = ROOT / "tests" / "data" / "kodim23.png"
-
-
-@pytest.fixture(scope="module")
-def models(shipped: Codec) -> Models:
-    return Models(shipped.weights)
-
-
-@pytest.fixture(scope="module")
-def clean() -> np.ndarray:
-    """(160, 192, 3) uint8: the head of a parrot."""
-    return load(KODAK)[64:224, 360:552]
-
-
-def noisy(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    noise = np.random.default_rng(0).normal(0, sigma, pixels.shape)
-    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
-
-
-def close(x: np.ndarray, pixels: np.ndarray) -> float:
-    return psnr(np.rint(x).clip(0, 255).astype(np.uint8), pixels)
 
 
 def test_the_shipped_one_is_for_the_shipped_model(models: Models) -> None:

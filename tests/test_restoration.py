@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import picture
+from pictures import close, noisy, picture
 from PIL import Image
 
 from tools.data import load, psnr
@@ -33,28 +33,8 @@ KODAK = Path(__file__).parent / "data" / "kodim23.png"
 
 
 @pytest.fixture(scope="module")
-def models(shipped: Codec) -> Models:
-    return Models(shipped.weights)
-
-
-@pytest.fixture(scope="module")
 def prior(models: Models) -> Prior:
     return models.prior
-
-
-@pytest.fixture(scope="module")
-def clean() -> np.ndarray:
-    """(160, 192, 3) uint8: the head of a parrot."""
-    return load(KODAK)[64:224, 360:552]
-
-
-def noisy(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    noise = np.random.default_rng(0).normal(0, sigma, pixels.shape)
-    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
-
-
-def close(x: np.ndarray, pixels: np.ndarray) -> float:
-    return psnr(np.rint(x).clip(0, 255).astype(np.uint8), pixels)
 
 
 OPERATORS = {
