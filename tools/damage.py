@@ -1,8 +1,8 @@
-"""What damage does: python tools/damage.py PICTURES... [--count 2000] [--seed N]
+"""What damage does: python tools/damage.py PICTURES... [--count 2000] [--seed N] [--jobs N] [--log FILE]
 
 A file of two megapixels, with metadata and a preview, in tiles of 256 pixels, made of the pictures, is damaged in many
 ways. Each time strict decoding must say what is wrong or give the same pixels, and partial decoding must give the
-pixels of all tiles that are whole, but for the rim that it reports, as they were.
+pixels of all tiles that are whole, but for the rim that it reports, as they were. Cases in the log are not done again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import Process
 from pathlib import Path
 
 import numpy as np
@@ -115,24 +116,58 @@ def partial(codec: Codec, damaged: bytes, true: np.ndarray) -> str:
     return "all" if not (found.lost or found.coarse) else "part"
 
 
+def make(pictures: list[Path]) -> tuple[Codec, bytes, np.ndarray]:
+    """A codec, the file that is to be damaged, and its pixels."""
+    codec = Codec(threads=1)
+    picture = Picture(mosaic(pictures), icc=b"i" * 500, exif=b"II*\0" + b"e" * 500, xmp=b"x" * 2000)
+    data = codec.encode(picture, QUALITY, tile=TILE, preview=True)
+    return codec, data, codec.decode(data).pixels
+
+
+def run(pictures: list[Path], seed: int, cases: list[int]) -> Iterator[list[str]]:
+    """Number, way, and what strict and partial decoding make of it, of each case."""
+    codec, data, true = make(pictures)
+    for k in cases:
+        way = list(WAYS)[k % len(WAYS)]
+        damaged = WAYS[way](data, np.random.default_rng([seed, k]))
+        yield [str(k), way, strict(codec, damaged, true), partial(codec, damaged, true)]
+
+
+def run_and_log(pictures: list[Path], seed: int, cases: list[int], log: Path) -> None:
+    with log.open("a", buffering=1) as handle:  # one line, one write: several processes may append
+        for result in run(pictures, seed, cases):
+            handle.write("\t".join(result) + "\n")
+
+
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path, nargs="+")
     p.add_argument("--count", type=int, default=2000)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--jobs", type=int, default=1)
+    p.add_argument("--log", type=Path, default=Path("damage.tsv"))
     args = p.parse_args()
-    codec = Codec(threads=1)
-    picture = Picture(mosaic(args.pictures), icc=b"i" * 500, exif=b"II*\0" + b"e" * 500, xmp=b"x" * 2000)
-    data = codec.encode(picture, QUALITY, tile=TILE, preview=True)
-    true = codec.decode(data).pixels
+    args.log.touch()
+    done = {int(line.split("\t")[0]) for line in args.log.read_text().splitlines()}
+    cases = sorted(set(range(args.count)) - done)
+    workers = [
+        Process(target=run_and_log, args=(args.pictures, args.seed, cases[j :: args.jobs], args.log))
+        for j in range(args.jobs)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return report(args.log)
+
+
+def report(log: Path) -> int:
+    """Print the table; 1 where something was wrong."""
     results: dict[str, tuple[Counter[str], Counter[str]]] = {way: (Counter(), Counter()) for way in WAYS}
-    for k in range(args.count):
-        rng = np.random.default_rng([args.seed, k])
-        way = list(WAYS)[k % len(WAYS)]
-        damaged = WAYS[way](data, rng)
-        results[way][0][strict(codec, damaged, true)] += 1
-        results[way][1][partial(codec, damaged, true)] += 1
-    print(f"{args.count} cases, a file of {len(data)} bytes\n")
+    for line in log.read_text().splitlines():
+        _, way, *found = line.split("\t")
+        for counter, what in zip(results[way], found, strict=True):
+            counter[what] += 1
     print("| damage | strict decoding | partial decoding |\n| --- | --- | --- |")
     for way, counts in results.items():
         cells = (", ".join(f"{n} {what}" for what, n in c.most_common()) for c in counts)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vaecodec.codec import EFFORT, Codec
+from vaecodec.container import MAX_PIXELS
 from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
 from vaecodec.picture import Picture
@@ -78,7 +79,7 @@ def decode(
     region: tuple[int, int, int, int] | None = None,
     scale: int = 1,
     max_size: int | None = None,
-    max_pixels: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Decode the bytes of a `.vaec` file: (H, W, C) uint8, the same pixels on every machine.
@@ -87,7 +88,8 @@ def decode(
         region: (left, top, width, height) of the part that is wanted, equal to the crop of the whole.
         scale: 2, 4 or 8 for a picture of 1/2, 1/4 or 1/8 of the size, with a fraction of the work.
         max_size: of the longer side; larger pictures are made smaller in proportion.
-        max_pixels: refuse larger pictures before any work. out: an array of the whole picture's shape to write into.
+        max_pixels: refuse to make larger pictures, before any work; None for no limit.
+        out: an array of the whole picture's shape to write into.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
         one of region, scale, max_size and out is given, or one is out of range.
@@ -98,12 +100,14 @@ def decode(
     if region is not None:
         return codec.decode_region(data, region).pixels
     if scale != 1:
-        return codec.decode_scaled(data, scale).pixels
+        return codec.decode_scaled(data, scale, max_pixels=max_pixels).pixels
     if max_size is not None:
         return codec.decode_within(data, max_size).pixels
     return codec.decode(data, max_pixels=max_pixels, out=out).pixels
 
 
-def decode_batch(files: Iterable[bytes | memoryview], /, *, max_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+def decode_batch(
+    files: Iterable[bytes | memoryview], /, *, max_pixels: int | None = MAX_PIXELS
+) -> list[NDArray[np.uint8]]:
     """Decode several files in turn, with the model loaded once. Raises: as `decode`, with the first that fails."""
     return [decode(data, max_pixels=max_pixels) for data in files]

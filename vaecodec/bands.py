@@ -7,6 +7,7 @@ receptive field, so memory follows the band, not the picture, and no tile border
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor
 from vaecodec.container import CELL, EMPTY, Header, Tile
 from vaecodec.latents import Z_CELL, decode_tiles
 from vaecodec.model import PIXEL_ONE
+from vaecodec.picture import strips
 from vaecodec.weights import Weights
 
 WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
-BATCH = 4 * 64**2  # positions of y in the tiles that are coded in lockstep: four tiles of the largest size
-H_MARGIN = 4  # rows of y that h_a sees beyond its own, rounded up to positions of z
+BATCH = 64**2  # positions of y in the tiles that are coded in lockstep: one of the largest size
+H_MARGIN = 4  # positions of y that h_a sees beyond its own, rounded up to positions of z
+H_WINDOW = 64  # columns of y that h_a sees at a time, a multiple of positions of z
 
 
 def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
@@ -44,16 +47,17 @@ def decode_band(
     h = min(side, -(-header.height // CELL) - row * side)
     w = -(-header.width // CELL)
     first_of_row = row * header.grid[1]
-    parts: list[Tensor] = []
+    left, right = columns.start * side, min(columns.stop * side, w)
+    band = torch.zeros(h, right - left, weights.model.cfg.M, dtype=torch.int16)
     for first, last in batches(w, side):
         wanted = [c for c in range(first, last) if c in columns]
-        y_hat = torch.zeros(len(wanted), h, min(side, w - first * side), weights.model.cfg.M, dtype=torch.float32)
-        coded = [i for i, c in enumerate(wanted) if tiles[first_of_row + c].lanes_log2 != EMPTY]
+        coded = [c for c in wanted if tiles[first_of_row + c].lanes_log2 != EMPTY]
         if coded:
-            chosen = [tiles[first_of_row + wanted[i]] for i in coded]
-            y_hat[coded] = decode_tiles(weights, header.quality, chosen, h, y_hat.shape[2], groups)
-        parts += y_hat.to(torch.int16)
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+            chosen = [tiles[first_of_row + c] for c in coded]
+            y_hat = decode_tiles(weights, header.quality, chosen, h, min(side, w - first * side), groups)
+            for c, tile in zip(coded, y_hat, strict=True):
+                band[:, c * side - left : (c + 1) * side - left] = tile
+    return band
 
 
 def windows(
@@ -88,12 +92,27 @@ def paste(pixels: NDArray[np.uint8], rgb: NDArray[np.uint8], mask: NDArray[np.bo
     np.copyto(pixels[..., : rgb.shape[2]], rgb, where=True if mask is None else mask[..., None])
 
 
+def patched(pixels: NDArray[np.uint8], header: Header, patches: dict[int, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pixels (H, W, C) with some tiles (h, w, 3) in the place of their own: `Strips`, no second picture in memory."""
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        rows = pixels[first:last].copy()
+        for index, patch in patches.items():
+            top, left, height, width = header.tile_box(index)
+            upper, lower = max(first, top), min(last, top + height)
+            if upper < lower:
+                paste(rows[upper - first : lower - first, left : left + width], patch[upper - top : lower - top])
+        return rows
+
+    return strips(pixels.shape, fetch)
+
+
 class Bands:
     """A picture and the rows of y that are held of it, from `start` on."""
 
     y: Tensor  # (rows, w, M)
 
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8], margin: int) -> None:
+    def __init__(self, weights: Weights, header: Header, pixels: Any, margin: int) -> None:
         self.model, self.pixels = weights.model, pixels
         self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
         self.q = torch.full((1,), header.quality)
@@ -114,19 +133,26 @@ class Analysis(Bands):
         """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         have = self.start + len(self.y)
-        rows = torch.empty(high - have, self.w, self.model.cfg.M, dtype=torch.float32)
+        held, self.y = self.y[low - self.start :].clone(), self.y[:0]  # not the old rows besides the new ones
+        self.y, self.start = torch.empty(high - low, self.w, self.model.cfg.M, dtype=torch.float32), low
+        self.y[: len(held)] = held
         for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
             y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
-            rows[r.start - have : r.stop - have, c] = y[inner(outer_r, r), inner(outer_c, c)]
-        self.y = torch.cat((self.y[low - self.start :], rows))
-        self.start = low
-        # By edge replication to whole positions of z.
-        y = self.y.permute(2, 0, 1)[None]
-        pad = (0, -self.w % Z_CELL, 0, -len(self.y) % Z_CELL)
-        z = self.model.h_a(torch.nn.functional.pad(y, pad, mode="replicate").permute(0, 2, 3, 1))[0]
-        begin = (first - low) // Z_CELL
-        z = z[begin : begin - (first - last) // Z_CELL]
-        return self.y[first - low : last - low], z
+            self.y[inner(slice(low, high), r), c] = y[inner(outer_r, r), inner(outer_c, c)]
+        begin, parts = (first - low) // Z_CELL, []
+        for left in range(0, self.w, H_WINDOW):
+            outer = slice(max(0, left - H_MARGIN), min(self.w, left + H_WINDOW + H_MARGIN))
+            z = self._h_a(self.y[:, outer])
+            first_column = (left - outer.start) // Z_CELL
+            columns = slice(first_column, first_column + H_WINDOW // Z_CELL)
+            parts.append(z[begin : begin - (first - last) // Z_CELL, columns])
+        return self.y[first - low : last - low], torch.cat(parts, dim=1)
+
+    def _h_a(self, y: Tensor) -> Tensor:
+        """z (h / 4, w / 4, N) of y (h, w, M), by edge replication to whole positions of z."""
+        pad = (0, -y.shape[1] % Z_CELL, 0, -y.shape[0] % Z_CELL)
+        padded = torch.nn.functional.pad(y.permute(2, 0, 1)[None], pad, mode="replicate")
+        return self.model.h_a(padded.permute(0, 2, 3, 1))[0]
 
     def held(self) -> Tensor:
         """The pixels under the rows of `y`: (H, W, 3) in levels minus 128, not padded."""
@@ -141,10 +167,33 @@ class Analysis(Bands):
         return torch.from_numpy(np.pad(part, pad, mode="edge")).float()[None] - 128
 
 
+class Rolling:
+    """The rows of a picture (H, W, C) that are being written: it grows downwards, and is taken from above."""
+
+    def __init__(self, header: Header) -> None:
+        self.shape = header.height, header.width, header.channels
+        self.start = 0
+        self.rows = np.empty((0, *self.shape[1:]), np.uint8)
+
+    def __getitem__(self, place: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """A view of what is there, which grows downwards as it is asked for."""
+        rows, columns = place
+        missing = min(rows.stop, self.shape[0]) - self.start - len(self.rows)
+        if missing > 0:
+            self.rows = np.concatenate((self.rows, np.empty((missing, *self.shape[1:]), np.uint8)))
+        return self.rows[rows.start - self.start : rows.stop - self.start, columns]
+
+    def take(self, count: int) -> NDArray[np.uint8]:
+        """The next rows, which are not held any longer."""
+        taken, self.rows = self.rows[:count], self.rows[count:].copy()
+        self.start += count
+        return taken
+
+
 class Synthesis(Bands):
     """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
 
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling) -> None:
         super().__init__(weights, header, pixels, weights.model.g_s.margin)
         self.done = 0  # the row up to which pixels are written
         self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
 from vaecodec.alpha import pack_alpha
-from vaecodec.bands import Analysis, Synthesis, as_rgb, batches, decode_band, paste
-from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
+from vaecodec.bands import Analysis, Rolling, Synthesis, as_rgb, batches, decode_band, paste, patched
+from vaecodec.container import CELL, MAX_PIXELS, QUALITY_MAX, Header, Tile
 from vaecodec.effort import EFFORTS, Effort
-from vaecodec.errors import CorruptFileError, VaecError
+from vaecodec.errors import VaecError
 from vaecodec.excerpt import Partial
 from vaecodec.grid import float32_is_exact
 from vaecodec.latents import Z_CELL, encode_tiles
@@ -188,17 +188,14 @@ class Codec:
         rows, columns = header.grid
         worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
         overlays: dict[int, Overlay] = {}
-        beneath = pixels
+        below: dict[int, NDArray[np.uint8]] = {}
         for index in range(rows * columns):
             rgb = as_rgb(header.cut(pixels, index))
-            if not drawn.looks_drawn(rgb):
-                continue
-            overlay, below = drawn.choose(rgb, worth, partial(self._trial, header), how.thorough)
-            if overlay:
-                overlays[index] = overlay
-                beneath = pixels.copy() if beneath is pixels else beneath
-                paste(header.cut(beneath, index), below)
-        return beneath, overlays
+            if drawn.looks_drawn(rgb):
+                overlay, beneath = drawn.choose(rgb, worth, partial(self._trial, header), how.thorough)
+                if overlay:
+                    overlays[index], below[index] = overlay, beneath
+        return (patched(pixels, header, below) if below else pixels), overlays
 
     def _trial(self, header: Header, rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
         """Bytes of one tile coded alone, and what it decodes to."""
@@ -220,7 +217,7 @@ class Codec:
         """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
         analysis = Analysis(self.weights, header, pixels)
         synthesis = None if decoded is None else Synthesis(self.weights, header, decoded)
-        (rows, columns), side = header.grid, header.tile_side // CELL
+        rows, columns = header.grid
         for row in range(rows):
 
             def part(share: float, row: int = row) -> None:
@@ -228,42 +225,40 @@ class Codec:
                     progress((row + share) / rows)
 
             with self.exactly():  # not around a yield: what it sets must not show between two pieces
-                tiles, y_hat = self._encode_band(header, analysis, row, how, part)
-                for column in range(columns):
-                    if row * columns + column in covered:
-                        tiles[column] = Tile.empty()
-                        y_hat[:, column * side : (column + 1) * side] = 0
+                tiles: list[Tile] = []
+                parts: list[Tensor] = []
+                for tile, y_hat in self._encode_band(header, analysis, row, how, part):
+                    hidden = row * columns + len(tiles) in covered
+                    tiles.append(Tile.empty() if hidden else tile)
+                    if synthesis:
+                        parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
                 if synthesis:
-                    synthesis.add(y_hat)
+                    synthesis.add(torch.cat(parts, dim=1))
             yield from tiles
             part(1)
 
     def _encode_band(
         self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress
-    ) -> tuple[list[Tile], Tensor]:
-        """Tiles and y_hat (rows, w, M) int16, in 1/16 step, of one band."""
+    ) -> Iterator[tuple[Tile, Tensor]]:
+        """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
         side, q = header.tile_side // CELL, header.quality
         first, last = row * side, min((row + 1) * side, analysis.h)
         y, z = analysis.band(first, last)
         if how.iterations:
             band = slice(first - analysis.start, last - analysis.start)
             y = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
-        out: list[Tile] = []
-        parts: list[Tensor] = []
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
             z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
             tiles, y_hat = encode_tiles(self.weights, q, z_tiles, y_tiles, how.trimming)
-            out += tiles
-            parts += y_hat.to(torch.int16)
-        return out, torch.cat(parts, dim=1)
+            yield from zip(tiles, y_hat.to(torch.int16), strict=True)
 
     def decode(
         self,
         data: bytes,
         *,
-        max_pixels: int | None = None,
+        max_pixels: int | None = MAX_PIXELS,
         out: NDArray[np.uint8] | None = None,
         progress: Progress | None = None,
     ) -> Picture:
@@ -283,18 +278,43 @@ class Codec:
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
             raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {out.dtype} of {out.shape}")
         pixels = np.empty(shape, np.uint8) if out is None else out
-        with codec.exactly():
-            synthesis = Synthesis(codec.weights, header, pixels)
-            rows, columns = header.grid
-            for row in range(rows):
-                synthesis.add(decode_band(codec.weights, header, tiles, row, range(columns)))
-                if progress:
-                    progress((row + 1) / rows)
-        for index, t in enumerate(tiles):
-            excerpt.finish_tile(header, t, header.cut(pixels, index))
+        top = 0
+        for strip in codec._strips(header, tiles, progress):
+            pixels[top : top + len(strip)] = strip
+            top += len(strip)
         return Picture(pixels, **layout.metadata)
 
-    def decode_partial(self, data: bytes, *, max_pixels: int | None = 2**28) -> Partial:
+    def decode_rows(
+        self, data: bytes, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Reconstruct a picture from above, (n, W, C) uint8 at a time, in memory that does not grow with its height.
+
+        Args and errors: as `decode`.
+        """
+        codec, layout, tiles = self.open(data, max_pixels)
+        return codec._strips(layout.header, tiles, progress)
+
+    def _strips(self, header: Header, tiles: list[Tile], progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
+        """The pixels of each row of tiles. Those at its lower edge are there once the next row's latents are."""
+        pixels = Rolling(header)
+        synthesis = Synthesis(self.weights, header, pixels)
+        rows, columns = header.grid
+        boxes = [header.tile_box(index) for index in range(rows * columns)]
+        done = 0
+        for row in range(rows):
+            with self.exactly():  # not around a yield: what it sets must not show between two strips
+                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
+            written = min(synthesis.done * CELL, header.height)
+            while done < len(boxes) and sum(boxes[done][::2]) <= written:
+                strip = pixels.take(boxes[done][2])
+                for (_, left, _, width), tile in zip(boxes[done : done + columns], tiles[done:], strict=False):
+                    excerpt.finish_tile(header, tile, strip[:, left : left + width])
+                yield strip
+                done += columns
+            if progress:
+                progress((row + 1) / rows)
+
+    def decode_partial(self, data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
 
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
@@ -315,15 +335,15 @@ class Codec:
         with codec.exactly():
             return Picture(excerpt.region(codec.weights, layout.header, tiles, region), **layout.metadata)
 
-    def decode_scaled(self, data: bytes, scale: int) -> Picture:
+    def decode_scaled(self, data: bytes, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
         Near to the whole picture's mean over squares of that many pixels, not equal to it; see `excerpt.scaled`.
-        Args: scale: 2, 4 or 8. Raises: as `decode`.
+        Args: scale: 2, 4 or 8. max_pixels: of what is made. Raises: as `decode`.
         """
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
-        codec, layout, tiles = self.open(data, None)
+        codec, layout, tiles = self.open(data, max_pixels and max_pixels * scale**2)
         with codec.exactly():
             return Picture(excerpt.scaled(codec.weights, layout.header, tiles, scale), **layout.metadata)
 
@@ -342,10 +362,7 @@ class Codec:
         """The structure of a file, and the codec of its model: this one, or another."""
         layout = container.parse(data, max_pixels=max_pixels)
         codec = self._for(layout.header)
-        tiles = [Tile.unpack(t) for t in layout.tiles]
-        if any(bool(t.alpha) != (layout.header.alpha == container.ALPHA_CODED) for t in tiles):
-            raise CorruptFileError("a tile's alpha section contradicts the header")
-        return codec, layout, tiles
+        return codec, layout, [container.unpack_tile(layout.header, t) for t in layout.tiles]
 
     def _for(self, header: Header) -> Codec:
         """A codec that has a file's model. Raises: UnsupportedError where there is none."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 VERSION = 5
 SIDE_MAX = 2**31 - 1
+MAX_PIXELS = 2**28  # of a picture that is decoded, where nobody says otherwise
 QUALITY_MAX = 1000
 CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
@@ -258,6 +259,14 @@ class Tile:
             parts = [p if len(p) == n else p[:0] for p, n in zip(parts, lengths, strict=True)]
             parts[2:5] = words
         return cls(data[0], parts[0], tuple(parts[1:]), missing > 0)
+
+
+def unpack_tile(header: Header, data: memoryview, cut: bool = False) -> Tile:
+    """A tile of a picture, from what stands behind its number; see `Tile.unpack`. Raises: CorruptFileError."""
+    tile = Tile.unpack(data, cut)
+    if bool(tile.alpha) != (header.alpha == ALPHA_CODED) and not tile.cut:
+        raise CorruptFileError("a tile's alpha section contradicts the header")
+    return tile
 
 
 def pack_varint(value: int) -> bytes:

@@ -108,22 +108,34 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     tiles: list[Tile] = [Tile.empty()] * (rows * columns)
     lost: set[int] = set()
     coarse: set[int] = set()
+
+    def one_by_one(row: int, column: int) -> torch.Tensor:
+        number = row * columns + column
+        try:
+            return decode_band(weights, header, tiles, row, range(column, column + 1))
+        except CorruptFileError:
+            tiles[number] = Tile.empty()
+            lost.add(number)
+            return decode_band(weights, header, tiles, row, range(column, column + 1))
+
+    for number in range(rows * columns):
+        try:
+            if number in found.cut:
+                tiles[number] = container.unpack_tile(header, found.cut[number], cut=True)
+                coarse.add(number)
+            else:
+                tiles[number] = container.unpack_tile(header, found.tiles[number])
+        except (KeyError, CorruptFileError):
+            lost.add(number)
     for row in range(rows):
-        parts = []
-        for column in range(columns):
-            number = row * columns + column
-            try:
-                if number in found.cut:
-                    tiles[number] = Tile.unpack(found.cut[number], cut=True)
-                    coarse.add(number)
-                else:
-                    tiles[number] = Tile.unpack(found.tiles[number])
-                parts.append(decode_band(weights, header, tiles, row, range(column, column + 1)))
-            except (KeyError, CorruptFileError):
-                tiles[number] = Tile.empty()
-                lost.add(number)
-                parts.append(decode_band(weights, header, tiles, row, range(column, column + 1)))
-        synthesis.add(torch.cat(parts, dim=1))
+        numbers = range(row * columns, (row + 1) * columns)
+        try:
+            if coarse.intersection(numbers):  # a tile that is cut would stop those that are read with it
+                raise CorruptFileError("a tile is cut")
+            y_hat = decode_band(weights, header, tiles, row, range(columns))
+        except CorruptFileError:
+            y_hat = torch.cat([one_by_one(row, column) for column in range(columns)], dim=1)
+        synthesis.add(y_hat)
     for number in set(range(rows * columns)) - lost:
         try:
             finish_tile(header, tiles[number], header.cut(pixels, number))

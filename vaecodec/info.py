@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaecodec import container
-from vaecodec.container import CHUNK_OVERHEAD, Layout, Tile
+from vaecodec.container import CHUNK_OVERHEAD, Layout
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def describe(layout: Layout) -> Info:
             parts[names.get(chunk.type, "other")] += len(chunk.data)
             continue
         _, at = container.unpack_varint(chunk.data, 0)
-        tile = Tile.unpack(chunk.data[at:])
+        tile = container.unpack_tile(layout.header, chunk.data[at:])
         parts["lanes"] += len(tile.states)
         for name, section in zip(container.SECTIONS, tile.sections, strict=True):
             parts[name] += len(section)

@@ -15,6 +15,7 @@ import click
 from vaecodec import files
 from vaecodec.batch import How
 from vaecodec.console import reason
+from vaecodec.container import MAX_PIXELS
 from vaecodec.errors import VaecError
 from vaecodec.plan import Outputs
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from vaecodec.ratecontrol import Target
 
 QUALITY = 75.0  # where nothing is said
-MAX_PIXELS = 2**28
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +43,35 @@ class Picture:
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
+
+
+class Strips:
+    """Stands in for the pixels (H, W, C) uint8 of a picture that is too large to be held besides what it is made of.
+
+    A slice of it is an array. Rows come from `fetch(first, last)`, and the last that were fetched are kept.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 3
+
+    def __init__(self, shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> None:
+        self.shape, self.fetch = shape, fetch
+        self.first, self.rows = 0, np.empty((0, *shape[1:]), np.uint8)
+
+    def __getitem__(self, place: Any) -> NDArray[np.uint8]:
+        rows, *others = place if isinstance(place, tuple) else (place,)
+        first, last, _ = rows.indices(self.shape[0])
+        if not self.first <= first <= last <= self.first + len(self.rows):
+            self.first, self.rows = first, self.rows[:0]  # not the old rows besides the new ones
+            self.rows = self.fetch(first, last)
+        return self.rows[first - self.first : last - self.first][(slice(None), *others)]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[np.uint8]:
+        return self.fetch(0, self.shape[0])
+
+
+def strips(shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """`Strips`, for whoever only slices an array by rows."""
+    return cast("NDArray[np.uint8]", Strips(shape, fetch))

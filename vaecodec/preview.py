@@ -16,12 +16,16 @@ from vaecodec.salvage import whole_chunks
 from vaecodec.writing import TURNS
 
 SIDE = 128  # pixels, the most that the format allows
+SAMPLED = 16 * SIDE  # of a longer side than twice this, only some pixels are looked at
 QUALITY = 60  # of WebP: 0.9 to 3 kB for the Kodak pictures
 FROM = 4_000_000  # pixels of a picture that gets a preview where nothing is said: next to its file the preview is small
 
 
 def make_preview(pixels: NDArray[np.uint8]) -> bytes:
     """The `prev` chunk's data for pixels (H, W, C)."""
+    step = max(1, max(pixels.shape[:2]) // SAMPLED)
+    if step > 1:
+        pixels = np.concatenate([pixels[row : row + 1, ::step] for row in range(0, pixels.shape[0], step)])
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # as good as any for such a step, and quick
     buffer = io.BytesIO()

@@ -29,6 +29,7 @@ DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
 FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
 FORMAT = "vaecodec-model-2"
 ENCODER = "enc."
+WIDTH_MAX, BLOCKS_MAX = 4096, 64  # of an architecture: far beyond any use, and soon refused
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
     metadata, tensors = read_file(path)
     if metadata.get("format") != FORMAT:
         raise UnsupportedError(f"{path}: not a model file of format {FORMAT}")
-    if model_hash(metadata["config"], tensors).hex() != metadata["hash"]:
+    if model_hash(metadata.get("config", ""), tensors).hex() != metadata.get("hash"):
         raise UnsupportedError(f"{path}: the model file is damaged (its hash is wrong)")
     return metadata, tensors
 
@@ -130,11 +131,11 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
     """
     metadata, tensors = read(path)
     try:
-        config = json.loads(metadata["config"])
-        skip, dependent = config.pop("skip"), config.pop("dependent")
-        with float32_by_default():
-            model = Model(Config(**config))
+        config, skip, dependent = parse_config(metadata["config"])
         check_name(metadata["name"])
+        check_size(config, tensors)
+        with float32_by_default():
+            model = Model(config)
         fill(model, tensors, dtype)
         y_tables = read_tables(tensors, "y", slice(None))
         if y_tables.null != 2 * TABLES:
@@ -143,10 +144,32 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
             raise ValueError("a table of y begins at an odd value")
         n = model.cfg.N
         z_tables = tuple(read_tables(tensors, "z", slice(a * n, (a + 1) * n)) for a in range(ANCHORS))
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
     return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, dependent, model, y_tables, z_tables)
+
+
+def parse_config(text: str) -> tuple[Config, int, int]:
+    """The architecture, and the scale indices `skip` and `dependent`. Raises: ValueError, KeyError, TypeError."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("its config is not an object")
+    for name, value in values.items():
+        width = name in ("C", "M", "N", "D", "low")
+        if type(value) is not int or not width <= value <= (WIDTH_MAX if width else BLOCKS_MAX):
+            raise ValueError(f"its config has {name} = {value!r}")
+    skip, dependent = values.pop("skip"), values.pop("dependent")
+    return Config(**values), skip, dependent
+
+
+def check_size(config: Config, tensors: dict[str, NDArray]) -> None:
+    """Refuse an architecture that is not the file's before memory is taken for it. Raises: ValueError, KeyError."""
+    there = {"M": "step.t", "D": "h_s.bias.t", "C": "g_s.film_bias.t"}
+    if any(tensors[name].shape != (ANCHORS, getattr(config, width)) for width, name in there.items()):
+        raise ValueError("its tensors have not the widths of its config")
+    if tensors["z.low"].shape != (ANCHORS * config.N,) or config.low > config.M:
+        raise ValueError("its tables are not those of its config")
 
 
 def find(name: str, digest: bytes) -> Path:
@@ -163,9 +186,10 @@ def find(name: str, digest: bytes) -> Path:
         except (SafetensorError, OSError):
             continue
         if metadata.get("format") == FORMAT:
-            if metadata["name"] == name and metadata["hash"][:16] == digest.hex():
+            there = metadata.get("name", ""), metadata.get("hash", "")[:16]
+            if there == (name, digest.hex()):
                 return path
-            seen.append(f"{metadata['name']} ({metadata['hash'][:16]})")
+            seen.append("{} ({})".format(*there))
     raise UnsupportedError(
         f"needs model {name} ({digest.hex()}); there is {', '.join(seen)}; {FOLDERS} may name folders with others"
     )
@@ -174,6 +198,8 @@ def find(name: str, digest: bytes) -> Path:
 def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:
     """Some rows of a model file's tables. Raises ValueError or KeyError."""
     low, size, stored = (tensors[f"{kind}.{name}"][rows].astype(np.int64) for name in ("low", "size", "frequency"))
+    if (low.ndim, size.ndim, stored.ndim) != (1, 1, 2):
+        raise ValueError("a table has another shape")
     used = np.arange(stored.shape[1]) < size[:, None]
     return Tables(low, size, np.where(used, stored + 1, 0))
 
@@ -184,15 +210,18 @@ def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.f
     Raises: KeyError, ValueError or RuntimeError where they do not fit.
     """
 
-    def get(name: str) -> torch.Tensor:
+    def get(name: str, dtype: type[np.generic]) -> torch.Tensor:
+        if tensors[name].dtype != dtype:
+            raise ValueError(f"tensor {name} is of {tensors[name].dtype}")
         return torch.from_numpy(np.ascontiguousarray(tensors[name]))
 
     for path, module in model.named_modules():
         if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
-            module.freeze(get(f"{path}.w"), get(f"{path}.b"), get(f"{path}.k"), dtype)
+            w, b, k = (get(f"{path}.{name}", of) for name, of in (("w", np.int16), ("b", np.int32), ("k", np.int8)))
+            module.freeze(w, b, k, dtype)
         elif isinstance(module, QualityTable) and f"{path}.t" in tensors:
-            module.freeze(get(f"{path}.t"))
-    encoder = {k.removeprefix(ENCODER): get(k).float() for k in tensors if k.startswith(ENCODER)}
+            module.freeze(get(f"{path}.t", np.int16))
+    encoder = {k.removeprefix(ENCODER): get(k, np.float16).float() for k in tensors if k.startswith(ENCODER)}
     model.load_state_dict(encoder, strict=False)
 
 
