@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -162,10 +163,9 @@ def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
     facts: dict[str, object] = {"input": str(source), "output": str(target), "ok": isinstance(outcome, Done)}
     if isinstance(outcome, Failure):
         return json.dumps(facts | {"error": outcome.message, "code": outcome.code})
-    size = memoryview(outcome.data).nbytes
     return json.dumps(
         facts
-        | {"bytes": size}
+        | {"bytes": outcome.size}
         | outcome.facts
         | {"seconds": round(outcome.seconds, 3), "notes": outcome.notes, "fault": outcome.fault}
     )
@@ -192,7 +192,7 @@ def one(
     outcomes: list[Done] = []
 
     def action() -> None:
-        data = files.read(source)
+        data: Any = work.content(source)
         work.check(data)
         prepare(source, target, how)
         outcomes.append(work(data, target, codec, progress))
@@ -240,7 +240,7 @@ def worker_codec(threads: int) -> CodecOnDemand:
 def in_worker(work: Work, source: Path, target: Path, threads: int, how: How) -> Done | Failure:
     outcome = one(work, source, target, worker_codec(threads), how, None)
     if isinstance(outcome, Done):
-        outcome.data = bytes(outcome.data)  # a view cannot be sent
+        outcome.data = outcome.held()  # a view cannot be sent
     return outcome
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 STREAM = Path("-")
 
@@ -37,7 +39,12 @@ def check_target(target: Path, source: Path, force: bool) -> None:
         raise FileExistsError(f"{target} exists already; -f replaces it")
 
 
-def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> None:
+def folder_of(target: Path) -> Path | None:
+    """Where a temporary file that becomes `target` may lie; None: where the system has them."""
+    return None if target == STREAM else target.parent
+
+
+def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force: bool) -> None:
     """Write `data` beside `target`, then rename: on any failure what was there before is still there.
 
     Raises: what `check_target` does; OSError.
@@ -45,17 +52,18 @@ def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> 
     if target == STREAM:
         if sys.stdout is None:
             raise OSError("stdout is closed")
-        sys.stdout.buffer.write(data)
+        put(data, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     if target.exists() and not target.is_file():
-        target.write_bytes(data)
+        with target.open("wb") as handle:
+            put(data, handle)
         return
     target = Path(os.path.realpath(target))  # through a symbolic link, which stays
     temporary = target.with_name(f".vaecodec-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
-            handle.write(data)
+            put(data, handle)
             handle.flush()
             os.fsync(handle.fileno())  # or the new name may outlive a power cut, and what was written not
         check_target(target, source, force)  # it may have appeared meanwhile
@@ -64,3 +72,12 @@ def write(target: Path, data: bytes | memoryview, source: Path, force: bool) -> 
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put(data: bytes | memoryview | BinaryIO, handle: BinaryIO) -> None:
+    """All of `data` into an open file."""
+    if isinstance(data, (bytes, memoryview)):
+        handle.write(data)
+        return
+    data.seek(0)
+    shutil.copyfileobj(data, handle, 2**20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -75,3 +75,26 @@ class Strips:
 def strips(shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """`Strips`, for whoever only slices an array by rows."""
     return cast("NDArray[np.uint8]", Strips(shape, fetch))
+
+
+def from_above(shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """`Strips` of rows (n, W, C) as they come; what has been asked for once is gone."""
+    held, top = np.empty((0, *shape[1:]), np.uint8), 0
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        nonlocal held, top
+        held, top = held[first - top :], first
+        while len(held) < last - first:
+            held = np.concatenate((held, next(rows)))
+        return held[: last - first]
+
+    return strips(shape, fetch)
+
+
+def pieces(pixels: NDArray[np.uint8], height: int = 512) -> Iterator[NDArray[np.uint8]]:
+    """All rows of pixels, from above: an array whole, `Strips` so many at a time."""
+    if not isinstance(pixels, Strips):
+        yield pixels
+        return
+    for first in range(0, pixels.shape[0], height):
+        yield pixels[first : first + height]

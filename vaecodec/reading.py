@@ -5,14 +5,15 @@ No pixel changes silently: what a conversion costs is told in the notes.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,35 +23,44 @@ from PIL.ImageFile import ImageFile
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
-from vaecodec.picture import Picture
+from vaecodec.picture import Picture, strips
 
+BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
 
 
-def read_picture(source: Path | bytes, max_pixels: int | None) -> tuple[Picture, list[str]]:
+def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool = False) -> tuple[Picture, list[str]]:
     """Read a picture; its format is found from its bytes. None or 0 for `max_pixels` sets no limit.
+
+    by_rows: the pixels of a large picture may be `Strips`, which are in memory once at most, or not at all.
 
     Returns the picture and notes for the user about what was converted.
     Raises: PictureError, LimitError; OSError where the file cannot be read.
     """
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    if not data:
-        raise PictureError("the file is empty")
-    if data.startswith(SIGNATURE[:5]):
-        raise PictureError("this is a .vaec file already")
-    try:
-        with _pillow_limit(max_pixels or None), Image.open(BytesIO(data)) as image:
-            if max_pixels and image.width * image.height > max_pixels:
-                raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
-            return from_image(image, data)
-    except (VaecError, MemoryError):
-        raise
-    except Image.DecompressionBombError:
-        raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
-    except UnidentifiedImageError:
-        raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
-    except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
-        raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
+
+    def opened() -> BinaryIO:
+        return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+    with opened() as file:
+        start = file.read(5)
+        file.seek(0)
+        if not start:
+            raise PictureError("the file is empty")
+        if start == SIGNATURE[:5]:
+            raise PictureError("this is a .vaec file already")
+        try:
+            with _pillow_limit(max_pixels or None), Image.open(file) as image:
+                if max_pixels and image.width * image.height > max_pixels:
+                    raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
+                return from_image(image, opened, by_rows)
+        except (VaecError, MemoryError):
+            raise
+        except Image.DecompressionBombError:
+            raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
+        except UnidentifiedImageError:
+            raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
+        except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
+            raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
 
 
 def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
@@ -79,8 +89,12 @@ def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
     return Picture(array)
 
 
-def from_image(image: Image.Image, data: bytes | None = None) -> tuple[Picture, list[str]]:
-    """A Pillow image as a Picture, with notes. `data`, the bytes it was opened from, helps to keep 16-bit precision.
+def from_image(
+    image: Image.Image, opened: Callable[[], BinaryIO] | None = None, by_rows: bool = False
+) -> tuple[Picture, list[str]]:
+    """A Pillow image as a Picture, with notes. by_rows: see `read_picture`.
+
+    opened: opens the file it was opened from once more, which helps to keep 16-bit precision.
 
     Raises: PictureError for CMYK, several frames and other things without a place in the format.
     """
@@ -93,9 +107,13 @@ def from_image(image: Image.Image, data: bytes | None = None) -> tuple[Picture, 
     # What loading takes away: the layout of the samples, and with a TIFF the open file that holds its tags.
     raw = _rawmode(image)
     exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
-    deep = _deep_samples(raw, data) if data else None
-    image.load()
-    pixels = _pixels(image, raw, deep, notes)
+    deep = _deep_samples(raw, opened) if opened else None
+    plain = image.mode in ("L", "RGB") and deep is None and ";16" not in raw and "transparency" not in image.info
+    by_rows = by_rows and plain and image.width * image.height >= BY_ROWS_FROM
+    pixels = _on_disk(image, raw) if by_rows else None
+    if pixels is None:
+        image.load()
+        pixels = _in_pillow(image) if by_rows else _pixels(image, raw, deep, notes)
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
         notes.append("the extended part of its XMP is not kept")
     icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
@@ -172,7 +190,46 @@ def _tile_rawmode(tile: Any) -> str:
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 
-def _deep_samples(raw: str, data: bytes) -> NDArray[np.uint16] | None:
+def _on_disk(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
+    """`Strips` of an image whose samples lie in its file as they are, whole rows of it in order; None of any other."""
+    tiles, path = getattr(image, "tile", ()), getattr(getattr(image, "fp", None), "name", None)
+    if raw != image.mode or not isinstance(path, str) or image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        return None
+    channels = len(image.mode)
+    row = image.width * channels
+    end = 0  # rows
+    for kind, (left, top, right, bottom), offset, args in tiles:
+        plain = args == (raw, 0, 1) or args == raw
+        if (kind, left, right, top) != ("raw", 0, image.width, end) or not plain:
+            return None
+        if offset + (bottom - top) * row > os.path.getsize(path):
+            return None  # Pillow will say so
+        end = bottom
+    if end != image.height:
+        return None
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        parts = []
+        for _, (_, top, _, bottom), offset, _ in tiles:
+            upper, lower = max(first, top), min(last, bottom)
+            if upper < lower:
+                parts.append(np.fromfile(path, np.uint8, (lower - upper) * row, offset=offset + (upper - top) * row))
+        return np.concatenate(parts).reshape(last - first, image.width, channels)
+
+    return strips((image.height, image.width, channels), fetch)
+
+
+def _in_pillow(image: Image.Image) -> NDArray[np.uint8]:
+    """`Strips` of a loaded image, which takes four bytes a pixel of colour: not a second copy besides."""
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        part = np.asarray(image.crop((0, first, image.width, last)))
+        return part if part.ndim == 3 else part[:, :, None]
+
+    return strips((image.height, image.width, len(image.mode)), fetch)
+
+
+def _deep_samples(raw: str, opened: Callable[[], BinaryIO]) -> NDArray[np.uint16] | None:
     """(H, W, C) of a 16-bit colour picture in full precision; None for all others.
 
     Pillow keeps the high byte of such samples. Read with the byte order swapped it keeps the low byte, so that
@@ -180,7 +237,7 @@ def _deep_samples(raw: str, data: bytes) -> NDArray[np.uint16] | None:
     """
 
     def read(rawmode: str) -> NDArray[np.uint16]:
-        with Image.open(BytesIO(data)) as image:
+        with opened() as file, Image.open(file) as image:
             assert isinstance(image, ImageFile)
             image.tile = [
                 tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)

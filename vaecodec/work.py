@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from vaecodec import container
+from vaecodec import container, files
 from vaecodec.console import human
 from vaecodec.errors import LimitError, TruncatedError
 
@@ -42,12 +44,26 @@ class CodecOnDemand:
 class Done:
     """The output for one input. seconds: what the work took, the model being loaded."""
 
-    data: bytes | memoryview
+    data: bytes | memoryview | BinaryIO  # BinaryIO: a file without a name, of what is too large for memory
     figures: str  # for the result line
     facts: dict[str, Any]  # for programs
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     fault: str = ""  # the output is there, and yet something is wrong
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        if isinstance(self.data, (bytes, memoryview)):
+            return memoryview(self.data).nbytes
+        return self.data.seek(0, os.SEEK_END)
+
+    def held(self) -> bytes:
+        """The whole of it, which can be sent to another process."""
+        if isinstance(self.data, (bytes, memoryview)):
+            return bytes(self.data)
+        self.data.seek(0)
+        return self.data.read()
 
 
 @dataclass(frozen=True)
@@ -71,16 +87,22 @@ class Encode:
     def pixel_bytes(self) -> int:
         return max(PIXEL_BYTES, self.recipe.pixel_bytes) if self.recipe else PIXEL_BYTES
 
-    def check(self, data: bytes) -> None:
+    def content(self, source: Path) -> bytes | Path:
+        """What is handed to this job: a picture's file may be left on disk."""
+        kept = source != files.STREAM and source.is_file() and not self.recipe
+        return source if kept else files.read(source)
+
+    def check(self, data: bytes | Path) -> None:
         """What is no picture is told by reading it, which needs no model."""
 
-    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+    def __call__(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
         from vaecodec.metadata import stripped
         from vaecodec.picture import Picture
         from vaecodec.reading import read_picture
 
-        picture, notes = read_picture(data, self.max_pixels)
+        by_rows = isinstance(self.rate, float) and not self.recipe  # else the whole is worked on
+        picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows)
         picture = stripped(picture, self.strip)
         picture = Picture(
             picture.pixels, **{name: getattr(picture, name) for name in container.METADATA} | self.metadata
@@ -88,6 +110,7 @@ class Encode:
         ready = codec()
         start = time.perf_counter()
         if self.recipe:
+            assert isinstance(data, bytes)
             picture, more = better(self.recipe, ready, self.device, picture, data, progress)
             notes, progress = notes + more, None
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
@@ -133,6 +156,10 @@ class Restore:
     @property
     def pixel_bytes(self) -> int:
         return self.encode.pixel_bytes
+
+    def content(self, source: Path) -> bytes:
+        """What is handed to this job."""
+        return files.read(source)
 
     def check(self, data: bytes) -> None:
         """What is no picture is told by reading it, which needs no model."""
@@ -190,6 +217,10 @@ class Decode:
     preview: bool = False
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
 
+    def content(self, source: Path) -> bytes:
+        """What is handed to this job."""
+        return files.read(source)
+
     def check(self, data: bytes) -> None:
         """A bad file need not wait for the model. Raises: VaecError."""
         if self.partial or self.preview:
@@ -205,6 +236,7 @@ class Decode:
 
         from vaecodec.metadata import stripped
         from vaecodec.preview import read_preview
+        from vaecodec.reading import BY_ROWS_FROM
         from vaecodec.writing import write_picture
 
         if self.preview and (small := read_preview(data)):
@@ -213,11 +245,13 @@ class Decode:
             ready = codec()
             start = time.perf_counter()
             picture, fault = self.make(data, ready, progress)
-        written = BytesIO()
+        large = picture.width * picture.height >= BY_ROWS_FROM
+        written = tempfile.TemporaryFile(dir=files.folder_of(target)) if large else BytesIO()  # noqa: SIM115 (handed on)
         notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
-        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start, fault)
+        coded = written.getbuffer() if isinstance(written, BytesIO) else written
+        return Done(coded, figures, facts, notes, time.perf_counter() - start, fault)
 
     def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
@@ -238,7 +272,20 @@ class Decode:
             return codec.decode_within(data, self.max_size), ""
         if self.scale > 1:
             return codec.decode_scaled(data, self.scale), ""
-        return codec.decode(data, max_pixels=self.max_pixels or None, progress=progress), ""
+        return self.whole(data, codec, progress), ""
+
+    def whole(self, data: bytes, codec: Codec, progress: Progress | None) -> Picture:
+        """A large picture by rows, which are decoded as they are written. Raises: VaecError."""
+        from vaecodec.picture import Picture, from_above
+        from vaecodec.reading import BY_ROWS_FROM
+
+        layout, limit = container.parse(data), self.max_pixels or None
+        header = layout.header
+        if header.width * header.height < BY_ROWS_FROM:
+            return codec.decode(data, max_pixels=limit, progress=progress)
+        rows = codec.decode_rows(data, max_pixels=limit, progress=progress)
+        pixels = from_above((header.height, header.width, header.channels), rows)
+        return Picture(pixels, **layout.metadata)
 
     def rescue(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
         """What can be made of a damaged file, and what is wrong with it. Raises: VaecError."""

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from vaecodec.container import METADATA, SIDE_MAX
 from vaecodec.errors import PictureError
 from vaecodec.exif import EXIF_IDENTIFIER, density, descriptive, orientation, parse_exif, sentence, well_formed
-from vaecodec.picture import Picture
+from vaecodec.picture import Picture, pieces
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
 
@@ -86,9 +86,12 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> list[str]:
                 held[kind] = value
             else:
                 notes.append(f"its {kind.upper()} is {'too long for' if limit else 'not held by'} {format}")
+    turn = None if "exif" in held else TURNS.get(orientation(picture.exif))
+    if format == "PPM" and turn is None and picture.pixels.shape[2] in (1, 3):
+        _write_ppm(picture, target)
+        return notes
     image, said = _image(picture.pixels, output, format)
     notes += said
-    turn = None if "exif" in held else TURNS.get(orientation(picture.exif))
     if turn is not None:
         image = image.transpose(turn)
         notes.append("turned upright, as its EXIF says")
@@ -107,8 +110,35 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> list[str]:
     return notes
 
 
+def _write_ppm(picture: Picture, target: BinaryIO) -> None:
+    """As Pillow does, but without the whole picture in memory."""
+    magic = "P5" if picture.pixels.shape[2] == 1 else "P6"
+    target.write(f"{magic}\n{picture.width} {picture.height}\n255\n".encode())
+    for rows in pieces(picture.pixels):
+        target.write(np.ascontiguousarray(rows).data)
+
+
 def _image(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Image.Image, list[str]]:
     """The Pillow image in a mode that the format holds, and notes."""
+    notes = []
+    if format == "GIF" and pixels.shape[2] > 1:
+        notes.append("GIF holds 256 colours and no half transparency")
+    image, top = None, 0
+    for rows in pieces(pixels):
+        part, said = _part(rows, output, format)
+        notes += [note for note in said if note not in notes]
+        if len(rows) == pixels.shape[0]:
+            return part, notes
+        if image is None:
+            image = Image.new(part.mode, pixels.shape[1::-1])
+        image.paste(part, (0, top))
+        top += len(rows)
+    assert image is not None
+    return image, notes
+
+
+def _part(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Image.Image, list[str]]:
+    """Some rows of it."""
     notes = []
     channels = pixels.shape[2]
     if channels in (2, 4) and not any("A" in mode for mode in output.modes):
@@ -117,8 +147,6 @@ def _image(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Ima
         if alpha.min() < 255:
             pixels = ((pixels * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
             notes.append(f"transparency is laid onto white: {format} holds no alpha")
-    if format == "GIF" and channels > 1:
-        notes.append("GIF holds 256 colours and no half transparency")
     if format == "AVIF" and channels in (2, 4) and pixels[..., -1].min() < 255:
         notes.append("AVIF changes transparency a little")
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
