@@ -9,8 +9,6 @@ Python, PyTorch and the model (the first row of the table: a picture of one pixe
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +19,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load
+from tools.measured import vaecodec
 from vaecodec.picture import Picture, strips
 from vaecodec.reading import read_picture
 from vaecodec.writing import format_of, write_picture
@@ -40,13 +39,12 @@ def tiled(pictures: list[np.ndarray], side: int) -> np.ndarray:
     return strips((side, side, 3), lambda first, last: np.stack([line(row) for row in range(first, last)]))
 
 
-def run(*arguments: str) -> tuple[float, float]:
-    """Processor seconds and peak memory in megabytes of a command of vaecodec."""
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "vaecodec", *arguments, "--quiet"])
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"vaecodec {' '.join(arguments)} failed")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
+def run(*arguments: str | Path) -> tuple[float, float]:
+    """Processor seconds and peak megabytes."""
+    code, seconds, memory = vaecodec(*arguments)
+    if code:
+        sys.exit(f"vaecodec {' '.join(map(str, arguments))} failed")
+    return seconds, memory / 1e6
 
 
 def distance(a: Path, b: Path) -> float:
@@ -78,8 +76,8 @@ def main() -> None:
             with source.open("wb") as handle:
                 write_picture(Picture(tiled(pictures, side)), handle, format_of(source))
             options = ["--threads", args.threads, "--max-pixels", "0"]
-            encode = run("encode", str(source), str(coded), "-q", args.quality, *options)
-            decode = run("decode", str(coded), str(back), *options)
+            encode = run("encode", source, coded, "-q", args.quality, *options)
+            decode = run("decode", coded, back, *options)
             mega = side**2 / 1e6
             cells = [f"{mega:.4g}"]
             for seconds, memory in (encode, decode):

@@ -196,6 +196,7 @@ class Synthesis(Bands):
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling) -> None:
         super().__init__(weights, header, pixels, weights.model.g_s.margin)
         self.done = 0  # the row up to which pixels are written
+        self.blank: dict[str | None, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
         self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
 
     def add(self, y_hat: Tensor) -> None:
@@ -204,16 +205,23 @@ class Synthesis(Bands):
         have = self.start + len(self.y)
         ready = have if have == self.h else max(self.done, have - self.margin)
         for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
-            y = self.y[inner(slice(self.start, have), outer_r), outer_c][None].float()
-            x_hat = self.model.g_s(y, self.q, self.step)[0]
-            self._write(x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)], r, c)
+            y = self.y[inner(slice(self.start, have), outer_r), outer_c]
+            rgb = self._rgb(y, inner(outer_r, r, CELL), inner(outer_c, c, CELL))
+            part = self.pixels[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
+            paste(part, rgb[: part.shape[0], : part.shape[1]])
         self.done = ready
         keep = max(0, ready - self.margin)
         self.y = self.y[keep - self.start :]
         self.start = keep
 
-    def _write(self, x_hat: Tensor, rows: slice, columns: slice) -> None:
-        target = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
-        h, w, _ = target.shape
-        x_hat = (x_hat[:h, :w] * (1 / PIXEL_ONE)).round_().add_(128).clamp_(0, 255)
-        paste(target, x_hat.to(torch.uint8).numpy())
+    def _rgb(self, y: Tensor, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Some of the pixels that g_s makes of a window y (h, w, M). Where all is 0, as it is under overlays and in
+        files that say much and hold little, one window is like the other: it is made once."""
+        place = None if y.any() else str((y.shape, rows, columns))
+        if place in self.blank:
+            return self.blank[place]
+        x_hat = self.model.g_s(y[None].float(), self.q, self.step)[0, rows, columns]
+        rgb: NDArray[np.uint8] = (x_hat * (1 / PIXEL_ONE)).round_().add_(128).clamp_(0, 255).to(torch.uint8).numpy()
+        if place:
+            self.blank[place] = rgb
+        return rgb

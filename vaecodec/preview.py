@@ -24,8 +24,8 @@ FROM = 4_000_000  # pixels of a picture that gets a preview where nothing is sai
 def make_preview(pixels: NDArray[np.uint8]) -> bytes:
     """The `prev` chunk's data for pixels (H, W, C)."""
     step = max(1, max(pixels.shape[:2]) // SAMPLED)
-    if step > 1:
-        pixels = np.concatenate([pixels[row : row + 1, ::step] for row in range(0, pixels.shape[0], step)])
+    rows = range(0, pixels.shape[0], step)
+    pixels = pixels[:] if step == 1 else np.concatenate([pixels[row : row + 1, ::step] for row in rows])
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # as good as any for such a step, and quick
     buffer = io.BytesIO()
