@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from conftest import VECTORS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pictures import picture
 
 import vaecodec.bands
 from vaecodec import grid, weights
 from vaecodec.codec import Codec
+from vaecodec.model import Y_MAX, Z_MAX
 from vaecodec.picture import Picture
 
 QUALITIES = (0, 37.7, 75, 100)
@@ -129,6 +134,83 @@ def test_every_sum_stays_within_its_bound(monkeypatch: pytest.MonkeyPatch, shipp
     shipped.decode(files[-2])
     layers = {m for m in shipped.weights.model.modules() if isinstance(m, grid.Linear) and m.limit is not None}
     assert set(seen) == layers
+
+
+@pytest.fixture(scope="module")
+def layers(shipped: Codec) -> dict[grid.Linear | grid.Depthwise, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Integer weights, biases and exponents of all exact layers, as the model file has them."""
+    _, tensors = weights.read(weights.DEFAULT)
+    return {
+        module: tuple(torch.from_numpy(tensors[f"{path}.{name}"]).double() for name in "wbk")
+        for path, module in shipped.weights.model.named_modules()
+        if isinstance(module, (grid.Linear, grid.Depthwise)) and module.limit is not None
+    }
+
+
+def largest_sum(
+    module: grid.Linear | grid.Depthwise, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor
+) -> torch.Tensor:
+    """The largest that a sum can be at any point, in whatever order its terms are added, in units of its grid."""
+    x = x.double().abs()
+    if isinstance(module, grid.Linear):
+        return (x @ w.abs().T + b.abs()).max() * (2**grid.WIDE_FRACTION if module.wide else 1)
+    planes, kernels = x.permute(0, 3, 1, 2), w.abs().view(-1, 1, 3, 3)
+    return torch.nn.functional.conv2d(planes, kernels, b.abs(), padding=1, groups=len(w)).max()
+
+
+LARGE = st.sampled_from(["all high", "all low", "checks", "single", "noise", "zero"])
+
+
+def adversarial(shape: tuple[int, ...], limit: int, kind: str, seed: int) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    values = {
+        "all high": lambda: np.full(shape, limit),
+        "all low": lambda: np.full(shape, -limit),
+        "checks": lambda: limit * (1 - 2 * (np.indices(shape).sum(0) % 2)),
+        "single": lambda: limit * (rng.random(shape) < 0.01) * rng.choice([-1, 1], shape),
+        "noise": lambda: rng.choice([-limit, 0, limit], shape),
+        "zero": lambda: np.zeros(shape),
+    }
+    return torch.from_numpy(np.asarray(values[kind](), np.float32))
+
+
+@settings(max_examples=25)
+@given(z=LARGE, y=LARGE, q=st.sampled_from([0, 1, 500, 999, 1000]), seed=st.integers(0, 99))
+def test_no_sum_leaves_its_bits(shipped: Codec, layers: Any, z: str, y: str, q: int, seed: int) -> None:
+    """Latents at the limits of their ranges, everywhere in the decoder: 24 bits hold every sum, 44 the wide ones."""
+    model, qs = shipped.weights.model, torch.full((1,), q)
+    reached: dict[Any, float] = {}
+
+    def look(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        w, b, _ = layers[module]
+        reached[module] = max(reached.get(module, 0.0), float(largest_sum(module, inputs[0], w, b)))
+
+    hooks = [module.register_forward_pre_hook(look) for module in layers]
+    y_hat = adversarial((1, 8, 8, model.cfg.M), Y_MAX, y, seed)
+    try:
+        with shipped.exactly():
+            features = model.h_s(adversarial((1, 2, 2, model.cfg.N), Z_MAX, z, seed), qs)
+            model.contexts(features, qs, lambda i, mean, index, mask: y_hat[..., slice(*model.groups[i // 2])])
+            model.g_s(y_hat, qs, model.steps(qs))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert set(reached) == set(layers)
+    for module, total in reached.items():
+        assert total < 2 ** (grid.FLOAT64_BITS if module.wide else grid.FLOAT32_BITS)
+
+
+def test_the_worst_input_of_every_layer(layers: Any) -> None:
+    """All inputs at the limit, with the signs of a channel's weights: exact still, and within the bits."""
+    for module, (w, b, k) in layers.items():
+        if isinstance(module, grid.Depthwise):
+            continue  # the same inequality, of nine terms: see `freeze`
+        x = module.limit * w.sign()
+        sums = x @ w.T + b
+        assert sums.abs().max() < 2.0**module.bits
+        with torch.no_grad():
+            found = module(x[None, None].float())[0, 0]
+        torch.testing.assert_close(found.double(), sums * torch.exp2(-k), rtol=0, atol=0)
 
 
 def test_inexact_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

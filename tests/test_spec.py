@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import struct
 import zlib
@@ -332,12 +333,60 @@ def test_M4_a_damaged_or_incomplete_model_is_refused(tmp_path: Path) -> None:
         lambda: repack(tmp_path, changed),
         lambda: repack(tmp_path, {k: v for k, v in tensors.items() if k != "g_s.leave.w"}),
         lambda: repack(tmp_path, tensors | {"step.t": tensors["step.t"][:, :3]}),
+        lambda: repack(tmp_path, tensors | {"step.t": tensors["step.t"].astype(np.int32)}),
+        lambda: repack(tmp_path, tensors | {"g_s.leave.w": tensors["g_s.leave.w"].astype(np.float64) * np.nan}),
+        lambda: repack(tmp_path, tensors | {"y.low": tensors["y.low"][None]}),
     ):
         with pytest.raises(UnsupportedError):
             weights.load(make())
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(UnsupportedError, match="readable"):
         weights.load(tmp_path / "junk")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"C": 0},
+        {"C": -1},
+        {"C": 10**9},
+        {"M": 2**40},
+        {"N": 1.5},
+        {"D": None},
+        {"low": 10**3},
+        {"blocks_s": 10**9},
+        {"blocks_c": -1},
+        {"skip": "0"},
+        {"more": 1},
+    ],
+)
+def test_M4_configs_that_are_none(tmp_path: Path, change: dict[str, object]) -> None:
+    """The first of them by fuzzing. None takes memory for what it says."""
+    metadata, tensors = weights.read(VECTORS / "small.safetensors")
+    config = json.loads(metadata["config"])
+    with pytest.raises(UnsupportedError):
+        weights.load(repack(tmp_path, tensors, config=json.dumps(config | change)))
+
+
+@pytest.mark.parametrize("config", ["", "3", "[]", "{", '"x"', "null", "[" * 100_000])
+def test_M4_configs_that_are_no_objects(tmp_path: Path, config: str) -> None:
+    _, tensors = weights.read(VECTORS / "small.safetensors")
+    with pytest.raises(UnsupportedError):
+        weights.load(repack(tmp_path, tensors, config=config))
+
+
+@pytest.mark.parametrize("key", ["config", "hash", "name", "format"])
+def test_M4_metadata_that_lacks_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """By fuzzing."""
+    metadata, tensors = weights.read_file(VECTORS / "small.safetensors")
+    del metadata[key]
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save(tensors, metadata))
+    with pytest.raises(UnsupportedError):
+        weights.load(path)
+    monkeypatch.setenv(weights.FOLDERS, str(tmp_path))
+    with pytest.raises(UnsupportedError):
+        weights.find("nobody", bytes(8))
 
 
 def test_M5_tables_of_y_begin_at_even_values(tmp_path: Path) -> None:

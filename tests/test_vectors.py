@@ -12,7 +12,8 @@ import pytest
 from conftest import VECTORS
 from reference_decoder import decode
 
-from vaecodec import weights
+from tools.retire_model import retire
+from vaecodec import __version__, weights
 from vaecodec.codec import Codec
 from vaecodec.container import Header, Tile, pack_chunk
 from vaecodec.errors import UnsupportedError, VaecError
@@ -89,6 +90,35 @@ def test_files_of_other_models_are_decoded(monkeypatch: pytest.MonkeyPatch, ship
     assert codec.decode_partial(data).whole and codec.decode_scaled(data, 2).pixels.shape == (1, 1, 3)
     own = shipped.encode(np.zeros((9, 9, 3), np.uint8))
     np.testing.assert_array_equal(codec.decode(own).pixels, shipped.decode(own).pixels)
+
+
+COMPAT = json.loads((VECTORS / "compat" / "compat.json").read_text())
+
+
+@pytest.mark.parametrize("name", COMPAT)
+def test_files_of_every_release_are_decoded(shipped: Codec, name: str) -> None:
+    """docs/models.md: what a release from 0.5 on has coded stays decodable."""
+    picture = shipped.decode((VECTORS / "compat" / f"{name}.vaec").read_bytes())
+    assert list(picture.pixels.shape) == COMPAT[name]["shape"]
+    assert hashlib.sha256(picture.pixels.tobytes()).hexdigest() == COMPAT[name]["sha256"]
+    assert (picture.icc, picture.exif, picture.xmp) == (b"icc", b"II*\0exif", b"<xmp/>")
+
+
+def test_every_release_has_a_file(shipped: Codec) -> None:
+    """So that none is forgotten when a model is shipped or a version raised."""
+    assert f"{__version__}-{shipped.weights.name}-{shipped.weights.hash.hex()}" in COMPAT
+    assert {p.stem for p in (VECTORS / "compat").glob("*.vaec")} == set(COMPAT)
+
+
+def test_retired_models_decode_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "retired.safetensors"
+    retire(MODELS["small"], path)
+    assert path.stat().st_size < MODELS["small"].stat().st_size
+    codec = Codec(path, threads=1)
+    data = (VECTORS / "valid" / "small-alpha.vaec").read_bytes()
+    np.testing.assert_array_equal(codec.decode(data).pixels, CODECS["small"].decode(data).pixels)
+    with pytest.raises(VaecError, match="retired"):
+        codec.encode(np.zeros((9, 9, 3), np.uint8))
 
 
 def test_the_small_model_is_small_and_frozen() -> None:

@@ -3,7 +3,8 @@
 tests/vectors/valid has files that every decoder must decode to the same pixels, tests/vectors/invalid files that it
 must refuse. vectors.json says of each what it is for, and the SHA-256 of its pixels, which the independent decoder of
 the tests makes, or the rule of bitstream_spec.md that it breaks. Without --all only those of the shipped model are
-made again; the others may change with the format's version alone.
+made again; the others may change with the format's version alone. tests/vectors/compat has a file of each model that
+was in a release, which no later release may fail to decode (docs/models.md).
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from pictures import picture
 from reference_decoder import Header, decode
 
 from tools.data import load
-from vaecodec import weights
+from vaecodec import __version__, weights
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[1]
 VECTORS = ROOT / "tests" / "vectors"
 MODELS = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
+FOREVER = "0.5"  # from this release on models stay decodable
 SIZES = ((1, 1), (1, 17), (63, 1), (16, 16), (15, 130), (17, 33), (64, 64), (64, 65), (65, 64))
 QUALITIES = (0, 6.2, 6.3, 12.5, 49.9, 87.5, 93.7, 93.8, 100)  # anchors of z change at 6.25 and 93.75
 Vector = tuple[str, str, bytes]  # name, what it is for, file
@@ -167,6 +169,29 @@ def invalid(codec: Codec) -> Iterator[tuple[str, str, bytes]]:
         yield f"cut-at-{at}", "F1" if at < 8 else "[FC]3", whole[:at]
 
 
+def compatible(codec: Codec) -> None:
+    """A file of the shipped model into tests/vectors/compat. Those of releases before 0.5 may go."""
+    path = VECTORS / "compat" / "compat.json"
+    path.parent.mkdir(exist_ok=True)
+    record = json.loads(path.read_text()) if path.exists() else {}
+    record = {name: facts for name, facts in record.items() if release(facts["release"]) >= release(FOREVER)}
+    rgba = np.dstack((load(ROOT / "tests" / "data" / "kodim23.png")[100:250, 180:400], picture(150, 220, 1)))
+    data = codec.encode(Picture(rgba, icc=b"icc", exif=b"II*\0exif", xmp=b"<xmp/>"), 62.5, tile=128, preview=True)
+    name = f"{__version__}-{codec.weights.name}-{codec.weights.hash.hex()}"
+    (path.parent / f"{name}.vaec").write_bytes(data)
+    digest = hashlib.sha256(decode(data, weights.DEFAULT.read_bytes()).tobytes()).hexdigest()
+    record[name] = {"release": __version__, "shape": list(rgba.shape), "sha256": digest}
+    for file in path.parent.glob("*.vaec"):
+        if file.stem not in record:
+            file.unlink()
+    path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def release(version: str) -> tuple[int, ...]:
+    """In order."""
+    return tuple(map(int, version.split(".")[:2]))
+
+
 def main() -> None:
     path = VECTORS / "vectors.json"
     record = json.loads(path.read_text()) if path.exists() else {"valid": {}, "invalid": {}}
@@ -195,6 +220,7 @@ def main() -> None:
             if file.stem not in record[folder]:
                 file.unlink()
     path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    compatible(codecs["base"])
     print(f"{len(record['valid'])} valid files, {len(record['invalid'])} invalid ones")
 
 

@@ -34,7 +34,7 @@ BLOCKS = 10
 SIGMAS = (3.0, 75.0)  # log-uniform
 MISJUDGED = 0.1  # the noise level that the network is told is off by so much, relative
 GREY = 0.1  # share of grey pictures
-CODED_FROM = 0.4  # share of the run after which the codec's loss counts
+CODED_FROM = 0.4  # share of a run from g_a after which the codec's loss counts
 DECAY_FROM = 0.5  # share of the run after which the learning rate falls
 EVAL_SIGMAS = (15, 25, 50)
 EVAL_QUALITY = QUALITY_MAX
@@ -132,6 +132,7 @@ class Run:
         self.path = args.out / "denoiser.pt"
         self.step, self.seconds = 0, 0.0
         saved = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
+        self.coded_from = 0.0 if args.init else CODED_FROM  # what another run has learnt is not to be lost
         if saved is None and args.init:
             self.denoiser.load_state_dict(torch.load(args.init, map_location="cpu", weights_only=True)["ema"])
         self.denoiser.to(self.device)
@@ -175,7 +176,7 @@ class Run:
         q = (torch.arange(n) + torch.rand(n)) / n * (QUALITY_MAX + 1)
         q = q.long().clamp(0, QUALITY_MAX).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            loss = losses[self.progress >= CODED_FROM](self.model, self.denoiser, x, y, q, sigma)
+            loss = losses[self.progress >= self.coded_from](self.model, self.denoiser, x, y, q, sigma)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0))
         self.step += 1

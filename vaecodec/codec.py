@@ -129,6 +129,8 @@ class Codec:
             raise VaecError(f"quality {quality!r} is not a number within 0..100")
         if effort not in EFFORTS:
             raise VaecError(f"effort {effort!r} is not one of 1..9")
+        if not self.weights.encodes:
+            raise VaecError(f"model {self.weights.name} ({self.weights.hash.hex()}) is retired: it only decodes")
         pixels, how = picture.pixels, EFFORTS[effort]
         header = self._header(pixels, round(quality * QUALITY_MAX / 100), tile)
         yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())

@@ -43,6 +43,7 @@ class Weights:
     model: Model
     y_tables: Tables  # by scale index, then those of quantiser 1
     z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
+    encodes: bool  # whether the encoder's networks are there too
 
     @cached_property
     def soft(self) -> Model:
@@ -147,7 +148,8 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
     except (ValueError, LookupError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
-    return Weights(metadata["name"], bytes.fromhex(metadata["hash"])[:8], skip, dependent, model, y_tables, z_tables)
+    digest, encodes = bytes.fromhex(metadata["hash"])[:8], any(name.startswith(ENCODER) for name in tensors)
+    return Weights(metadata["name"], digest, skip, dependent, model, y_tables, z_tables, encodes)
 
 
 def parse_config(text: str) -> tuple[Config, int, int]:
