@@ -450,6 +450,34 @@ def test_E5_rounds_are_bounded() -> None:
     assert rans.ROUNDS_MAX == 16384 > most + 4 * 2 * rans.SYMBOLS_PER_MACHINE + 9
 
 
+def test_S1_the_synthesis_margin(shipped: Codec) -> None:
+    """One position of y_hat, as large as it can be: it reaches as far as the margin, and not a pixel farther."""
+    model, q = shipped.weights.model, torch.full((1,), 500)
+    assert model.g_s.margin == -(-model.cfg.blocks_s // 2) == 3
+    y_hat = torch.randint(-40, 40, (1, 11, 11, model.cfg.M), generator=torch.Generator().manual_seed(0)).float()
+    changed = y_hat.clone()
+    changed[0, 5, 5] = 16000
+    with shipped.exactly():
+        a, b = (model.g_s(y, q, model.steps(q))[0] for y in (y_hat, changed))
+    rows, columns, _ = (a != b).nonzero().T
+    for touched in (rows, columns):
+        assert touched.min() >= (5 - 3) * 16 and touched.max() < (5 + 1 + 3) * 16
+        assert touched.min() < (5 - 2) * 16 and touched.max() >= (5 + 1 + 2) * 16
+
+
+def test_S1_concealed_tiles(small: Codec, data: bytes) -> None:
+    """Whatever is farther than the margin from a tile that is lost is as it was."""
+    whole = small.decode(data).pixels
+    chunks = split(data)
+    first = next(i for i, (kind, _) in enumerate(chunks) if kind == "TILE")
+    found = small.decode_partial(join(chunks[:first] + chunks[first + 1 :]))
+    assert found.lost == [(0, 0, 64, 64)] and found.margin == 16 * small.weights.model.g_s.margin
+    pixels = found.picture.pixels
+    np.testing.assert_array_equal(pixels[64 + found.margin :], whole[64 + found.margin :])
+    np.testing.assert_array_equal(pixels[:, 64 + found.margin :], whole[:, 64 + found.margin :])
+    assert not np.array_equal(pixels, whole)
+
+
 def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     assert len(zlib.decompress(bytes(tile.alpha))) == 64 * 65
