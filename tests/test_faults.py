@@ -20,10 +20,11 @@ from vaecodec.codec import Codec
 ROOT = Path(__file__).resolve().parents[1]
 VAECODEC = [sys.executable, "-m", "vaecodec"]
 
-# In a mount namespace of its own: a file system of 64 KiB, nearly full, and an encoder that writes there.
+# In a mount namespace of its own: a file system of 64 KiB, nearly full, and who writes there: an encoder, and a decoder
+# for which every picture is a large one.
 FULL = """
 import json, os, subprocess, sys
-folder, picture = sys.argv[1:]
+folder, picture, coded = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
 os.chdir(folder)
 open("old.vaec", "wb").write(b"what was there")
@@ -33,6 +34,9 @@ for target in ("old.vaec", "new.vaec"):
     command = [sys.executable, "-m", "vaecodec", "encode", "--threads", "1", "-f", "-q", "100", picture, target]
     done = subprocess.run(command, capture_output=True, text=True)
     runs.append([done.returncode, done.stderr])
+by_rows = "import sys, vaecodec.reading as r; r.BY_ROWS_FROM = 1; from vaecodec.cli import main; main(sys.argv[1:])"
+done = subprocess.run([sys.executable, "-c", by_rows, "decode", coded, "new.png"], capture_output=True, text=True)
+runs.append([done.returncode, done.stderr])
 print(json.dumps({"runs": runs, "files": sorted(os.listdir()), "old": open("old.vaec").read()}))
 """
 
@@ -52,12 +56,15 @@ def encode(photo: Path, target: Path, **how: object) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare")
 def test_full_disk(photo: Path, tmp_path: Path) -> None:
+    coded = photo.with_suffix(".vaec")
+    assert encode(photo, coded).wait(timeout=120) == 0
     if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
         pytest.skip("no file systems may be mounted here")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = ["unshare", "-rm", sys.executable, "-c", FULL, str(tmp_path), str(photo)]
+    command = ["unshare", "-rm", sys.executable, "-c", FULL, str(tmp_path), str(photo), str(coded)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     found = json.loads(done.stdout)
+    assert len(found["runs"]) == 3
     for code, message in found["runs"]:
         assert code == 1 and "No space left on device" in message and "Traceback" not in message
         assert len(message.strip().splitlines()) == 1
