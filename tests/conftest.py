@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import real, run  # noqa: F401 (fixtures)
 from hypothesis import settings
 
 from tools.data import load

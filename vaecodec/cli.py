@@ -216,7 +216,7 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
         data = files.read(source)
         layout = container.parse(data, max_pixels=max_pixels)
         for tile in layout.tiles:
-            container.Tile.unpack(tile)
+            container.unpack_tile(layout.header, tile)
         if reconstruct:
             ready = codec()
             with Progress(source, quiet) as progress:

@@ -1,0 +1,147 @@
+"""The command line with a codec that costs no time, and files for it."""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaecodec import cli, container
+from vaecodec.container import Header, Tile, pack_chunk
+from vaecodec.picture import Picture
+
+SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
+
+
+class FakeCodec:
+    """Lossless: the pixels lie in an ancillary chunk of an otherwise proper file."""
+
+    made = 0
+    threads: int | None = None
+    qualities: list[float] = []  # noqa: RUF012
+    efforts: list[int] = []  # noqa: RUF012
+    fail: BaseException | None = None
+
+    def __init__(self, threads: int | None = None) -> None:
+        type(self).made += 1
+        type(self).threads = threads
+
+    def encode(
+        self,
+        picture: Picture,
+        quality: float = 75,
+        *,
+        effort: int = 3,
+        preview: bool | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> bytes:
+        if self.fail:
+            raise self.fail
+        self.qualities.append(quality)
+        self.efforts.append(effort)
+        if progress:
+            progress(0.5)
+            progress(1.0)
+        return vaec(picture, quality)
+
+    def decode(
+        self, data: bytes, *, max_pixels: int | None = None, progress: Callable[[float], None] | None = None
+    ) -> Picture:
+        if self.fail:
+            raise self.fail
+        layout = container.parse(data, max_pixels=max_pixels)
+        header = layout.header
+        raw = next(zlib.decompress(c.data) for c in layout.chunks if c.type == "rawp")
+        pixels = np.frombuffer(raw, np.uint8).reshape(header.height, header.width, header.channels)
+        return Picture(pixels, **layout.metadata)
+
+
+def vaec(picture: Picture, quality: float = 75) -> bytes:
+    channels = picture.pixels.shape[2]
+    header = Header(
+        version=container.VERSION,
+        width=picture.width,
+        height=picture.height,
+        colour=container.CHANNELS.index(channels),
+        depth=8,
+        quality=round(quality * 10),
+        tile=1,
+        alpha=container.ALPHA_NONE if channels in (1, 3) else container.ALPHA_CODED,
+        alpha_value=0,
+        model="fake",
+        model_hash=bytes(range(8)),
+    )
+    metadata = [(kind, getattr(picture, name)) for name, kind in container.METADATA.items()]
+    tile = Tile(0, bytes(4), (b"esc", b"zz", b"low!", b"highhigh", b"a" if header.alpha else b"", b""))
+    rows, columns = header.grid
+    return b"".join(
+        [container.SIGNATURE, pack_chunk("HEAD", header.pack())]
+        + [pack_chunk(kind, data) for kind, data in metadata if data]
+        + [pack_chunk("rawp", zlib.compress(picture.pixels.tobytes()))]
+        + [container.tile_chunk(n, tile) for n in range(rows * columns)]
+        + [pack_chunk("DONE", b"")]
+    )
+
+
+@dataclass
+class Result:
+    code: int
+    out: bytes
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Runs the command line in an empty folder: real(*arguments, stdin=b"", terminal=False)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object, stdin: bytes = b"", terminal: bool = False) -> Result:
+        buffers = [io.BytesIO(stdin), io.BytesIO(), io.BytesIO()]
+        for name, buffer in zip(("stdin", "stdout", "stderr"), buffers, strict=True):
+            stream = io.TextIOWrapper(buffer, "utf-8", write_through=True)
+            monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+            monkeypatch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(a) for a in arguments])
+        return Result(int(ended.value.code or 0), buffers[1].getvalue(), buffers[2].getvalue().decode())
+
+    yield call
+    left = [p.name for p in tmp_path.rglob("*.tmp")]
+    assert left == [], "a temporary file was left behind"
+
+
+@pytest.fixture
+def run(real: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same with a fake codec."""
+    FakeCodec.made, FakeCodec.qualities, FakeCodec.efforts, FakeCodec.fail = 0, [], [], None
+    monkeypatch.setitem(sys.modules, "vaecodec.codec", types.SimpleNamespace(Codec=FakeCodec))
+    return real
+
+
+def picture_file(path: Path | str, channels: int = 3, seed: int = 0, **options: Any) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, channels), np.uint8)
+    Image.fromarray(pixels if channels > 1 else pixels[..., 0]).save(path, **options)
+    return Path(path)
+
+
+def vaec_file(path: Path | str, channels: int = 3) -> Path:
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 8, channels), np.uint8)
+    Path(path).write_bytes(vaec(Picture(pixels)))
+    return Path(path)
+
+
+def pixels_of(source: Path | str | bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        return np.array(image)

@@ -1,0 +1,271 @@
+"""The command line: where outputs go, and that nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import FakeCodec, Run, picture_file, pixels_of, vaec_file
+from PIL import Image
+
+from vaecodec import cli, container, files
+
+# Where outputs go
+
+
+def test_the_default_outputs_lie_beside_the_inputs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    picture = picture_file(tmp_path / "sub" / "a.b.png")
+    assert run("encode", picture).code == 0
+    original = pixels_of(picture)
+    picture.unlink()
+    assert run("decode", tmp_path / "sub" / "a.b.vaec").code == 0
+    assert np.array_equal(pixels_of(picture), original)
+
+
+@pytest.mark.parametrize("arguments", [("a.png", "b.vaec"), ("a.png", "-o", "b.vaec"), ("-o", "b.vaec", "a.png")])
+def test_an_output_can_be_named(run: Run, arguments: tuple[str, ...]) -> None:
+    picture_file("a.png")
+    assert run("encode", *arguments).code == 0
+    assert Path("b.vaec").exists() and not Path("a.vaec").exists()
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "b.WEBP", "b.tif", "b.bmp", "b.ppm"])
+def test_decode_takes_the_format_from_the_name(run: Run, name: str) -> None:
+    vaec_file("a.vaec")
+    assert run("decode", "a.vaec", name).code == 0
+    with Image.open(name) as image:
+        assert (
+            image.format == {"jpg": "JPEG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP", "ppm": "PPM"}[name[2:].lower()]
+        )
+
+
+def test_a_second_positional_that_is_an_input(run: Run) -> None:
+    picture_file("a.png"), picture_file("b.png")
+    assert run("encode", "a.png", "b.png").code == 0
+    for name in ("a.png", "b.png"):
+        Path(name).unlink()
+    assert run("decode", "a.vaec", "b.vaec").code == 0
+    assert Path("a.png").exists() and Path("b.png").exists()
+
+
+def test_outputs_go_into_a_folder(run: Run) -> None:
+    picture_file("a.png"), picture_file("b.jpg")
+    Path("out").mkdir()
+    assert run("encode", "a.png", "b.jpg", "-o", "out").code == 0
+    assert run("decode", "out/a.vaec", "out", "-f").code == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.png", "a.vaec", "b.vaec"]
+    assert not Path("a.vaec").exists()
+
+
+def test_a_last_positional_that_is_a_folder_is_the_output(run: Run) -> None:
+    picture_file("a.png"), picture_file("b.png")
+    Path("out").mkdir()
+    assert run("encode", "a.png", "out").code == 0
+    assert run("encode", "-f", "a.png", "b.png", "out").code == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.vaec", "b.vaec"]
+    assert not Path("a.vaec").exists()
+
+
+def test_a_file_named_dash_can_be_reached(run: Run) -> None:
+    os.rename(picture_file("x.png"), "-")
+    assert run("encode", "./-").code == 0
+    assert Path("-.vaec").exists()
+
+
+def test_an_input_that_cannot_be_opened_does_not_stop_the_others(run: Run) -> None:
+    os.symlink("loop", "loop")
+    result = run("encode", "loop", picture_file("a.png"), "n" * 300 + ".png")
+    assert result.code == 1 and Path("a.vaec").exists()
+    assert result.err.count("vaecodec: ") == 3 and "vaecodec: 2 of 3 failed:" in result.err
+    assert run("encode", "-f", "a.png", "-o", "loop/x.vaec").code == 1
+    assert run("encode", "-f", "a.png", "-o", "n" * 300 + ".vaec").code == 1
+
+
+def test_what_is_no_vaec_file_is_told_first(run: Run) -> None:
+    assert run("decode", picture_file("a.png")).code == 3
+
+
+@pytest.mark.parametrize("name, arguments", [("stdout", ["decode", "a.vaec", "-"]), ("stdin", ["info", "-"])])
+def test_closed_standard_streams(run: Run, monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]) -> None:
+    vaec_file("a.vaec")
+    monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 1
+    assert f"{name} is closed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+def test_streams(run: Run) -> None:
+    picture = picture_file("a.png").read_bytes()
+    for arguments in (("-",), ("-", "-"), ("-", "-o", "-"), ("a.png", "-"), ("a.png", "-o", "-")):
+        coded = run("encode", *arguments, stdin=picture)
+        assert coded.code == 0
+        decoded = run("decode", "-", stdin=coded.out)
+        assert decoded.code == 0
+        assert np.array_equal(pixels_of(decoded.out), pixels_of(picture))
+        assert "->" in coded.err and "->" in decoded.err
+    assert run("encode", "-", "x.vaec", stdin=picture).out == b"" and Path("x.vaec").exists()
+    assert run("decode", "-", "-o", "x.bmp", stdin=coded.out).code == 0 and Path("x.bmp").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ((), "Missing argument"),
+        (("a.png", "b.png", "-o", "x.vaec"), "several inputs"),
+        (("a.png", "b.png", "-o", "-"), "several inputs"),
+        (("-", "-", "-o", "out"), "only once"),
+        (("-", "-o", "out"), "name of an output file"),
+        (("a.png", "-", "b.png"), "stdout takes"),
+        (("a.png", "a.jpg"), "both become"),
+        (("a.png", "-o", "nowhere/"), "no folder nowhere/"),
+        (("a.png", "b.png", "-o", "nowhere"), "no folder nowhere"),
+        ((".",), "is a folder"),
+        (("",), "is a folder"),
+        (("a.png", "a.png"), "both become"),
+        (("-q", "101", "a.png"), "0<=x<=100"),
+        (("-q", "-1", "a.png"), "0<=x<=100"),
+        (("-q", "nan", "a.png"), "nan"),
+        (("-q", "best", "a.png"), "not a valid float"),
+        (("--threads", "0", "a.png"), "x>=1"),
+        (("--max-pixels", "-1", "a.png"), "x>=0"),
+        (("--quick", "a.png"), "No such option"),
+    ],
+)
+def test_usage_errors_of_encode(run: Run, arguments: tuple[str, ...], word: str) -> None:
+    for name in ("a.png", "b.png", "a.jpg"):
+        picture_file(name)
+    Path("out").mkdir()
+    before = sorted(Path().iterdir())
+    result = run("encode", *arguments)
+    assert result.code == 2 and result.out == b""
+    assert word in result.err
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(("a.vaec", "b.xyz"), ".xyz"), (("a.vaec", "b"), "without an ending"), (("a.vaec", "-o", "b.vaec"), ".vaec")],
+)
+def test_decode_to_an_unknown_format_is_a_usage_error(run: Run, arguments: tuple[str, ...], word: str) -> None:
+    vaec_file("a.vaec")
+    result = run("decode", *arguments)
+    assert result.code == 2 and word in result.err
+
+
+def test_data_does_not_go_to_a_terminal(run: Run) -> None:
+    picture_file("a.png")
+    result = run("encode", "a.png", "-", terminal=True)
+    assert result.code == 2 and result.out == b"" and "terminal" in result.err
+    assert run("encode", "a.png", "-", "-f", terminal=True).out != b""
+
+
+# Nothing is lost
+
+
+def test_existing_files_are_kept_without_force(run: Run) -> None:
+    picture_file("a.png")
+    Path("a.vaec").write_bytes(b"precious")
+    result = run("encode", "a.png")
+    assert result.code == 1
+    assert result.err == "vaecodec: a.png: a.vaec exists already; -f replaces it\n"
+    assert Path("a.vaec").read_bytes() == b"precious" and FakeCodec.made == 0
+    assert run("encode", "a.png", "-f").code == 0
+    assert Path("a.vaec").read_bytes().startswith(container.SIGNATURE)
+
+
+@pytest.mark.parametrize("force", [(), ("-f",)])
+@pytest.mark.parametrize("output", ["a.vaec", "./sub/../a.vaec", "link.vaec", "hard.vaec"])
+def test_the_input_is_never_the_output(run: Run, force: tuple[str, ...], output: str) -> None:
+    picture_file("a.vaec", format="PNG")
+    Path("sub").mkdir()
+    Path("link.vaec").symlink_to("a.vaec")
+    os.link("a.vaec", "hard.vaec")
+    before = Path("a.vaec").read_bytes()
+    result = run("encode", "a.vaec", "-o", output, *force)
+    assert result.code == 1 and "replace the input" in result.err
+    assert Path("a.vaec").read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_while_writing_leaves_everything_as_it_was(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    picture_file("a.png")
+    Path("a.vaec").write_bytes(b"precious")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert run("encode", "-f", "a.png").code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+    assert Path("a.vaec").read_bytes() == b"precious"
+    assert sorted(p.name for p in Path().iterdir()) == ["a.png", "a.vaec"]
+
+
+def test_a_file_that_appears_meanwhile_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture_file("a.png")
+    encode = FakeCodec.encode
+
+    def slow(self: FakeCodec, *arguments: Any, **options: Any) -> bytes:
+        Path("a.vaec").write_bytes(b"precious")
+        return encode(self, *arguments, **options)
+
+    monkeypatch.setattr(FakeCodec, "encode", slow)
+    assert run("encode", "a.png").code == 1
+    assert Path("a.vaec").read_bytes() == b"precious"
+
+
+def test_permissions_and_links_of_a_replaced_file_stay(run: Run) -> None:
+    picture_file("a.png")
+    Path("real").mkdir()
+    Path("real/x.vaec").touch()
+    Path("real/x.vaec").chmod(0o640)
+    Path("a.vaec").symlink_to("real/x.vaec")
+    assert run("encode", "a.png", "-f").code == 0
+    assert Path("a.vaec").is_symlink()
+    assert stat.S_IMODE(Path("real/x.vaec").stat().st_mode) == 0o640
+    assert Path("real/x.vaec").read_bytes().startswith(container.SIGNATURE)
+
+
+def test_a_new_file_has_the_usual_permissions(run: Run) -> None:
+    picture_file("a.png")
+    before = os.umask(0o027)
+    try:
+        run("encode", "a.png")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(Path("a.vaec").stat().st_mode) == 0o640
+
+
+def test_devices_are_written_to(run: Run) -> None:
+    picture_file("a.png")
+    assert run("encode", "a.png", "-o", os.devnull).code == 0
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_missing_folder_is_an_error_before_any_work(run: Run) -> None:
+    picture_file("a.png")
+    result = run("encode", "a.png", "-o", "none/a.vaec")
+    assert result.code == 1 and "there is no folder none" in result.err and FakeCodec.made == 0
+
+
+# The helper
+
+
+def test_write_never_follows_a_planted_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
+    (tmp_path / ".vaecodec-known.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        files.write(tmp_path / "out", b"data", files.STREAM, force=False)
+    assert victim.read_bytes() == b"precious"
