@@ -133,7 +133,7 @@ class Analysis(Bands):
         """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         have = self.start + len(self.y)
-        held, self.y = self.y[low - self.start :].clone(), self.y[:0]  # not the old rows besides the new ones
+        held, self.y = self.y[low - self.start :].clone(), torch.empty(0)  # not the old rows besides the new ones
         self.y, self.start = torch.empty(high - low, self.w, self.model.cfg.M, dtype=torch.float32), low
         self.y[: len(held)] = held
         for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
@@ -168,24 +168,23 @@ class Analysis(Bands):
 
 
 class Rolling:
-    """The rows of a picture (H, W, C) that are being written: it grows downwards, and is taken from above."""
+    """Stands in for the pixels (H, W, C) of a picture while they are written downwards: as many rows of it as may be
+    waiting for the latents below them, two rows of tiles."""
 
     def __init__(self, header: Header) -> None:
         self.shape = header.height, header.width, header.channels
         self.start = 0
-        self.rows = np.empty((0, *self.shape[1:]), np.uint8)
+        self.rows = np.empty((min(header.height, 2 * header.tile_side), *self.shape[1:]), np.uint8)
 
     def __getitem__(self, place: tuple[slice, slice]) -> NDArray[np.uint8]:
-        """A view of what is there, which grows downwards as it is asked for."""
+        """A view of what is there."""
         rows, columns = place
-        missing = min(rows.stop, self.shape[0]) - self.start - len(self.rows)
-        if missing > 0:
-            self.rows = np.concatenate((self.rows, np.empty((missing, *self.shape[1:]), np.uint8)))
         return self.rows[rows.start - self.start : rows.stop - self.start, columns]
 
     def take(self, count: int) -> NDArray[np.uint8]:
-        """The next rows, which are not held any longer."""
-        taken, self.rows = self.rows[:count], self.rows[count:].copy()
+        """The next rows, whose place is free then."""
+        taken = self.rows[:count].copy()
+        self.rows[:-count] = self.rows[count:]
         self.start += count
         return taken
 
@@ -211,7 +210,7 @@ class Synthesis(Bands):
             paste(part, rgb[: part.shape[0], : part.shape[1]])
         self.done = ready
         keep = max(0, ready - self.margin)
-        self.y = self.y[keep - self.start :]
+        self.y = self.y[keep - self.start :].clone()  # a view would keep all of it
         self.start = keep
 
     def _rgb(self, y: Tensor, rows: slice, columns: slice) -> NDArray[np.uint8]:

@@ -61,8 +61,8 @@ class Strips:
         rows, *others = place if isinstance(place, tuple) else (place,)
         first, last, _ = rows.indices(self.shape[0])
         if not self.first <= first <= last <= self.first + len(self.rows):
-            self.first, self.rows = first, self.rows[:0]  # not the old rows besides the new ones
-            self.rows = self.fetch(first, last)
+            del self.rows  # not the old rows besides the new ones
+            self.first, self.rows = first, self.fetch(first, last)
         return self.rows[first - self.first : last - self.first][(slice(None), *others)]
 
     def __len__(self) -> int:
