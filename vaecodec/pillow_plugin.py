@@ -73,7 +73,7 @@ class VaecImageFile(ImageFile.ImageFile):
 
             self.fp.seek(0)
             try:
-                picture = default_codec().decode(self.fp.read())
+                picture = default_codec().decode(self.fp.read(), max_pixels=None)  # Pillow has its own limit
             except VaecError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:

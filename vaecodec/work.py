@@ -271,7 +271,7 @@ class Decode:
         if self.max_size:
             return codec.decode_within(data, self.max_size), ""
         if self.scale > 1:
-            return codec.decode_scaled(data, self.scale), ""
+            return codec.decode_scaled(data, self.scale, max_pixels=self.max_pixels or None), ""
         return self.whole(data, codec, progress), ""
 
     def whole(self, data: bytes, codec: Codec, progress: Progress | None) -> Picture:
