@@ -108,6 +108,16 @@ def test_a_truncated_picture_is_refused_at_once(low: None, tmp_path: Path) -> No
         read_picture(path, None, by_rows=True)
 
 
+def test_a_picture_that_is_cut_off_meanwhile(low: None, tmp_path: Path) -> None:
+    path = tmp_path / "a.ppm"
+    Image.fromarray(picture(90, 70)).save(path)
+    read, _ = read_picture(path, None, by_rows=True)
+    path.write_bytes(path.read_bytes()[:5000])
+    np.testing.assert_array_equal(read.pixels[:9], picture(90, 70)[:9])
+    with pytest.raises(PictureError, match="cut off"):
+        read.pixels[60:]
+
+
 @pytest.mark.parametrize("height, width, tile", [(200, 150, 64), (130, 70, 128), (40, 300, None)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_file(small: Codec, height: int, width: int, tile: int | None, channels: int) -> None:

@@ -214,7 +214,10 @@ def _on_disk(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
             upper, lower = max(first, top), min(last, bottom)
             if upper < lower:
                 parts.append(np.fromfile(path, np.uint8, (lower - upper) * row, offset=offset + (upper - top) * row))
-        return np.concatenate(parts).reshape(last - first, image.width, channels)
+        samples = np.concatenate(parts)
+        if len(samples) != (last - first) * row:
+            raise PictureError("the picture was cut off while it was read")
+        return samples.reshape(last - first, image.width, channels)
 
     return strips((image.height, image.width, channels), fetch)
 
