@@ -85,7 +85,7 @@ def from_above(shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> NDA
         nonlocal held, top
         held, top = held[first - top :], first
         while len(held) < last - first:
-            held = np.concatenate((held, next(rows)))
+            held = np.concatenate((held, next(rows))) if len(held) else next(rows)
         return held[: last - first]
 
     return strips(shape, fetch)
