@@ -17,6 +17,7 @@ from PIL import Image
 from vaecodec import batch
 from vaecodec.batch import How
 from vaecodec.cli import main
+from vaecodec.effort import EFFORTS
 from vaecodec.work import Decode, Encode
 
 
@@ -156,6 +157,11 @@ def test_memory_bounds_the_workers(tree: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(batch, "available_bytes", lambda value=available: value)
         assert batch.affordable(jobs, work, How(workers=8)) == workers
     assert batch.affordable([*jobs, (Path("-"), Path("d.vaec"))], work, How(workers=8)) == 1
+
+
+def test_efforts_that_refine_need_more_memory() -> None:
+    for effort, how in EFFORTS.items():
+        assert (Encode(75.0, effort, 0).pixel_bytes > Encode(75.0, 1, 0).pixel_bytes) == (how.iterations > 0)
 
 
 def test_sizes_are_seen_without_decoding(tree: Path) -> None:

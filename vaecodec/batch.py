@@ -26,9 +26,9 @@ from vaecodec.work import CodecOnDemand, Decode, Done, Encode, Restore
 
 FAILED = 1
 AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
-# What a worker takes, PyTorch and the model, besides `Work.pixel_bytes` for each pixel of its picture.
-# `tools/bench_speed.py` measured 644 MB (2026-11-21).
-WORKER_BYTES = 700_000_000
+# What a worker takes, PyTorch, the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
+# picture: `tools/bench_huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
+WORKER_BYTES = 900_000_000
 Job = tuple[Path, Path]
 Work = Encode | Decode | Restore
 

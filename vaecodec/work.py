@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from vaecodec.restoration.recipes import Recipe
 
 Progress = Callable[[float], None]
-# Memory for each pixel of a picture that is coded: `tools/bench_speed.py` measured 46 (12 megapixels, 2026-11-21).
-PIXEL_BYTES = 50
+# Memory for each pixel of a picture that is coded: `tools/bench_huge.py --format png` measured 7 to 12 from 12 to 100
+# megapixels (2026-11-22).
+PIXEL_BYTES = 12
+# The same from the effort on that refines (effort.py, which needs torch): 360 MB more for 2 megapixels, 740 MB for 8.
+REFINED_FROM, REFINED_BYTES = 4, 100
 
 
 class CodecOnDemand:
@@ -85,7 +88,8 @@ class Encode:
 
     @property
     def pixel_bytes(self) -> int:
-        return max(PIXEL_BYTES, self.recipe.pixel_bytes) if self.recipe else PIXEL_BYTES
+        coding = REFINED_BYTES if self.effort >= REFINED_FROM else PIXEL_BYTES
+        return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
 
     def content(self, source: Path) -> bytes | Path:
         """What is handed to this job: a picture's file may be left on disk."""
