@@ -170,6 +170,15 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: s
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
 
+def test_a_dry_run_into_a_folder_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, low: None, shipped: Codec
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.vaec").write_bytes(shipped.encode(Picture(picture(30, 20))))
+    assert run("decode", "--dry-run", "--out-dir", "missing", "a.vaec") == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["a.vaec"]
+
+
 def test_command_line_with_damage_far_down(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, low: None, capsys: pytest.CaptureFixture[str], shipped: Codec
 ) -> None:

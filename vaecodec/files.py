@@ -40,8 +40,9 @@ def check_target(target: Path, source: Path, force: bool) -> None:
 
 
 def folder_of(target: Path) -> Path | None:
-    """Where a temporary file that becomes `target` may lie; None: where the system has them."""
-    return None if target == STREAM else target.parent
+    """Where a temporary file that becomes `target` may lie; None, for streams and missing folders: where the system
+    has them."""
+    return target.parent if target != STREAM and target.parent.is_dir() else None
 
 
 def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force: bool) -> None:

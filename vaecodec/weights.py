@@ -29,7 +29,10 @@ DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
 FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
 FORMAT = "vaecodec-model-2"
 ENCODER = "enc."
-WIDTH_MAX, BLOCKS_MAX = 4096, 64  # of an architecture: far beyond any use, and soon refused
+WIDTH_MAX, BLOCKS_MAX = (
+    4096,
+    64,
+)  # of an architecture: far beyond any use, and soon refused; scale indices end at 64 too
 
 
 @dataclass(frozen=True)
