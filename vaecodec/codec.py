@@ -248,7 +248,7 @@ class Codec:
         y, z = analysis.band(first, last)
         if how.iterations:
             band = slice(first - analysis.start, last - analysis.start)
-            y = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
+            y, z = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]

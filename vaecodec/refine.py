@@ -17,19 +17,25 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vaecodec.bands import inner, windows
 from vaecodec.container import CELL
-from vaecodec.latents import Z_CELL, Symbols, quantise, step_worth, z_features
+from vaecodec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
 from vaecodec.likelihood import index_scale, logistic_bits
-from vaecodec.model import MEAN_ONE, PIXEL_ONE, quality_lambda
+from vaecodec.model import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
 from vaecodec.weights import Weights
 
-STRIDES = (0.2, 0.3)  # shares of the way to the lowest point that the target goes, with many and few iterations
+# Measured, see docs/experiments.md.
+CURVATURE = 0.7  # of L by y, times w: g_s is less steep than an orthonormal transform, but symbols move together
 TEMPERATURE = 3.0  # bits, at first
 TRIM = 1.0  # weight of the error in `latents.trim`: less than for the analysis's own y
+Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
+Z_STRIDE = 0.2
+Z_TEMPERATURE = 2.0  # times that of y
+Z_REACH = 3  # what z moves by in an iteration, at most, and how far from its target symbols are looked for
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
 
@@ -43,30 +49,34 @@ def refine(
     side: int,
     iterations: int,
     progress: Callable[[float], None] | None = None,
-) -> Tensor:
-    """Targets for `quantise` that cost less than the analysis's own y.
+) -> tuple[Tensor, Tensor]:
+    """Targets for `quantise` that cost less than the analysis's own y and z.
 
     Args:
         q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that y covers, not padded.
         y: (rows, w, M) in quantiser steps. z: (ceil(n / 4), ceil(w / 4), N) for the n rows of y in `band`.
         side: of a tile, in positions. progress: called with the share done, 0..1.
 
-    Returns: (n, w, M), the best of all iterations by true bits and the distortion of the float networks.
+    Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
+    bits and the distortion of the float networks.
     """
     worth = step_worth(weights, q)
     scale = float(quality_lambda(torch.tensor(q))) / 3
     columns = [slice(c, min(c + side, y.shape[1])) for c in range(0, y.shape[1], side)]
-    z_hat = [z[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
     target, around = y[band], y * MEAN_ONE
+    hyper = Hyper(weights, q, z)
     rng = torch.Generator().manual_seed(0)
-    best, chosen = math.inf, target
-    stride = min(max(6 / max(iterations, 1), STRIDES[0]), STRIDES[1])
+    best, chosen = math.inf, (target, z)
+    stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
     for k in range(iterations + 1):
         # The first draw is at nought, so that the start is among what is compared.
         temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
         noise = partial(gumbel, temperature, rng) if temperature else None
+        z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
+        z_tiles = [z_hat[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
         tiles = [
-            quantise(weights, q, t, target[None, :, c], TRIM, noise=noise) for t, c in zip(z_hat, columns, strict=True)
+            quantise(weights, q, t, target[None, :, c], TRIM, noise=noise)
+            for t, c in zip(z_tiles, columns, strict=True)
         ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
@@ -74,16 +84,47 @@ def refine(
             error, slope = distortion(weights, q, x, around, band, gradient=not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
-            best, chosen = loss, target
+            best, chosen = loss, (target, z_hat)
         if progress:
             progress((k + 1) / (iterations + 1))
         if last:
             break
         with half():
-            slope = slope * scale + torch.cat([rate_slope(weights, q, t) for t in tiles], dim=1)
-        lowest = around[band] * (1 / MEAN_ONE) - slope / (2 * worth)
+            y_slope, z_slope = (
+                torch.cat(s, dim=1) for s in zip(*(rate_slopes(weights, q, t) for t in tiles), strict=True)
+            )
+        lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * worth)
         target = target.lerp(lowest, stride)
+        hyper.move(z_hat, z_slope)
     return chosen
+
+
+class Hyper:
+    """Where z is on its way: a target, and what its symbols cost."""
+
+    def __init__(self, weights: Weights, q: int, z: Tensor) -> None:
+        tables, table = z_tables(weights, q, 1)
+        table, values = table[:, None], np.arange(-Z_MAX, Z_MAX + 1)[None].repeat(len(table), 0)
+        self.bits = torch.from_numpy(tables.bits[table, tables.symbols(table, values)[0]])  # of each channel's symbols
+        self.target = z
+        self.worth: Tensor | None = None  # (N,) of a squared step from the target, in bits
+
+    def draw(self, noise: Noise) -> Tensor:
+        """Integers (h, w, N) near the target: the cheapest by bits and distance and noise; at first the nearest."""
+        nearest = self.target.round().clamp_(-Z_MAX, Z_MAX)
+        if self.worth is None:
+            return nearest
+        choices = torch.stack([nearest + i for i in range(-Z_REACH, Z_REACH + 1)]).clamp_(-Z_MAX, Z_MAX)
+        bits = self.bits[torch.arange(len(self.bits)), choices.long() + Z_MAX]
+        cost = bits + self.worth * (choices - self.target).square() + noise(bits.shape)
+        return choices.gather(0, cost.argmin(0, keepdim=True))[0]
+
+    def move(self, z_hat: Tensor, slope: Tensor) -> None:
+        """Take the target some of the way to the lowest point near z_hat, by the slope there of the bits of y."""
+        fisher = slope.square().mean((0, 1)) * (Z_CURVATURE * math.log(2) / 2) + 1e-3
+        self.worth = fisher if self.worth is None else self.worth.lerp(fisher, 0.1)
+        step = (slope / (2 * self.worth)).clamp(-Z_REACH, Z_REACH)
+        self.target = self.target.lerp(z_hat - step, Z_STRIDE)
 
 
 def half() -> torch.autocast:
@@ -123,11 +164,12 @@ def distortion(weights: Weights, q: int, x: Tensor, y_hat: Tensor, band: slice, 
     return error, slope[band] * MEAN_ONE
 
 
-def rate_slope(weights: Weights, q: int, tile: Symbols) -> Tensor:
-    """Slope (h, w, M) of a tile's bits by y_hat, per quantiser step, through the contexts of later symbols only:
-    a symbol's own bits are for `quantise` to weigh."""
+def rate_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor]:
+    """Slopes of a tile's bits of y by y_hat (h, w, M), per quantiser step, and by z_hat (ceil(h / 4), ceil(w / 4), N).
+
+    By y_hat through the contexts of later symbols only: a symbol's own bits are for `quantise` to weigh."""
     model, qs = weights.soft, torch.full((1,), q)
-    leaf = tile.y_hat.clone().requires_grad_()
+    y_leaf, z_leaf = (t.clone().requires_grad_() for t in (tile.y_hat, tile.z_hat))
     bits: list[Tensor] = []
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
@@ -135,8 +177,9 @@ def rate_slope(weights: Weights, q: int, tile: Symbols) -> Tensor:
         d = (tile.y_hat[..., start:stop] - mean) * (1 / MEAN_ONE)
         coded = mask & tile.coded[..., start:stop]
         bits.append((logistic_bits(d, index_scale(index)) * coded).sum())
-        return leaf[..., start:stop]
+        return y_leaf[..., start:stop]
 
     with torch.enable_grad():
-        model.contexts(z_features(model, tile.z_hat, qs, *leaf.shape[1:3]), qs, code)
-        return torch.autograd.grad(torch.stack(bits).sum(), leaf)[0][0] * MEAN_ONE
+        model.contexts(z_features(model, z_leaf, qs, *y_leaf.shape[1:3]), qs, code)
+        y_slope, z_slope = torch.autograd.grad(torch.stack(bits).sum(), (y_leaf, z_leaf))
+    return y_slope[0] * MEAN_ONE, z_slope[0]
