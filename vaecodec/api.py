@@ -50,7 +50,7 @@ def encode(
         quality: 0..100, in steps of 0.1; 75 where nothing is said. 100 is the best lossy quality, not lossless.
         target_size, target_bpp, target_psnr, target_ssimulacra2: instead of a quality, what the file shall reach:
             bytes or bits per pixel that it never exceeds, dB or a score that it reaches. Takes several trials.
-        effort: 1..9, higher is slower and smaller; decoding takes the same time.
+        effort: 1..9, higher is slower and better for its size; decoding takes the same time.
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
         preview: whether a small picture goes ahead of it, by default with large ones.

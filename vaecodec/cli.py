@@ -92,7 +92,7 @@ def cli() -> None:
     type=click.IntRange(1, 9),
     default=3,
     metavar="E",
-    help="Higher is slower and smaller; 3 by default.",
+    help="Higher is slower and better for its size; 3 by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")

@@ -81,7 +81,7 @@ class Codec:
         Args:
             image: a Picture, a PIL image with its metadata, or an array (see `as_picture`).
             quality: 0..100, steps of 0.1 count.
-            effort: 1..9, higher is slower and smaller; decoding takes the same time.
+            effort: 1..9, higher is slower and better for its size; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
                 1024 x 1024, and equal ones above. preview: whether a small picture goes ahead of it, by default
                 with large ones (preview.py). progress: called with the share done, 0..1.

@@ -31,7 +31,7 @@ from vaecodec.weights import Weights
 # Measured, see docs/experiments.md.
 CURVATURE = 0.7  # of L by y, times w: g_s is less steep than an orthonormal transform, but symbols move together
 TEMPERATURE = 3.0  # bits, at first
-TRIM = 1.0  # weight of the error in `latents.trim`: less than for the analysis's own y
+WEIGHT = 0.75  # of the error, times lambda: so files get both smaller and better; 1 only makes them better
 Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
 Z_STRIDE = 0.2
 Z_TEMPERATURE = 2.0  # times that of y
@@ -60,8 +60,8 @@ def refine(
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
     bits and the distortion of the float networks.
     """
-    worth = step_worth(weights, q)
-    scale = float(quality_lambda(torch.tensor(q))) / 3
+    worth = step_worth(weights, q) * WEIGHT
+    scale = float(quality_lambda(torch.tensor(q))) * WEIGHT / 3
     columns = [slice(c, min(c + side, y.shape[1])) for c in range(0, y.shape[1], side)]
     target, around = y[band], y * MEAN_ONE
     hyper = Hyper(weights, q, z)
@@ -75,7 +75,7 @@ def refine(
         z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
         z_tiles = [z_hat[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
         tiles = [
-            quantise(weights, q, t, target[None, :, c], TRIM, noise=noise)
+            quantise(weights, q, t, target[None, :, c], WEIGHT, noise=noise)
             for t, c in zip(z_tiles, columns, strict=True)
         ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
