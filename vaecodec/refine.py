@@ -1,9 +1,10 @@
 """Encoder effort: better latents by gradient steps through the decoder, from one quantised y_hat to the next.
 
 L = bits + lambda * SSE / 3 is looked at where it counts, at a y_hat that the decoder could see. Near it, for a change u
-in quantiser steps, L is about g u + w u^2: the synthesis is close to orthonormal, so the curvature is that of the step
-alone, w = lambda * step^2 / 3. Each iteration moves the target y towards the lowest point of that parabola and lets
-`quantise` choose the symbols with their true tables.
+in quantiser steps, L is about g u + c w u^2, where w = lambda * step^2 / 3 is what an orthonormal synthesis would have
+and c a measured constant. Each iteration moves the target y towards the lowest point of that parabola and lets
+`quantise` choose the symbols with their true tables. So with z, whose g is the slope of y's bits; its curvature is
+Fisher's information, which bits have where they are those of probabilities: the mean square of that slope.
 
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
 (in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
