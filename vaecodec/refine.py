@@ -122,7 +122,7 @@ class Hyper:
 
     def move(self, z_hat: Tensor, slope: Tensor) -> None:
         """Take the target some of the way to the lowest point near z_hat, by the slope there of the bits of y."""
-        fisher = slope.square().mean((0, 1)) * (Z_CURVATURE * math.log(2) / 2) + 1e-3
+        fisher = slope.square().mean((0, 1)) * (Z_CURVATURE * math.log(2) / 2) + 1e-3  # above 0 for any channel
         self.worth = fisher if self.worth is None else self.worth.lerp(fisher, 0.1)
         step = (slope / (2 * self.worth)).clamp(-Z_REACH, Z_REACH)
         self.target = self.target.lerp(z_hat - step, Z_STRIDE)
