@@ -111,7 +111,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (5, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (6, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 

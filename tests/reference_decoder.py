@@ -32,7 +32,6 @@ Ints = npt.NDArray[np.int64]
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 DTYPES = {"I8": ("int8", "<i1"), "I16": ("int16", "<i2"), "U16": ("uint16", "<u2"), "I32": ("int32", "<i4")}
 WIDE = ("g_s.enter", "g_s.shortcut")
-NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))  # section 7
 
 
 def need(condition: bool, message: str) -> None:
@@ -192,7 +191,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 5, f"H2: version {data[0]} is not supported")
+    need(data[0] == 6, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -227,7 +226,7 @@ class Machines:
 
     def __init__(self, n: int) -> None:
         count = 1
-        while count < 128 and 2 * count <= n // 256:
+        while count < 128 and 2 * count <= n // 512:
             count *= 2
         self.states, self.met = [0] * count, 0
 
@@ -238,7 +237,8 @@ class Machines:
     def move(self, s: int) -> None:
         """On, by symbol s."""
         k = self.met % len(self.states)
-        self.states[k] = NEXT[self.states[k]][s % 2]
+        state = self.states[k]
+        self.states[k] = (state // 2) ^ (33 * (state % 2)) ^ (10 * (s % 2))
         self.met += 1
 
 
@@ -271,7 +271,7 @@ class Lanes:
         machines = Machines(len(numbers)) if dependent else None
         lanes = min(len(self.x), len(machines.states)) if machines else len(self.x)
         self.rounds += -(-len(numbers) // lanes)
-        need(self.rounds <= 16384, "E5: the tile has more than 16384 rounds")
+        need(self.rounds <= 20480, "E5: the tile has more than 20480 rounds")
         values, quantisers = [], []
         for m, number in enumerate(numbers.tolist()):
             quantiser = machines.quantiser() if machines else 0
@@ -330,7 +330,7 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
         for run, follows in ((coded & dependent, True), (coded & ~dependent, False)):
             # A mask selects in raster order.
             r[run], quantiser[run] = coder.run(model.tables["y"], table[run], follows)
-        moved = np.where(dependent, 11 * (2 * r - np.sign(r) * quantiser), 16 * r)
+        moved = np.where(dependent, 13 * (2 * r - np.sign(r) * quantiser), 16 * r)
         y_hat[..., group] = np.where(step, np.clip(moved + mean, -16383, 16383), y_hat[..., group])
         if s % 2 == 1:
             coder.finish("low" if s == 1 else "high")

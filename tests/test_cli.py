@@ -200,7 +200,7 @@ def test_info_as_json(run: Run) -> None:
         "colour": "RGB+alpha",
         "depth": 8,
         "quality": 12.5,
-        "version": 5,
+        "version": 6,
         "model": "fake",
         "model_hash": "0001020304050607",
         "tile_side": 64,
@@ -216,7 +216,7 @@ def test_info_as_json(run: Run) -> None:
 def test_info_as_text(run: Run) -> None:
     vaec_file("a.vaec")
     text = run("info", "a.vaec").out.decode()
-    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 5, 1 tile of 64 pixels"):
+    for line in ("8 x 6, RGB, 8 bits", "75 of 100, lossy", "fake 0001020304050607", "version 6, 1 tile of 64 pixels"):
         assert line in text
     assert re.search(r"high +8 ", text) and "alpha" not in text
     assert run("info", "-", stdin=Path("a.vaec").read_bytes()).out.decode() == text.replace("a.vaec", "-")

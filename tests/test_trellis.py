@@ -91,8 +91,16 @@ def test_decoders_follow_the_path(seed: int, counts: list[int], lanes: list[int]
     decoder.finish()
 
 
+def test_machines_are_a_code() -> None:
+    """What the search takes for granted: two ways into each state, one of each parity, from its half's quantiser."""
+    for to in range(rans.STATES):
+        ways = [(s, p) for s in range(rans.STATES) for p in (0, 1) if rans.NEXT[s][p] == to]
+        assert [p for _, p in sorted(ways, key=lambda way: way[1])] == [0, 1]
+        assert {rans.QUANTISER[s] for s, _ in ways} == {2 * to // rans.STATES}
+
+
 def test_machines_follow_the_symbols() -> None:
-    assert [rans.machines_for(n) for n in (0, 1, 511, 512, 1023, 1024, 32767, 32768, 10**6)] == [
+    assert [rans.machines_for(n) for n in (0, 1, 1023, 1024, 2047, 2048, 65535, 65536, 10**6)] == [
         *(1, 1, 1, 2, 2, 4, 64, 128, 128)
     ]
 

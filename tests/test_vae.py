@@ -66,7 +66,7 @@ def test_the_bound(shipped: Codec) -> None:
     low, high = vae.bound(shipped, x, 40, 1), vae.bound(shipped, x, 100, 1)
     assert low.total > high.total > 1 and low.rate < high.rate
     flat = vae.bound(shipped, Picture(np.full((64, 64, 1), 128, np.uint8)), 90, 1)
-    assert flat.distortion < 0.2
+    assert flat.distortion < 0.5
 
 
 @pytest.mark.parametrize("deviation", [0.3, 2.0, 40.0])

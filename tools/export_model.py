@@ -130,7 +130,7 @@ def main() -> None:
     p.add_argument("--batches", type=int, default=20, help="batches of 16 crops to take statistics from")
     p.add_argument("--size", type=int, default=256, help="side of the crops")
     p.add_argument("--skip", type=int, default=5, help="scale indices below are not coded")
-    p.add_argument("--dependent", type=int, default=13, help="scale indices from here on are quantised dependently")
+    p.add_argument("--dependent", type=int, default=7, help="scale indices from here on are quantised dependently")
     args = p.parse_args()
 
     model = load_checkpoint(args.checkpoint).eval()

@@ -27,7 +27,7 @@ from tools.data import Crops, find_pictures, load
 from tools.loss import fast_bf16, forward, uniform_noise
 from tools.train import optimisers
 from vaecodec.container import QUALITY_MAX
-from vaecodec.model import PIXEL_ONE, STEP_ONE, Model, quality_lambda
+from vaecodec.model import PIXEL_ONE, STEP_ONE, Config, Model, quality_lambda
 from vaecodec.restoration.network import DenoisingAnalysis
 
 BLOCKS = 10
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("pictures", type=Path, help="folder of training pictures (searched recursively)")
     p.add_argument("out", type=Path, help="folder for denoiser.pt; resumed if it has one")
     p.add_argument("--model", type=Path, required=True, help="checkpoint or shipped model to train for")
-    p.add_argument("--init", type=Path, help="start from the denoiser.pt of another run")
+    p.add_argument("--init", type=Path, help="start from the denoiser.pt of another run, or a shipped denoiser")
     p.add_argument("--minutes", type=float, default=60, help="wall-clock budget of the whole run, over all resumes")
     p.add_argument("--lr", type=float, default=4e-4)
     p.add_argument("--batch", type=int, default=8)
@@ -119,6 +119,16 @@ def evaluate(model: Model, denoiser: DenoisingAnalysis, pictures: list[Tensor], 
     return float(np.mean(found)) if found else math.nan
 
 
+def trained(path: Path, cfg: Config) -> dict[str, Tensor]:
+    """The weights of a run (.pt) or of a shipped denoiser (.safetensors), whatever model it is for."""
+    if path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    from vaecodec.restoration.denoiser import build  # needs safetensors, which the trainer otherwise does without
+    from vaecodec.weights import read_file
+
+    return build(*read_file(path), cfg).state_dict()
+
+
 class Run:
     """A training run: everything that a checkpoint must hold to go on to the step."""
 
@@ -134,7 +144,7 @@ class Run:
         saved = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
         self.coded_from = 0.0 if args.init else CODED_FROM  # what another run has learnt is not to be lost
         if saved is None and args.init:
-            self.denoiser.load_state_dict(torch.load(args.init, map_location="cpu", weights_only=True)["ema"])
+            self.denoiser.load_state_dict(trained(args.init, self.model.cfg))
         self.denoiser.to(self.device)
         self.ema = {k: v.clone() for k, v in self.denoiser.state_dict().items()}
         self.optimisers = optimisers(nn.ModuleDict({"g_a": self.denoiser}), args.lr, True)

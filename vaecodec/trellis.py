@@ -1,6 +1,6 @@
 """Dependent quantisation: the symbols before say which of two quantisers a residual meets.
 
-Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine of eight states,
+Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine (`rans.NEXT`),
 moved by the parity of each symbol, names the quantiser of the next one: the decoder follows it, and the encoder finds
 the cheapest path with the Viterbi algorithm. Together the points are packed as in a lattice of many dimensions, so the
 same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1990; in this form Schwarz et al. 2019,
@@ -19,17 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec import rans
-from vaecodec.rans import NEXT, QUANTISER, IntArray
+from vaecodec.rans import NEXT, STATES, IntArray
 
-HALF = 11  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
-STATES = len(NEXT)
+HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
 PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
+CHAINS = 128  # searched side by side, for the same reason
 Floats = NDArray[np.float32]
 
-# The two ways into each state: from where, and by which of the four kinds of symbol, 2 * quantiser + parity.
-_WAYS = [[(s, 2 * QUANTISER[s] + p) for s in range(STATES) for p in (0, 1) if NEXT[s][p] == to] for to in range(STATES)]
-FROM = np.array([[s for s, _ in ways] for ways in _WAYS])  # (STATES, 2)
-KIND = np.array([[kind for _, kind in ways] for ways in _WAYS], np.int32)
+# The two ways into each state, by a symbol of parity 0 and of parity 1. The lower half of the states is reached from
+# quantiser 0, the upper half from quantiser 1: FEEDBACK has the highest bit of a state, INPUT has not.
+FROM = np.array([[s for to in range(STATES) for s in range(STATES) if NEXT[s][p] == to] for p in (0, 1)])  # (2, STATES)
 
 
 def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
@@ -105,26 +104,37 @@ def choose(
 
 def best_path(cost: Floats) -> NDArray[np.int32]:
     """Viterbi: kinds (rounds, chains) of the cheapest way through cost (rounds, 4, chains), from state 0."""
+    chains = cost.shape[2]
+    return np.concatenate([trace(*search(cost[..., c : c + CHAINS])) for c in range(0, chains, CHAINS)], axis=1)
+
+
+def search(cost: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """The costs `best_path` has, of at most CHAINS: whether the way of parity 1 into each state is the better one,
+    (rounds, STATES, chains), and what it costs to end there, (STATES, chains)."""
     rounds, _, chains = cost.shape
-    second_better = np.empty((rounds, STATES, chains), np.bool_)
+    odd = np.empty((rounds, STATES, chains), np.bool_)
     total = np.full((STATES, chains), np.float32(1e9))
     total[0] = 0
-    # The first ways into all states, then the second.
-    ways, came = cost.take(KIND.T.ravel(), axis=1), FROM.T.ravel()
-    reached = np.empty((2 * STATES, chains), np.float32)
-    first, second = reached[:STATES], reached[STATES:]
-    for way, better in zip(ways, second_better, strict=True):
-        total.take(came, axis=0, out=reached, mode="clip")
-        reached += way
-        np.less(second, first, out=better)
-        np.minimum(first, second, out=total)
-    # Back along the better ways, all chains at once; a place is state * chains + chain.
-    chain = np.arange(chains)
-    place = total.argmin(0) * chains + chain
-    places = np.empty((rounds, chains), np.int64)
-    a, b = ((FROM[:, k, None] * chains + chain).astype(np.int16) for k in (0, 1))
-    for at, source in zip(places[::-1], np.where(second_better, b, a)[::-1], strict=True):
-        at[:] = place
-        place = source.take(place)
-    taken = second_better.ravel().take(places + STATES * chains * np.arange(rounds)[:, None])
-    return KIND.ravel().take(places // chains * 2 + taken)
+    reached = np.empty((2 * STATES, chains), np.float32)  # by either parity
+    by_half = reached.reshape(2, 2, STATES // 2, chains)  # parity, quantiser
+    steps = np.ascontiguousarray(cost.reshape(rounds, 2, 2, 1, chains).swapaxes(1, 2))
+    for step, better in zip(steps, odd, strict=True):
+        total.take(FROM.ravel(), axis=0, out=reached, mode="clip")
+        by_half += step
+        np.less(reached[STATES:], reached[:STATES], out=better)
+        np.minimum(reached[:STATES], reached[STATES:], out=total)
+    return odd, total
+
+
+def trace(odd: NDArray[np.bool_], total: Floats) -> NDArray[np.int32]:
+    """Kinds (rounds, chains), back along the better ways; see `search`. A place is state * chains + chain."""
+    rounds, _, chains = odd.shape
+    place = total.argmin(0) * chains + np.arange(chains)
+    source = (FROM.T[:, None] * chains + np.arange(chains)[:, None]).ravel()  # of place and parity
+    ways = np.empty((rounds, chains), np.int64)  # 2 * place + parity
+    for way, better in zip(ways[::-1], odd.reshape(rounds, STATES * chains)[::-1], strict=True):
+        np.add(place, place, out=way)
+        way += better.take(place)
+        place = source.take(way)
+    # The source's quantiser is that of the state's half.
+    return ((ways >= STATES * chains) * 2 + (ways & 1)).astype(np.int32)

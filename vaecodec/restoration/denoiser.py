@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
 from vaecodec.errors import UnsupportedError
 from vaecodec.grid import float32_by_default
+from vaecodec.model import Config
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.restoration.network import DenoisingAnalysis
 from vaecodec.weights import DEFAULT, Weights, read_file
@@ -45,14 +47,19 @@ def pack(analysis: DenoisingAnalysis, model_hash: bytes) -> bytes:
 
 
 def load(path: Path, weights: Weights) -> DenoisingAnalysis:
-    """Raises: UnsupportedError."""
+    """The denoiser of a model. Raises: UnsupportedError."""
     metadata, tensors = read_file(path)
     if metadata.get("format") != FORMAT or metadata.get("model") != weights.hash.hex():
         raise UnsupportedError(f"{path}: no denoiser for model {weights.name} {weights.hash.hex()}")
     try:
-        with float32_by_default():
-            analysis = DenoisingAnalysis(weights.model.cfg, int(metadata["blocks"]))
-        analysis.load_state_dict({name: torch.from_numpy(value).float() for name, value in tensors.items()})
+        return build(metadata, tensors, weights.model.cfg).eval().requires_grad_(False)
     except (KeyError, ValueError, RuntimeError) as error:
         raise UnsupportedError(f"{path}: unusable denoiser: {error}") from error
-    return analysis.eval().requires_grad_(False)
+
+
+def build(metadata: dict[str, str], tensors: dict[str, NDArray[np.generic]], cfg: Config) -> DenoisingAnalysis:
+    """The network of a denoiser's file. Raises: KeyError, ValueError, RuntimeError where it does not fit."""
+    with float32_by_default():
+        analysis = DenoisingAnalysis(cfg, int(metadata["blocks"]))
+    analysis.load_state_dict({name: torch.from_numpy(value).float() for name, value in tensors.items()})
+    return analysis
