@@ -86,6 +86,16 @@ class Tables:
         bits[np.arange(len(bits)), self.size - 1] += 16
         return bits
 
+    @cached_property
+    def origin(self) -> IntArray:
+        """(n,): where in the flat `bits` value 0 of each table stands."""
+        return np.arange(self.null) * self.width - self.low
+
+    @cached_property
+    def reach(self) -> IntArray:
+        """(n,): values of at most this magnitude are no escapes."""
+        return np.minimum(-self.low, self.low + self.size - 2)
+
     def symbols(self, table: IntArray, value: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
         """Symbol of each value in its table, and where it is the escape."""
         s = value - self.low[table]

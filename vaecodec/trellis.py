@@ -23,7 +23,7 @@ from vaecodec.rans import NEXT, STATES, IntArray
 
 HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
 PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
-CHAINS = 128  # searched side by side, for the same reason
+CHAINS = 256  # searched side by side, for the same reason
 Floats = NDArray[np.float32]
 
 # The two ways into each state, by a symbol of parity 0 and of parity 1. The lower half of the states is reached from
@@ -37,17 +37,20 @@ def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
 
 
 def price(
-    k: IntArray, kind: int, d: Floats, table: IntArray, worth: Floats, tables: rans.Tables, rates: bool
+    k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, tables: rans.Tables, rates: bool
 ) -> Floats:
-    """Costs (n,) of magnitudes k of one kind; see `candidates`."""
+    """Costs (n,) of magnitudes k of one kind, row being the table; see `candidates`."""
     quantiser, parity = divmod(kind, 2)
-    row = table + quantiser * rans.QUANTISER_ROWS
-    error = np.abs(d) - np.where(k > 0, 2 * k - quantiser, 0) * np.float32(HALF / 16)
+    error = np.abs(d) - np.maximum(2 * k - quantiser, 0) * np.float32(HALF / 16)
     cost: Floats = worth * error * error
-    symbol, escaped = tables.symbols(row, np.where(d < 0, -k, k))
-    if escaped.any():
-        cost[escaped & (symbol % 2 != parity)] = np.inf  # an escape moves the machine by its own parity
-    return cost + tables.bits.ravel().take(row * tables.bits.shape[1] + symbol) if rates else cost
+    value = np.where(d < 0, -k, k)
+    place = tables.origin.take(row) + value
+    beyond = np.flatnonzero(k > tables.reach.take(row))
+    if len(beyond):
+        symbol, escaped = tables.symbols(row[beyond], value[beyond])
+        place[beyond] = row[beyond] * tables.width + symbol
+        cost[beyond[escaped & (symbol % 2 != parity)]] = np.inf  # an escape moves the machine by its own parity
+    return cost + tables.bits.ravel().take(place) if rates else cost
 
 
 def candidates(
@@ -63,12 +66,13 @@ def candidates(
     value = np.empty((4, len(d)), np.int32)
     for kind in range(4):
         quantiser, parity = divmod(kind, 2)
+        row = table + quantiser * rans.QUANTISER_ROWS
         # The nearest of this parity, and, where it pays, the next one nearer to 0.
         k = 2 * np.rint(np.abs(d) * np.float32(4 / HALF) + np.float32(quantiser / 4 - parity / 2)) + parity
         k = np.maximum(k, parity).astype(np.int32)
-        cost[kind] = price(k, kind, d, table, worth, tables, rates)
+        cost[kind] = price(k, kind, d, row, worth, tables, rates)
         at = np.flatnonzero(k > 1)
-        nearer = price(k[at] - 2, kind, d[at], table[at], worth[at], tables, rates)
+        nearer = price(k[at] - 2, kind, d[at], row[at], worth[at], tables, rates)
         better = nearer < cost[kind][at]
         cost[kind][at[better]] = nearer[better]
         k[at[better]] -= 2
