@@ -36,9 +36,7 @@ def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
     return (HALF * (2 * value - np.sign(value) * quantiser)).astype(np.int32)
 
 
-def price(
-    k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, tables: rans.Tables, rates: bool
-) -> Floats:
+def price(k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, tables: rans.Tables, rates: bool) -> Floats:
     """Costs (n,) of magnitudes k of one kind, row being the table; see `candidates`."""
     quantiser, parity = divmod(kind, 2)
     error = np.abs(d) - np.maximum(2 * k - quantiser, 0) * np.float32(HALF / 16)
