@@ -7,6 +7,7 @@ receptive field, so memory follows the band, not the picture, and no tile border
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.container import CELL, EMPTY, Header, Tile
+from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, decode_tiles
 from vaecodec.model import PIXEL_ONE
 from vaecodec.picture import strips
@@ -122,6 +124,17 @@ class Bands:
         self.start = 0
 
 
+@dataclass(frozen=True)
+class Analysed:
+    """A band as the encoder's networks see it. `y`: (rows, w, M) in steps, with rows beyond it, from `start` of the
+    picture on; the band is its rows `inner`. `z`: (n / 4, w / 4, N), rounded up, for the n rows of the band."""
+
+    y: Tensor
+    z: Tensor
+    start: int
+    inner: slice
+
+
 class Analysis(Bands):
     """y and z of a picture, band by band; each row of y is computed once."""
 
@@ -129,24 +142,25 @@ class Analysis(Bands):
         super().__init__(weights, header, pixels, weights.model.g_a.margin)
         self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.float32)
 
-    def band(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """y (last - first, w, M) and z (rows / 4, w / 4, N), rounded up, of the rows first..last of y."""
+    def band(self, first: int, last: int) -> Analysed:
+        """The rows first..last of y, each band after the one above it."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         have = self.start + len(self.y)
         held, self.y = self.y[low - self.start :].clone(), torch.empty(0)  # not the old rows besides the new ones
         self.y, self.start = torch.empty(high - low, self.w, self.model.cfg.M, dtype=torch.float32), low
         self.y[: len(held)] = held
-        for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
-            y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
-            self.y[inner(slice(low, high), r), c] = y[inner(outer_r, r), inner(outer_c, c)]
         begin, parts = (first - low) // Z_CELL, []
-        for left in range(0, self.w, H_WINDOW):
-            outer = slice(max(0, left - H_MARGIN), min(self.w, left + H_WINDOW + H_MARGIN))
-            z = self._h_a(self.y[:, outer])
-            first_column = (left - outer.start) // Z_CELL
-            columns = slice(first_column, first_column + H_WINDOW // Z_CELL)
-            parts.append(z[begin : begin - (first - last) // Z_CELL, columns])
-        return self.y[first - low : last - low], torch.cat(parts, dim=1)
+        with half():
+            for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
+                y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
+                self.y[inner(slice(low, high), r), c] = y[inner(outer_r, r), inner(outer_c, c)]
+            for left in range(0, self.w, H_WINDOW):
+                outer = slice(max(0, left - H_MARGIN), min(self.w, left + H_WINDOW + H_MARGIN))
+                z = self._h_a(self.y[:, outer])
+                first_column = (left - outer.start) // Z_CELL
+                columns = slice(first_column, first_column + H_WINDOW // Z_CELL)
+                parts.append(z[begin : begin - (first - last) // Z_CELL, columns])
+        return Analysed(self.y, torch.cat(parts, dim=1), low, slice(first - low, last - low))
 
     def _h_a(self, y: Tensor) -> Tensor:
         """z (h / 4, w / 4, N) of y (h, w, M), by edge replication to whole positions of z."""
@@ -154,9 +168,9 @@ class Analysis(Bands):
         padded = torch.nn.functional.pad(y.permute(2, 0, 1)[None], pad, mode="replicate")
         return self.model.h_a(padded.permute(0, 2, 3, 1))[0]
 
-    def held(self) -> Tensor:
-        """The pixels under the rows of `y`: (H, W, 3) in levels minus 128, not padded."""
-        part = self.pixels[self.start * CELL : (self.start + len(self.y)) * CELL]
+    def under(self, band: Analysed) -> Tensor:
+        """The pixels under the rows of its `y`: (H, W, 3) in levels minus 128, not padded."""
+        part = self.pixels[band.start * CELL : (band.start + len(band.y)) * CELL]
         return torch.from_numpy(as_rgb(part).astype(np.float32)) - 128
 
     def _crop(self, rows: slice, columns: slice) -> Tensor:

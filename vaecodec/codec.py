@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
+from vaecodec.ahead import ahead
 from vaecodec.alpha import pack_alpha
-from vaecodec.bands import Analysis, Rolling, Synthesis, as_rgb, batches, decode_band, paste, patched
+from vaecodec.bands import Analysed, Analysis, Rolling, Synthesis, as_rgb, batches, decode_band, paste, patched
 from vaecodec.container import CELL, MAX_PIXELS, QUALITY_MAX, Header, Tile
 from vaecodec.effort import EFFORTS, Effort
 from vaecodec.errors import VaecError
@@ -39,8 +41,10 @@ from vaecodec.weights import DEFAULT, Weights, find, load
 
 IMPORTED_BY = os.getpid()
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
+AHEAD_MAX = 2**15  # positions of y in a band that is made ahead: 50 MB
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
+Band = TypeVar("Band")
 
 
 class Codec:
@@ -220,7 +224,7 @@ class Codec:
         analysis = Analysis(self.weights, header, pixels)
         synthesis = None if decoded is None else Synthesis(self.weights, header, decoded)
         rows, columns = header.grid
-        for row in range(rows):
+        for row, band in enumerate(self._ahead(header, self._analysed(header, analysis))):
 
             def part(share: float, row: int = row) -> None:
                 if progress:
@@ -229,7 +233,7 @@ class Codec:
             with self.exactly():  # not around a yield: what it sets must not show between two pieces
                 tiles: list[Tile] = []
                 parts: list[Tensor] = []
-                for tile, y_hat in self._encode_band(header, analysis, row, how, part):
+                for tile, y_hat in self._encode_band(header, analysis, band, how, part):
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     if synthesis:
@@ -239,16 +243,28 @@ class Codec:
             yield from tiles
             part(1)
 
+    def _ahead(self, header: Header, bands: Iterator[Band]) -> Iterator[Band]:
+        """The same bands, made ahead where there are threads for it, and where one more in memory does not matter."""
+        positions = header.tile_side // CELL * -(-header.width // CELL)
+        several = header.grid[0] > 1 and self._threads() > 1
+        return ahead(bands) if several and positions <= AHEAD_MAX else bands
+
+    def _analysed(self, header: Header, analysis: Analysis) -> Iterator[Analysed]:
+        side = header.tile_side // CELL
+        for first in range(0, analysis.h, side):
+            with self.exactly():
+                band = analysis.band(first, min(first + side, analysis.h))
+            yield band
+
     def _encode_band(
-        self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress
+        self, header: Header, analysis: Analysis, band: Analysed, how: Effort, progress: Progress
     ) -> Iterator[tuple[Tile, Tensor]]:
         """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
         side, q = header.tile_side // CELL, header.quality
-        first, last = row * side, min((row + 1) * side, analysis.h)
-        y, z = analysis.band(first, last)
+        y, z = band.y[band.inner], band.z
         if how.iterations:
-            band = slice(first - analysis.start, last - analysis.start)
-            y, z = refine.refine(self.weights, q, analysis.held(), analysis.y, z, band, side, how.iterations, progress)
+            x = analysis.under(band)
+            y, z = refine.refine(self.weights, q, x, band.y, z, band.inner, side, how.iterations, progress)
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
@@ -303,9 +319,9 @@ class Codec:
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0
-        for row in range(rows):
+        for row, y_hat in enumerate(self._ahead(header, self._latents(header, tiles))):
             with self.exactly():  # not around a yield: what it sets must not show between two strips
-                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
+                synthesis.add(y_hat)
             written = min(synthesis.done * CELL, header.height)
             while done < len(boxes) and sum(boxes[done][::2]) <= written:
                 strip = pixels.take(boxes[done][2])
@@ -315,6 +331,14 @@ class Codec:
                 done += columns
             if progress:
                 progress((row + 1) / rows)
+
+    def _latents(self, header: Header, tiles: list[Tile]) -> Iterator[Tensor]:
+        """y_hat of each row of tiles."""
+        rows, columns = header.grid
+        for row in range(rows):
+            with self.exactly():
+                y_hat = decode_band(self.weights, header, tiles, row, range(columns))
+            yield y_hat
 
     def decode_partial(self, data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
@@ -382,11 +406,13 @@ class Codec:
                 self._load()
             yield
 
+    def _threads(self) -> int:
+        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
+        return 1 if os.getpid() != IMPORTED_BY else self.threads or torch.get_num_threads()
+
     @contextmanager
     def _own_threads(self) -> Iterator[None]:
-        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
-        before = torch.get_num_threads()
-        threads = 1 if os.getpid() != IMPORTED_BY else self.threads or before
+        before, threads = torch.get_num_threads(), self._threads()
         if threads != before:
             torch.set_num_threads(threads)
         try:

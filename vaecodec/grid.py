@@ -282,6 +282,12 @@ def float32_is_exact() -> bool:
     return torch.equal(product.double(), x.double() @ weight.double().T)
 
 
+def half() -> torch.autocast:
+    """bfloat16 where the processor has it: what need not be exact takes two thirds of the time there."""
+    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer PyTorch versions
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(has.get("avx512_bf16") or has.get("amx_bf16")))
+
+
 @contextmanager
 def float32_by_default() -> Iterator[None]:
     """New tensors are float32, whatever the program around has set."""

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from vaecodec.bands import inner, windows
 from vaecodec.container import CELL
+from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
@@ -126,12 +127,6 @@ class Hyper:
         self.worth = fisher if self.worth is None else self.worth.lerp(fisher, 0.1)
         step = (slope / (2 * self.worth)).clamp(-Z_REACH, Z_REACH)
         self.target = self.target.lerp(z_hat - step, Z_STRIDE)
-
-
-def half() -> torch.autocast:
-    """bfloat16 where the processor has it: gradients take two thirds of the time and serve as well."""
-    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer PyTorch versions
-    return torch.autocast("cpu", torch.bfloat16, enabled=bool(has.get("avx512_bf16") or has.get("amx_bf16")))
 
 
 def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> Tensor:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.container import CELL, QUALITY_MAX
+from vaecodec.grid import half
 from vaecodec.latents import Z_CELL
 from vaecodec.model import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE
-from vaecodec.refine import half
 from vaecodec.weights import Weights
 
 Levels = NDArray[np.floating]  # (H, W, 3), 8-bit levels, not clipped
