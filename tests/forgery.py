@@ -66,7 +66,7 @@ class Author:
     def finish(self, section: str) -> None:
         pass
 
-    def tile(self, lanes_log2: int, alpha: bytes) -> bytes:
+    def tile(self, lanes_log2: int, alpha: bytes, kernel: bytes) -> bytes:
         """The log as a tile: the decoder's runs backwards."""
         states = [65536] * 2**lanes_log2
         parts: list[bytes] = []
@@ -81,7 +81,7 @@ class Author:
                 high, rest = divmod(states[lane], frequency)
                 states[lane] = high * 65536 + rest + start
             parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
-        parts = [self.escapes, *parts, alpha, b""]
+        parts = [self.escapes, *parts, alpha, b"", kernel]
         lengths = b"".join(leb128(len(part)) for part in parts)
         return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
 
@@ -106,12 +106,12 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
         rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
         rows[:, 0] %= 3
         alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
-        chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha)))
+        chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha, kernel(rng))))
     return join([*chunks, (b"DONE", b"")])
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (6, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (7, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
@@ -165,9 +165,9 @@ def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
 
 
 def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
-    """With another tile: `change` gets the list of lanes_log2, states, escapes, z, low, high, alpha and overlay."""
+    """With another tile: `change` gets a list of lanes_log2, states, escapes, z, low, high, alpha, overlay, filter."""
     data, at, lengths = chunks[1][1][1:], 1, []
-    for _ in range(6):
+    for _ in range(7):
         length, at = reference.leb128(data, at, 5, "")
         lengths.append(length)
     parts = [data[:1]]
@@ -194,6 +194,27 @@ def overlay(height: int, width: int, alpha: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(rgba).save(file, "WEBP", lossless=True)
     return file.getvalue()[20:]
+
+
+def golomb(values: list[int]) -> bytes:
+    """The section filter of such values."""
+    bits = ""
+    for v in values:
+        code = f"{(2 * v if v >= 0 else -2 * v - 1) + 1:b}"
+        bits += "0" * (len(code) - 1) + code
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def kernel(rng: np.random.Generator) -> bytes:
+    """A random filter as strong as may be, half of the time."""
+    chroma, more = rng.integers(-18, 19, 12), rng.integers(-18, 19, 12)  # |chroma| + |luma - chroma| at most 432
+    return golomb([*(chroma + more).tolist(), *chroma.tolist()]) if rng.random() < 0.5 else b""
+
+
+def emptied(kernel: bytes) -> Callable[[list[bytes]], object]:
+    """No latents, but a filter."""
+    return lambda parts: parts.__setitem__(slice(None), [b"\xff", *[b""] * 5, parts[6], b"", kernel])
 
 
 RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
@@ -265,6 +286,13 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
     "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
     "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
+    "filter cut off": ("S2", lambda c: changed_tile(c, put(8, golomb([1] * 23)))),
+    "filter too long": ("S2", lambda c: changed_tile(c, put(8, golomb([0] * 24) + b"\0"))),
+    "behind the filter": ("S2", lambda c: changed_tile(c, put(8, golomb([*[0] * 23, 1, 0])))),
+    "filter that ends in zeros": ("S2", lambda c: changed_tile(c, put(8, bytes(4)))),
+    "filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([449, *[0] * 23])))),
+    "filter too strong in chroma": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 23, 225])))),
+    "filter of a tile without": ("T4", lambda c: changed_tile(c, emptied(golomb([0] * 24)))),
     "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
     "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),

@@ -191,7 +191,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 6, f"H2: version {data[0]} is not supported")
+    need(data[0] == 7, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -207,7 +207,7 @@ def read_header(data: bytes, file_size: int) -> Header:
     need(len(name) > 0 and all(0x21 <= byte <= 0x7E for byte in name), "H1: not a name of a model")
     header = Header(width, height, colour, quality, tile, alpha, value, name.decode("ascii"), digest)
     rows, columns = header.tiles
-    need(20 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
+    need(21 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
     return header
 
 
@@ -337,8 +337,8 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
     return y_hat
 
 
-def synthesise(model: Model, quality: int, y_hat: Array) -> Ints:
-    """Section 9: rgb of the whole latent grid, integers 0 .. 255."""
+def synthesise(model: Model, quality: int, y_hat: Array) -> Array:
+    """Section 9: x_hat of the whole latent grid."""
     y = np.clip(y_hat * model.row("step.t", quality), -(2**23), 2**23) / 512
     f = depth_to_space(q(model.layer("g_s.enter", y)), 2)
     count = model.config["blocks_s"]
@@ -347,8 +347,45 @@ def synthesise(model: Model, quality: int, y_hat: Array) -> Ints:
     f = model.blocks("g_s.blocks", range(count // 2, count), f)
     detail = depth_to_space(np.rint(model.layer("g_s.leave", f)), 8)
     base = depth_to_space(q(model.layer("g_s.shortcut", y), 2**20), 16)
-    rgb: Array = np.clip(np.rint((base + detail) / 64) + 128, 0, 255)
-    return rgb.astype(np.int64)
+    x_hat: Array = base + detail
+    return x_hat
+
+
+def read_filter(section: bytes) -> list[int]:
+    """Section 9: the 24 numbers of a filter."""
+    bits = "".join(f"{byte:08b}" for byte in section)
+    values: list[int] = []
+    while len(values) < 24:
+        need("1" in bits, "S2: the filter is cut off")
+        zeros = bits.index("1")
+        code, bits = bits[zeros : 2 * zeros + 1], bits[2 * zeros + 1 :]
+        need(len(code) == zeros + 1, "S2: the filter is cut off")
+        u = int(code, 2) - 1
+        values.append(u // 2 if u % 2 == 0 else -(u + 1) // 2)
+    need(len(bits) < 8 and "1" not in bits, "S2: data behind the filter")
+    total = sum(abs(chroma) + abs(luma - chroma) for luma, chroma in zip(values[:12], values[12:], strict=True))
+    need(total <= 448, "S3: the filter is too strong")
+    return values
+
+
+def filtered(x_hat: Array, values: list[int]) -> Ints:
+    """Section 9: rgb of the whole latent grid by one filter."""
+    x = np.clip(np.rint(x_hat / 4), -2048, 2047).astype(np.int64)
+    s = (x @ np.array([[1], [2], [1]])).repeat(3, axis=2)
+    height, width, _ = x.shape
+    total = 512 * x
+    offsets = ((0, 1), (0, 2), (0, 3), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2), (2, -1), (2, 0), (2, 1), (3, 0))
+    for (d, e), luma, chroma in zip(offsets, values[:12], values[12:], strict=True):
+        for a, weight in ((x, 4 * chroma), (s, luma - chroma)):
+            padded = np.pad(a, ((3, 3), (3, 3), (0, 0)), mode="edge")
+            there, back = (padded[3 + n * d :, 3 + n * e :][:height, :width] for n in (1, -1))
+            total = total + weight * (there + back - 2 * a)
+    return to_rgb(total / 8192)
+
+
+def to_rgb(x: Array) -> Ints:
+    """Section 9: samples of levels minus 128."""
+    return np.clip(np.rint(x) + 128, 0, 255).astype(np.int64)
 
 
 def decode_alpha(section: bytes, height: int, width: int) -> Ints:
@@ -387,22 +424,22 @@ def paste_overlay(section: bytes, rgb: Ints) -> None:
     rgb[there] = rgba[there, :3]
 
 
-def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes]:
-    """Section 4: the entropy coder of a tile, if it has latents, its alpha section and its overlay."""
+def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes, bytes]:
+    """Section 4: the entropy coder of a tile, if it has latents, its alpha section, its overlay and its filter."""
     need(len(data) > 0, "T3: the tile is empty")
     need(data[0] <= 7 or data[0] == 255, "T1: lanes_log2 is out of range")
     at, lengths = 1, [0 if data[0] == 255 else 4 << data[0]]
-    for _ in range(6):
+    for _ in range(7):
         length, at = leb128(data, at, 5, "T2")
         lengths.append(length)
     need(at + sum(lengths) == len(data), "T3: the parts do not fill the tile")
     need(all(length % 2 == 0 for length in lengths[2:5]), "T3: the length of z, low or high is odd")
     ends = list(accumulate(lengths, initial=at))
-    states, escapes, z, low, high, alpha, overlay = (data[a:b] for a, b in pairwise(ends))
+    states, escapes, z, low, high, alpha, overlay, kernel = (data[a:b] for a, b in pairwise(ends))
     if data[0] == 255:
-        need(not z + low + high + escapes, "T4: a tile without latents has data for them")
-        return None, alpha, overlay
-    return Lanes(struct.unpack(f"<{len(states) // 4}I", states), [z, low, high], escapes), alpha, overlay
+        need(not z + low + high + escapes + kernel, "T4: a tile without latents has data for them")
+        return None, alpha, overlay, kernel
+    return Lanes(struct.unpack(f"<{len(states) // 4}I", states), [z, low, high], escapes), alpha, overlay, kernel
 
 
 def read_chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -465,9 +502,11 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
     y_hat = np.zeros((*header.grid, weights.config["M"]))
     alpha = np.full((header.height, header.width), header.alpha_value)
     overlays: list[bytes] = []
+    filters: list[bytes] = []
     for number, tile in enumerate(tiles):
-        lanes, section, overlay = read_tile(tile)
+        lanes, section, overlay, kernel = read_tile(tile)
         overlays.append(overlay)
+        filters.append(kernel)
         need(bool(section) == (header.alpha == 2), "P2: an alpha section is missing, or there although alpha is not 2")
         area = header.area(number, 4, *header.grid)
         height, width = y_hat[area].shape[:2]
@@ -476,7 +515,12 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
         if header.alpha == 2:
             area = header.area(number, 64, header.height, header.width)
             alpha[area] = decode_alpha(section, *alpha[area].shape)
-    picture = synthesise(weights, header.quality, y_hat)[: header.height, : header.width]
+    x_hat = synthesise(weights, header.quality, y_hat)
+    picture = to_rgb(x_hat / 64)[: header.height, : header.width]
+    for number, kernel in enumerate(filters):
+        if kernel:
+            area = header.area(number, 64, header.height, header.width)
+            picture[area] = filtered(x_hat, read_filter(kernel))[area]
     for number, overlay in enumerate(overlays):
         if overlay:
             paste_overlay(overlay, picture[header.area(number, 64, header.height, header.width)])

@@ -189,7 +189,7 @@ def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
         parse(with_header(data, 1, "I", 2**31 - 1))
     with pytest.raises(LimitError, match="limit"):
         parse(data, max_pixels=100 * 90 - 1)
-    assert len(container.tile_chunk(127, Tile.empty())) == container.TILE_SMALLEST == 20
+    assert len(container.tile_chunk(127, Tile.empty())) == container.TILE_SMALLEST == 21
 
 
 def test_T1_lane_count(data: bytes) -> None:

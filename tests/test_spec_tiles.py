@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from files_with_faults import edit, first_tile, join, split, with_tile
+from forgery import golomb
 from pictures import picture
 from PIL import Image
 
@@ -106,11 +107,28 @@ def test_S1_concealed_tiles(small: Codec, data: bytes) -> None:
     chunks = split(data)
     first = next(i for i, (kind, _) in enumerate(chunks) if kind == "TILE")
     found = small.decode_partial(join(chunks[:first] + chunks[first + 1 :]))
-    assert found.lost == [(0, 0, 64, 64)] and found.margin == 16 * small.weights.model.g_s.margin
+    assert found.lost == [(0, 0, 64, 64)] and found.margin == 16 * small.weights.model.g_s.margin + 3
     pixels = found.picture.pixels
     np.testing.assert_array_equal(pixels[64 + found.margin :], whole[64 + found.margin :])
     np.testing.assert_array_equal(pixels[:, 64 + found.margin :], whole[:, 64 + found.margin :])
     assert not np.array_equal(pixels, whole)
+
+
+@pytest.mark.parametrize("bad", [golomb([1] * 23), golomb([0] * 24) + b"\0", golomb([0] * 25) + b"\1", b"\0" * 9])
+def test_S2_a_filter_has_24_numbers(small: Codec, data: bytes, bad: bytes) -> None:
+    assert small.decode(with_tile(data, edit(first_tile(data), filter=golomb([0] * 24)).pack()))
+    with pytest.raises(CorruptFileError, match="filter"):
+        small.decode(with_tile(data, edit(first_tile(data), filter=bad).pack()))
+
+
+def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes) -> None:
+    for first, last, well in ((448, 0, True), (449, 0, False), (0, 224, True), (0, 225, False), (-449, 0, False)):
+        changed = with_tile(data, edit(first_tile(data), filter=golomb([first, *[0] * 22, last])).pack())
+        if well:
+            small.decode(changed)
+        else:
+            with pytest.raises(CorruptFileError, match="strong"):
+                small.decode(changed)
 
 
 def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:

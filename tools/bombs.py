@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.measured import vaecodec
 from vaecodec import container
-from vaecodec.container import EMPTY, Header, Tile, pack_chunk, tile_chunk
+from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
 from vaecodec.weights import DEFAULT, load
 
 WAYS: tuple[list[str], ...] = ([], ["--partial"], ["--preview"])
@@ -51,10 +51,10 @@ def overlay(side: int) -> bytes:
 
 def bombs() -> dict[str, bytes]:
     square = header(1024, 1024)
-    alpha = Tile(EMPTY, b"", (*[b""] * 4, zlib.compress(bytes(1024 * 1025), 9), b""))
+    alpha = Tile.empty().having(alpha=zlib.compress(bytes(1024 * 1025), 9))
     preview = BytesIO()
     Image.new("RGB", (16383, 16383)).save(preview, "WEBP", quality=1)
-    covered = Tile(EMPTY, b"", (*[b""] * 5, overlay(1024)))
+    covered = Tile.empty().having(overlay=overlay(1024))
     side = 2**31 - 1
     return {
         "the header of 2^62 pixels, no tile": file(header(side, side), []),

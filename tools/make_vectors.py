@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from forgery import EXTRA, VIOLATIONS, changed_header, changed_tile, forge, join, leb128, overlay, put, split
+from forgery import EXTRA, VIOLATIONS, changed_header, changed_tile, forge, golomb, join, leb128, overlay, put, split
 from pictures import picture
 from reference_decoder import Header, decode
 
@@ -72,6 +72,8 @@ def encoded(codec: Codec) -> Iterator[Vector]:
     for kind, data in all_three.items():
         yield f"with-{kind}", f"metadata: {kind}", codec.encode(Picture(picture(16, 20), **{kind: data}), 75, effort=2)
     yield "with-all", "all metadata and a preview", file(picture(40, 50), preview=True, **all_three)
+    for channels in (1, 3):
+        yield f"filter-{channels}", "filters, tiles", file(picture(250, 260, channels), 60, 4, tile=192)
     chequers = (picture(8, 8) // 128 * 255).repeat(16, 0).repeat(16, 1)
     yield "escapes", "escapes", file(chequers, 100)
     mixed = np.concatenate((chequers, load(ROOT / "tests" / "data" / "kodim23.png")[120:248, 180:308]), axis=1)
@@ -134,6 +136,13 @@ def unusual(codec: Codec) -> Iterator[Vector]:
         "an overlay that is clear everywhere",
         join(changed_tile([head, tile, done], put(7, overlay(20, 40, 0)))),
     )
+    tiles = split(codec.encode(Picture(picture(150, 130, 1)), 30, effort=4, tile=64))
+    strong = golomb([200, *[-3] * 11, *[5] * 12])
+    for name, what, section in (
+        ("filter-strong", "a strong filter in one of many tiles", strong),
+        ("filter-of-noughts", "a filter that rounds to 1/16 level, and no more", golomb([0] * 24)),
+    ):
+        yield name, what, join(changed_tile(tiles, put(8, section)))
     for level, bits in ((0, 15), (9, 9)):
         deflater = zlib.compressobj(level, zlib.DEFLATED, bits)
         section = deflater.compress(bytes([2, *range(40)]) * 20) + deflater.flush()
@@ -152,7 +161,8 @@ def real(codec: Codec) -> Iterator[Vector]:
     yield "middle", "a photograph, quality 62.3, tiles", file(crop, 62.3, tile=128)
     yield "high", "a photograph, quality 100, tiles", file(crop[:128, :128], 100, tile=64)
     yield "grey", "a grey photograph", file(crop[:100, :90, 1:2], 50)
-    yield "effort", "a photograph, effort 9", file(crop[:64, :64], 40, effort=9)
+    yield "effort", "a photograph, effort 9, with a filter", file(crop[:64, :64], 40, effort=9)
+    yield "filters", "a photograph, tiles with filters", file(crop, 80, effort=4, tile=192)
     yield "far", "means beyond one step, which are not skipped", file(picture(300, 1, 1), 100)
     yield "noise", "noise and edges, quality 0", file(picture(70, 90), 0)
     yield "pixel", "one pixel", file(picture(1, 1), 75)

@@ -18,8 +18,9 @@ from torch import Tensor
 from vaecodec.container import CELL, EMPTY, Header, Tile
 from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, decode_tiles
-from vaecodec.model import PIXEL_ONE
+from vaecodec.model import PIXEL_ONE, quality_lambda
 from vaecodec.picture import strips
+from vaecodec.postfilter import OUT_ONE, REACH, Filter, Filters, Fit, as_planes
 from vaecodec.weights import Weights
 
 WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
@@ -170,15 +171,18 @@ class Analysis(Bands):
 
     def under(self, band: Analysed) -> Tensor:
         """The pixels under the rows of its `y`: (H, W, 3) in levels minus 128, not padded."""
-        part = self.pixels[band.start * CELL : (band.start + len(band.y)) * CELL]
+        return self.levels(slice(band.start, band.start + len(band.y)), slice(0, self.w))
+
+    def levels(self, rows: slice, columns: slice) -> Tensor:
+        """The pixels of some positions: (H, W, 3) in levels minus 128, not padded."""
+        part = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
         return torch.from_numpy(as_rgb(part).astype(np.float32)) - 128
 
     def _crop(self, rows: slice, columns: slice) -> Tensor:
         """(1, H, W, 3) in levels minus 128, padded by edge replication to whole cells."""
-        part = self.pixels[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
-        part = as_rgb(part)
-        pad = [(0, -part.shape[0] % CELL), (0, -part.shape[1] % CELL), (0, 0)]
-        return torch.from_numpy(np.pad(part, pad, mode="edge")).float()[None] - 128
+        part = self.levels(rows, columns).permute(2, 0, 1)[None]
+        pad = (0, -part.shape[3] % CELL, 0, -part.shape[2] % CELL)
+        return torch.nn.functional.pad(part, pad, mode="replicate").permute(0, 2, 3, 1)
 
 
 class Rolling:
@@ -206,8 +210,11 @@ class Rolling:
 class Synthesis(Bands):
     """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
 
-    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling) -> None:
-        super().__init__(weights, header, pixels, weights.model.g_s.margin)
+    def __init__(
+        self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling, filters: Filters | None = None
+    ) -> None:
+        super().__init__(weights, header, pixels, synthesis_margin(weights, filters is not None))
+        self.filters = filters  # those of a band must be there before it is added
         self.done = 0  # the row up to which pixels are written
         self.blank: dict[str | None, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
         self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
@@ -219,7 +226,7 @@ class Synthesis(Bands):
         ready = have if have == self.h else max(self.done, have - self.margin)
         for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
             y = self.y[inner(slice(self.start, have), outer_r), outer_c]
-            rgb = self._rgb(y, inner(outer_r, r, CELL), inner(outer_c, c, CELL))
+            rgb = self._rgb(y, (r, c), (outer_r, outer_c))
             part = self.pixels[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
             paste(part, rgb[: part.shape[0], : part.shape[1]])
         self.done = ready
@@ -227,14 +234,59 @@ class Synthesis(Bands):
         self.y = self.y[keep - self.start :].clone()  # a view would keep all of it
         self.start = keep
 
-    def _rgb(self, y: Tensor, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Some of the pixels that g_s makes of a window y (h, w, M). Where all is 0, as it is under overlays and in
-        files that say much and hold little, one window is like the other: it is made once."""
-        place = None if y.any() else str((y.shape, rows, columns))
+    def _rgb(self, y: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """The pixels of `part` that g_s makes of a window y (h, w, M) of rows and columns `outer`. Where all is 0, as
+        it is under overlays and in files that say much and hold little, one window is like the other: it is made once.
+        """
+        rows, columns = (inner(o, p, CELL) for o, p in zip(outer, part, strict=True))
+        filters = list(self.filters.parts(*part)) if self.filters else []
+        place = None if filters or y.any() else str((y.shape, rows, columns))
         if place in self.blank:
             return self.blank[place]
-        x_hat = self.model.g_s(y[None].float(), self.q, self.step)[0, rows, columns]
-        rgb: NDArray[np.uint8] = (x_hat * (1 / PIXEL_ONE)).round_().add_(128).clamp_(0, 255).to(torch.uint8).numpy()
+        x_hat = self.model.g_s(y[None].float(), self.q, self.step)[0]
+        rgb = levels(x_hat[rows, columns], PIXEL_ONE)
+        planes = as_planes(x_hat) if filters else x_hat
+        for r, c, kernel in filters:
+            x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
+            rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x, OUT_ONE).transpose(1, 2, 0)
         if place:
             self.blank[place] = rgb
         return rgb
+
+
+def levels(x: Tensor, one: int) -> NDArray[np.uint8]:
+    """8-bit samples of integers in 1/one level, minus 128 levels."""
+    rgb: NDArray[np.uint8] = (x * (1 / one)).round_().add_(128).clamp_(0, 255).to(torch.uint8).numpy()
+    return rgb
+
+
+def around(planes: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Some pixels of `as_planes`, and those within reach of them."""
+    return planes[:, rows.start : rows.stop + 2 * REACH, columns.start : columns.stop + 2 * REACH]
+
+
+def synthesis_margin(weights: Weights, filtered: bool) -> int:
+    """Positions of y that a pixel sees beyond its own."""
+    return weights.model.g_s.margin + (1 if filtered else 0)
+
+
+def fit_filters(weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: Tensor) -> dict[int, Filter]:
+    """The filters worth having for the tiles of a row, by number.
+
+    They are fitted where the band alone, y_hat (n, w, M) in 1/16 step, says what g_s will make of it: with few tiles to
+    a band, not near the rows above and below.
+    """
+    worth = float(quality_lambda(analysis.q)) / 3  # bits for a squared error of a sample
+    margin, side, (n, w) = synthesis_margin(weights, True), header.tile_side // CELL, y_hat.shape[:2]
+    first, last = margin if row else 0, n if row == header.grid[0] - 1 else n - margin
+    found: dict[int, Filter] = {}
+    for r, c, outer_r, outer_c in windows(first, last, w, n, margin, side):
+        x_hat = weights.model.g_s(y_hat[outer_r, outer_c][None].float(), analysis.q, analysis.step)[0]
+        wanted = analysis.levels(slice(row * side + r.start, row * side + r.stop), c).permute(2, 0, 1)
+        fit = Fit()
+        rows, columns = inner(outer_r, r, CELL), inner(outer_c, c, CELL)
+        size = slice(rows.start, rows.start + wanted.shape[1]), slice(columns.start, columns.start + wanted.shape[2])
+        fit.add(around(as_planes(x_hat), *size), wanted)
+        if best := fit.best(worth):
+            found[row * header.grid[1] + c.start // side] = best
+    return found

@@ -24,7 +24,18 @@ from torch import Tensor
 from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
 from vaecodec.ahead import ahead
 from vaecodec.alpha import pack_alpha
-from vaecodec.bands import Analysed, Analysis, Rolling, Synthesis, as_rgb, batches, decode_band, paste, patched
+from vaecodec.bands import (
+    Analysed,
+    Analysis,
+    Rolling,
+    Synthesis,
+    as_rgb,
+    batches,
+    decode_band,
+    fit_filters,
+    paste,
+    patched,
+)
 from vaecodec.container import CELL, MAX_PIXELS, QUALITY_MAX, Header, Tile
 from vaecodec.effort import EFFORTS, Effort
 from vaecodec.errors import VaecError
@@ -34,6 +45,7 @@ from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import quality_lambda
 from vaecodec.overlay import Overlay, available, unpack_overlay
 from vaecodec.picture import Picture
+from vaecodec.postfilter import Filters
 from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
@@ -150,7 +162,7 @@ class Codec:
             alpha, overlay = b"", overlays.get(index)
             if header.alpha == container.ALPHA_CODED:
                 alpha = pack_alpha(header.cut(pixels, index)[..., -1])
-            yield container.tile_chunk(index, coded.with_pixels(alpha, overlay.data if overlay else b""))
+            yield container.tile_chunk(index, coded.having(alpha=alpha, overlay=overlay.data if overlay else b""))
         yield container.pack_chunk("DONE", b"")
         if decoded is not None:
             for index, overlay in overlays.items():
@@ -222,7 +234,8 @@ class Codec:
     ) -> Iterator[Tile]:
         """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
         analysis = Analysis(self.weights, header, pixels)
-        synthesis = None if decoded is None else Synthesis(self.weights, header, decoded)
+        filters = Filters.read(header, []) if how.filters else None
+        synthesis = None if decoded is None else Synthesis(self.weights, header, decoded, filters)
         rows, columns = header.grid
         for row, band in enumerate(self._ahead(header, self._analysed(header, analysis))):
 
@@ -236,8 +249,12 @@ class Codec:
                 for tile, y_hat in self._encode_band(header, analysis, band, how, part):
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
-                    if synthesis:
-                        parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
+                    parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
+                if filters:
+                    fitted = fit_filters(self.weights, header, analysis, row, torch.cat(parts, dim=1))
+                    for index in fitted.keys() - covered:
+                        filters.of_tile[index] = fitted[index]
+                        tiles[index % columns] = tiles[index % columns].having(filter=fitted[index].pack())
                 if synthesis:
                     synthesis.add(torch.cat(parts, dim=1))
             yield from tiles
@@ -315,7 +332,8 @@ class Codec:
     def _strips(self, header: Header, tiles: list[Tile], progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
         """The pixels of each row of tiles. Those at its lower edge are there once the next row's latents are."""
         pixels = Rolling(header)
-        synthesis = Synthesis(self.weights, header, pixels)
+        filters = Filters.read(header, tiles)
+        synthesis = Synthesis(self.weights, header, pixels, filters if filters.of_tile else None)
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0

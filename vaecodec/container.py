@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 6
+VERSION = 7
 SIDE_MAX = 2**31 - 1
 MAX_PIXELS = 2**28  # of a picture that is decoded, where nobody says otherwise
 QUALITY_MAX = 1000
@@ -29,14 +29,14 @@ TILE_UNITS_MAX = 16
 LANES_LOG2_MAX = 7
 CHUNK_OVERHEAD = 12  # length, type, CRC
 EMPTY = 255  # in place of log2 of lanes: the tile has no latents
-TILE_SMALLEST = CHUNK_OVERHEAD + 8  # a tile chunk: its number, EMPTY and 6 section lengths
+TILE_SMALLEST = CHUNK_OVERHEAD + 9  # a tile chunk: its number, EMPTY and 7 section lengths
 
 GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
 COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
 CHANNELS = (1, 3, 2, 4)
 ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
 METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
-SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay")
+SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay", "filter")
 
 
 @dataclass(frozen=True)
@@ -202,13 +202,14 @@ class Tile:
     cut: bool = False  # whether the end is missing
 
     @classmethod
-    def empty(cls) -> Tile:
-        """A tile whose y_hat is 0: an overlay hides what the networks would make."""
-        return cls(EMPTY, b"", (b"",) * len(SECTIONS))
+    def empty(cls, lanes_log2: int = EMPTY, states: memoryview | bytes = b"") -> Tile:
+        """A tile whose y_hat is 0: an overlay hides what the networks would make. Or one to be filled (`having`)."""
+        return cls(lanes_log2, states, (b"",) * len(SECTIONS))
 
-    def with_pixels(self, alpha: bytes, overlay: bytes) -> Tile:
-        """The same latents with sections for exact pixels."""
-        return replace(self, sections=(*self.sections[:4], alpha, overlay))
+    def having(self, **sections: bytes) -> Tile:
+        """The same tile with other sections of these names."""
+        named = dict(zip(SECTIONS, self.sections, strict=True)) | sections
+        return replace(self, sections=tuple(named.values()))
 
     @property
     def escapes(self) -> memoryview | bytes:
@@ -227,6 +228,10 @@ class Tile:
     def overlay(self) -> memoryview | bytes:
         return self.sections[5]
 
+    @property
+    def filter(self) -> memoryview | bytes:
+        return self.sections[6]
+
     def pack(self) -> bytes:
         lengths = b"".join(pack_varint(len(s)) for s in self.sections)
         return bytes([self.lanes_log2]) + lengths + b"".join(bytes(s) for s in (self.states, *self.sections))
@@ -240,7 +245,7 @@ class Tile:
         for _ in SECTIONS:
             length, at = unpack_varint(data, at)
             lengths.append(length)
-        if data[0] == EMPTY and any(lengths[:4]):
+        if data[0] == EMPTY and any((*lengths[:4], lengths[6])):
             raise CorruptFileError("a tile without latents has data for them")
         lengths.insert(0, 0 if data[0] == EMPTY else 4 << data[0])
         missing = sum(lengths) - (len(data) - at)

@@ -16,6 +16,7 @@ class Effort:
     trimming: float = TRIM  # weight of the error where symbols are moved towards zero, see `latents.trim`
     overlays: bool = True  # see drawn.py
     iterations: int = 0  # of refine.py
+    filters: bool = False  # see postfilter.py
     thorough: bool = False  # libwebp's slowest setting for overlays
 
 
@@ -23,10 +24,10 @@ EFFORTS = {
     1: Effort(trimming=math.inf, overlays=False),
     2: Effort(overlays=False),
     3: Effort(),
-    4: Effort(refine.WEIGHT, iterations=2),
-    5: Effort(refine.WEIGHT, iterations=4),
-    6: Effort(refine.WEIGHT, iterations=8),
-    7: Effort(refine.WEIGHT, iterations=16, thorough=True),
-    8: Effort(refine.WEIGHT, iterations=36, thorough=True),
-    9: Effort(refine.WEIGHT, iterations=72, thorough=True),
+    4: Effort(refine.WEIGHT, iterations=2, filters=True),
+    5: Effort(refine.WEIGHT, iterations=4, filters=True),
+    6: Effort(refine.WEIGHT, iterations=8, filters=True),
+    7: Effort(refine.WEIGHT, iterations=16, filters=True, thorough=True),
+    8: Effort(refine.WEIGHT, iterations=36, filters=True, thorough=True),
+    9: Effort(refine.WEIGHT, iterations=72, filters=True, thorough=True),
 }

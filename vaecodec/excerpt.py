@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from vaecodec import container
 from vaecodec.alpha import unpack_alpha
-from vaecodec.bands import Synthesis, decode_band, paste
+from vaecodec.bands import Synthesis, decode_band, paste, synthesis_margin
 from vaecodec.container import CELL, Header, Tile
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.grid import depth_to_space
 from vaecodec.model import PIXEL_ONE, Y_PIXEL_MAX
 from vaecodec.overlay import unpack_overlay
 from vaecodec.picture import Picture
+from vaecodec.postfilter import REACH, Filter, Filters
 from vaecodec.salvage import Salvaged
 from vaecodec.weights import Weights
 
@@ -47,7 +48,7 @@ def check_region(header: Header, region: Region) -> None:
 def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
     """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
     left, top, width, height = wanted
-    margin, side = weights.model.g_s.margin, header.tile_side // CELL
+    margin, side = synthesis_margin(weights, any(t.filter for t in tiles)), header.tile_side // CELL
     # Positions of y that the region's pixels depend on, and the tiles they are in.
     rows = cells(top, height, header.height, margin)
     columns = cells(left, width, header.width, margin)
@@ -57,7 +58,8 @@ def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) 
     y_hat = y_hat[: len(rows), : len(columns)]
     pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
     alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
-    Synthesis(weights, alone, pixels).add(y_hat)
+    filters = Filters.read(header, tiles, rows.start, columns.start)
+    Synthesis(weights, alone, pixels, filters if filters.of_tile else None).add(y_hat)
     pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
     for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
         for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):
@@ -103,11 +105,11 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     """Make what can be made of the tiles that are there."""
     header = found.header
     pixels = np.full((header.height, header.width, header.channels), 255, np.uint8)
-    synthesis = Synthesis(weights, header, pixels)
     rows, columns = header.grid
     tiles: list[Tile] = [Tile.empty()] * (rows * columns)
     lost: set[int] = set()
     coarse: set[int] = set()
+    filters = Filters.read(header, [])
 
     def one_by_one(row: int, column: int) -> torch.Tensor:
         number = row * columns + column
@@ -116,6 +118,7 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
         except CorruptFileError:
             tiles[number] = Tile.empty()
             lost.add(number)
+            filters.of_tile.pop(number, None)
             return decode_band(weights, header, tiles, row, range(column, column + 1))
 
     for number in range(rows * columns):
@@ -125,8 +128,11 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
                 coarse.add(number)
             else:
                 tiles[number] = container.unpack_tile(header, found.tiles[number])
+            if tiles[number].filter:
+                filters.of_tile[number] = Filter.unpack(tiles[number].filter)
         except (KeyError, CorruptFileError):
             lost.add(number)
+    synthesis = Synthesis(weights, header, pixels, filters)
     for row in range(rows):
         numbers = range(row * columns, (row + 1) * columns)
         try:
@@ -146,7 +152,7 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     def areas(numbers: set[int]) -> list[Region]:
         return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
 
-    margin, picture = weights.model.g_s.margin * CELL, Picture(pixels, **found.metadata)
+    margin, picture = weights.model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
     return Partial(picture, areas(lost), areas(coarse - lost), margin, found.whole and not lost)
 
 

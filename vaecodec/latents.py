@@ -245,7 +245,8 @@ def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
     for b in range(count):
         of_tile = [w[b] for w in words]
         z, low, high = of_tile[0], b"".join(of_tile[1:5]), b"".join(of_tile[5:])
-        tiles.append(Tile(lanes[b], states[b], (bytes(escapes[b]), z, low, high, b"", b"")))
+        coded_parts = {"escapes": bytes(escapes[b]), "z": z, "low": low, "high": high}
+        tiles.append(Tile.empty(lanes[b], states[b]).having(**coded_parts))
     return tiles
 
 

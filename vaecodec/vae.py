@@ -4,7 +4,7 @@ and its latents as features."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Pictu
     for number, tile in enumerate(map(Tile.unpack, layout.tiles)):
         # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
         words = random_words(codec, layout.header, number, rng)[len(tile.words[0]) :]
-        tiles.append(Tile(tile.lanes_log2, tile.states, (b"", tile.words[0], words, *[b""] * 3), cut=True))
+        coded = Tile.empty(tile.lanes_log2, tile.states).having(z=bytes(tile.words[0]), low=words)
+        tiles.append(replace(coded, cut=True))
     return shown(codec, layout.header, tiles)
 
 

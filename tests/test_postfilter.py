@@ -1,0 +1,169 @@
+"""Filters of tiles: their numbers, their arithmetic, what the encoder finds, and where they apply."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import picture
+from PIL import Image
+from reference_decoder import filtered, read_filter
+
+from tools.data import psnr
+from vaecodec import container
+from vaecodec.codec import Codec
+from vaecodec.errors import CorruptFileError
+from vaecodec.picture import Picture
+from vaecodec.postfilter import OFFSETS, OUT_ONE, SUM_MAX, Filter, Filters, Fit, as_planes
+
+Coefficients = st.lists(st.integers(-400, 400), min_size=12, max_size=12).map(tuple)
+
+
+def within(luma: tuple[int, ...], chroma: tuple[int, ...]) -> Filter:
+    """The filter, made weaker until it is allowed."""
+    found = Filter(luma, chroma)
+    while found.sum() > SUM_MAX:
+        found = Filter(*(tuple(int(v / 2) for v in part) for part in (found.luma, found.chroma)))
+    return found
+
+
+@given(Coefficients, Coefficients)
+def test_round_trip(luma: tuple[int, ...], chroma: tuple[int, ...]) -> None:
+    found = within(luma, chroma)
+    packed = found.pack()
+    assert Filter.unpack(packed) == found
+    assert read_filter(packed) == [*found.luma, *found.chroma]
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_filter_or_refused(data: bytes) -> None:
+    try:
+        found = Filter.unpack(data)
+    except CorruptFileError:
+        with pytest.raises(ValueError):
+            read_filter(data)
+    else:
+        assert found.pack() == data
+
+
+@given(Coefficients, Coefficients, st.integers(0, 2**32 - 1), st.booleans())
+def test_exact(luma: tuple[int, ...], chroma: tuple[int, ...], seed: int, extreme: bool) -> None:
+    """Every sum is an integer below 2^24, the largest ones too: float32 and the reference's int64 agree."""
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-(2.0**20), 2.0**20], (9, 11, 3)) if extreme else np.rint(rng.normal(0, 4000, (9, 11, 3)))
+    found = within(luma, chroma)
+    total = found(as_planes(torch.from_numpy(x).float()))
+    assert total.abs().max() < 2**24 and torch.equal(total, total.round())
+    rgb = (total / OUT_ONE).round().add(128).clamp(0, 255).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(rgb, filtered(x, [*found.luma, *found.chroma]))
+
+
+def test_fit_finds_the_filter_that_was_at_work() -> None:
+    x_hat = torch.from_numpy(np.random.default_rng(0).normal(0, 2000, (90, 70, 3))).float().round()
+    made = Filter((9, 0, -3, *[0] * 9), (4, *[0] * 11))
+    planes = as_planes(x_hat)
+    fit = Fit()
+    fit.add(planes, made(planes) * (1 / OUT_ONE))
+    assert fit.best(worth=1.0) == made
+    assert fit.best(worth=1e-9) is None, "nothing is worth its bits"
+
+
+def test_fit_leaves_a_good_picture_alone() -> None:
+    x_hat = torch.from_numpy(np.random.default_rng(1).normal(0, 2000, (64, 64, 3))).float().round()
+    fit = Fit()
+    noise = torch.from_numpy(np.random.default_rng(2).normal(0, 2, (3, 64, 64))).float()
+    fit.add(as_planes(x_hat), x_hat.permute(2, 0, 1) / 64 + noise)
+    assert fit.best(worth=0.1) is None
+
+
+@pytest.fixture(scope="module")
+def coded(shipped: Codec) -> tuple[np.ndarray, bytes]:
+    with Image.open(Path(__file__).parent / "data" / "kodim23.png") as image:
+        x = np.asarray(image.crop((180, 120, 500, 440)))
+    return x, shipped.encode(x, 90, effort=4, tile=192)
+
+
+def test_the_encoder_knows_what_the_decoder_makes(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
+    x, data = coded
+    decoded = np.empty_like(x)
+    parts = shipped.encode_parts(Picture(x), 90, effort=4, tile=192, decoded=decoded)
+    assert b"".join(parts) == data
+    np.testing.assert_array_equal(shipped.decode(data).pixels, decoded)
+
+
+def test_filters_pay(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
+    x, data = coded
+    _, layout, tiles = shipped.open(data, None)
+    assert sum(bool(tile.filter) for tile in tiles) > 1
+    plain = b"".join(container.tile_chunk(i, tile.having(filter=b"")) for i, tile in enumerate(tiles))
+    first = next(c for c in layout.chunks if c.type == "TILE")
+    without = data[: first.start] + plain + container.pack_chunk("DONE", b"")
+    gain = psnr(x, shipped.decode(data).pixels) - psnr(x, shipped.decode(without).pixels)
+    assert gain > 0.02 and len(data) - len(without) < 64 * len(tiles)
+
+
+@pytest.mark.parametrize("region", [(0, 0, 30, 40), (150, 170, 90, 70), (191, 191, 2, 2), (319, 0, 1, 320)])
+def test_regions(shipped: Codec, coded: tuple[np.ndarray, bytes], region: tuple[int, int, int, int]) -> None:
+    _, data = coded
+    left, top, width, height = region
+    whole = shipped.decode(data).pixels
+    part = shipped.decode_region(data, region).pixels
+    np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
+
+
+def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
+    """Of a file that is whole all of it; of one that lacks a tile what is beyond the margin."""
+    _, data = coded
+    whole = shipped.decode(data).pixels
+    np.testing.assert_array_equal(shipped.decode_partial(data).picture.pixels, whole)
+    _, layout, _ = shipped.open(data, None)
+    last = [c for c in layout.chunks if c.type == "TILE"][-1]
+    found = shipped.decode_partial(data[: last.start] + data[last.start + last.size :])
+    assert found.lost == [(192, 192, 128, 128)]
+    edge = 192 - found.margin
+    np.testing.assert_array_equal(found.picture.pixels[:edge], whole[:edge])
+    np.testing.assert_array_equal(found.picture.pixels[:, :edge], whole[:, :edge])
+
+
+def test_a_tile_with_a_bad_filter_is_lost_and_no_other(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
+    _, data = coded
+    _, layout, tiles = shipped.open(data, None)
+    first = next(c for c in layout.chunks if c.type == "TILE")
+    bad = [tiles[0].having(filter=b"\0"), *tiles[1:]]
+    chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
+    broken = data[: first.start] + chunks + container.pack_chunk("DONE", b"")
+    assert shipped.decode_partial(broken).lost == [(0, 0, 192, 192)]
+    with pytest.raises(CorruptFileError, match="filter"):
+        shipped.decode(broken)
+
+
+def test_parts_of_a_window() -> None:
+    header = container.Header(container.VERSION, 300, 200, 1, 8, 500, 1, 0, 0, "a", bytes(8))
+    filters = Filters.read(header, [])
+    kernels = {number: Filter((number, *[0] * 11), (0,) * 12) for number in (0, 6, 19)}
+    filters.of_tile.update(kernels)
+    whole = list(filters.parts(slice(0, 13), slice(0, 19)))
+    assert [(r, c, k.luma[0]) for r, c, k in whole] == [
+        (slice(0, 4), slice(0, 4), 0),
+        (slice(4, 8), slice(4, 8), 6),
+        (slice(12, 13), slice(16, 19), 19),
+    ]
+    moved = dataclasses.replace(filters, top=3, left=2)
+    assert [(r, c, k.luma[0]) for r, c, k in moved.parts(slice(0, 4), slice(1, 5))] == [
+        (slice(0, 1), slice(1, 2), 0),
+        (slice(1, 4), slice(2, 5), 6),
+    ]
+    assert len(OFFSETS) == 12
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_grey_and_alpha(small: Codec, channels: int) -> None:
+    x = picture(150, 130, channels)
+    decoded = np.empty_like(x)
+    data = b"".join(small.encode_parts(Picture(x), 30, effort=4, tile=128, decoded=decoded))
+    np.testing.assert_array_equal(small.decode(data).pixels, decoded)
