@@ -44,8 +44,9 @@ def saving(codec: Codec, pixels: np.ndarray, more: int, less: int, tile: int | N
 
 def test_effort_pays(shipped: Codec, photo: np.ndarray) -> None:
     assert saving(shipped, photo, 2, 1) < -1
-    assert saving(shipped, photo, 4, 2) < -1
-    assert saving(shipped, photo, 6, 4) < -0.5
+    assert saving(shipped, photo, 4, 2) < -0.1  # a filter has to pay for itself, and the picture is small
+    assert saving(shipped, photo, 5, 4) < -1
+    assert saving(shipped, photo, 6, 5) < -0.5
 
 
 def test_effort_pays_in_bands_of_small_tiles(

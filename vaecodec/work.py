@@ -25,7 +25,7 @@ Progress = Callable[[float], None]
 # megapixels (2026-11-22).
 PIXEL_BYTES = 12
 # The same from the effort on that refines (effort.py, which needs torch): 360 MB more for 2 megapixels, 740 MB for 8.
-REFINED_FROM, REFINED_BYTES = 4, 100
+REFINED_FROM, REFINED_BYTES = 5, 100
 
 
 class CodecOnDemand:
