@@ -27,7 +27,7 @@ Coefficients = st.lists(st.integers(-400, 400), min_size=12, max_size=12).map(tu
 def within(luma: tuple[int, ...], chroma: tuple[int, ...]) -> Filter:
     """The filter, made weaker until it is allowed."""
     found = Filter(luma, chroma)
-    while found.sum() > SUM_MAX:
+    while found.strength() > SUM_MAX:
         found = Filter(*(tuple(int(v / 2) for v in part) for part in (found.luma, found.chroma)))
     return found
 

@@ -68,11 +68,11 @@ class Filter:
         if len(bits) - at >= 8 or "1" in bits[at:]:
             raise CorruptFileError("data follow a tile's filter")
         found = cls(tuple(values[: len(OFFSETS)]), tuple(values[len(OFFSETS) :]))
-        if found.sum() > SUM_MAX:
+        if found.strength() > SUM_MAX:
             raise CorruptFileError("a tile's filter is too strong")
         return found
 
-    def sum(self) -> int:
+    def strength(self) -> int:
         """What SUM_MAX bounds."""
         return sum(abs(c) + abs(y - c) for y, c in zip(self.luma, self.chroma, strict=True))
 
@@ -173,7 +173,7 @@ class Fit:
             if cost == before:
                 break
         found = Filter(*(tuple(part.tolist()) for part in np.split(values, 2)))
-        return found if cost < 0 and found.sum() <= SUM_MAX else None
+        return found if cost < 0 and found.strength() <= SUM_MAX else None
 
     def _cost(self, values: NDArray[np.int64], worth: float) -> float:
         """Bits, against no filter."""
