@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
-from vaecodec.ahead import ahead
 from vaecodec.alpha import pack_alpha
 from vaecodec.bands import (
-    Analysed,
     Analysis,
     Rolling,
     Synthesis,
@@ -53,10 +50,8 @@ from vaecodec.weights import DEFAULT, Weights, find, load
 
 IMPORTED_BY = os.getpid()
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
-AHEAD_MAX = 2**15  # positions of y in a band that is made ahead: 50 MB
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
-Band = TypeVar("Band")
 
 
 class Codec:
@@ -237,7 +232,7 @@ class Codec:
         filters = Filters.read(header, []) if how.filters else None
         synthesis = None if decoded is None else Synthesis(self.weights, header, decoded, filters)
         rows, columns = header.grid
-        for row, band in enumerate(self._ahead(header, self._analysed(header, analysis))):
+        for row in range(rows):
 
             def part(share: float, row: int = row) -> None:
                 if progress:
@@ -246,7 +241,7 @@ class Codec:
             with self.exactly():  # not around a yield: what it sets must not show between two pieces
                 tiles: list[Tile] = []
                 parts: list[Tensor] = []
-                for tile, y_hat in self._encode_band(header, analysis, band, how, part):
+                for tile, y_hat in self._encode_band(header, analysis, row, how, part):
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
@@ -260,24 +255,12 @@ class Codec:
             yield from tiles
             part(1)
 
-    def _ahead(self, header: Header, bands: Iterator[Band]) -> Iterator[Band]:
-        """The same bands, made ahead where there are threads for it, and where one more in memory does not matter."""
-        positions = header.tile_side // CELL * -(-header.width // CELL)
-        several = header.grid[0] > 1 and self._threads() > 1
-        return ahead(bands) if several and positions <= AHEAD_MAX else bands
-
-    def _analysed(self, header: Header, analysis: Analysis) -> Iterator[Analysed]:
-        side = header.tile_side // CELL
-        for first in range(0, analysis.h, side):
-            with self.exactly():
-                band = analysis.band(first, min(first + side, analysis.h))
-            yield band
-
     def _encode_band(
-        self, header: Header, analysis: Analysis, band: Analysed, how: Effort, progress: Progress
+        self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress
     ) -> Iterator[tuple[Tile, Tensor]]:
         """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
         side, q = header.tile_side // CELL, header.quality
+        band = analysis.band(row * side, min((row + 1) * side, analysis.h))
         y, z = band.y[band.inner], band.z
         if how.iterations:
             x = analysis.under(band)
@@ -337,9 +320,9 @@ class Codec:
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0
-        for row, y_hat in enumerate(self._ahead(header, self._latents(header, tiles))):
+        for row in range(rows):
             with self.exactly():  # not around a yield: what it sets must not show between two strips
-                synthesis.add(y_hat)
+                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
             written = min(synthesis.done * CELL, header.height)
             while done < len(boxes) and sum(boxes[done][::2]) <= written:
                 strip = pixels.take(boxes[done][2])
@@ -349,14 +332,6 @@ class Codec:
                 done += columns
             if progress:
                 progress((row + 1) / rows)
-
-    def _latents(self, header: Header, tiles: list[Tile]) -> Iterator[Tensor]:
-        """y_hat of each row of tiles."""
-        rows, columns = header.grid
-        for row in range(rows):
-            with self.exactly():
-                y_hat = decode_band(self.weights, header, tiles, row, range(columns))
-            yield y_hat
 
     def decode_partial(self, data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
@@ -424,13 +399,11 @@ class Codec:
                 self._load()
             yield
 
-    def _threads(self) -> int:
-        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
-        return 1 if os.getpid() != IMPORTED_BY else self.threads or torch.get_num_threads()
-
     @contextmanager
     def _own_threads(self) -> Iterator[None]:
-        before, threads = torch.get_num_threads(), self._threads()
+        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
+        before = torch.get_num_threads()
+        threads = 1 if os.getpid() != IMPORTED_BY else self.threads or before
         if threads != before:
             torch.set_num_threads(threads)
         try:
