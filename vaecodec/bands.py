@@ -245,10 +245,11 @@ class Synthesis(Bands):
             return self.blank[place]
         x_hat = self.model.g_s(y[None].float(), self.q, self.step)[0]
         rgb = levels(x_hat[rows, columns], PIXEL_ONE)
-        planes = as_planes(x_hat) if filters else x_hat
-        for r, c, kernel in filters:
-            x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
-            rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x, OUT_ONE).transpose(1, 2, 0)
+        if filters:
+            planes = as_planes(x_hat)
+            for r, c, kernel in filters:
+                x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
+                rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x, OUT_ONE).transpose(1, 2, 0)
         if place:
             self.blank[place] = rgb
         return rgb
