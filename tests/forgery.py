@@ -111,7 +111,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (7, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
+    fields = (8, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
@@ -142,6 +142,8 @@ def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spo
             a = (2 ** rng.uniform(0, 15, a.shape)).astype(int)  # 1 .. 32767
         elif name == "g_s.film_scale.t":
             a = rng.integers(0, 512, a.shape)
+        elif name == "filter.t":
+            a = np.array([coefficients(rng) for _ in range(9)])
         elif name.endswith(".t"):
             a = rng.integers(-2047, 2048, a.shape) // 2 ** rng.integers(0, 12, a.shape)
         elif name.endswith(".low"):
@@ -206,10 +208,16 @@ def golomb(values: list[int]) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
+def coefficients(rng: np.random.Generator) -> list[int]:
+    """36 numbers whose strength is below half of what is allowed."""
+    return [
+        int(n) for bound, count in ((14, 12), (300, 12), (8, 6), (300, 6)) for n in rng.integers(-bound, bound, count)
+    ]
+
+
 def kernel(rng: np.random.Generator) -> bytes:
-    """A random filter as strong as may be, half of the time."""
-    chroma, more = rng.integers(-18, 19, 12), rng.integers(-18, 19, 12)  # |chroma| + |luma - chroma| at most 432
-    return golomb([*(chroma + more).tolist(), *chroma.tolist()]) if rng.random() < 0.5 else b""
+    """A random filter, half of the time."""
+    return golomb(coefficients(rng)) if rng.random() < 0.5 else b""
 
 
 def emptied(kernel: bytes) -> Callable[[list[bytes]], object]:
@@ -286,13 +294,14 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
     "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
     "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
-    "filter cut off": ("S2", lambda c: changed_tile(c, put(8, golomb([1] * 23)))),
-    "filter too long": ("S2", lambda c: changed_tile(c, put(8, golomb([0] * 24) + b"\0"))),
-    "behind the filter": ("S2", lambda c: changed_tile(c, put(8, golomb([*[0] * 23, 1, 0])))),
+    "filter cut off": ("S2", lambda c: changed_tile(c, put(8, golomb([1] * 35)))),
+    "filter too long": ("S2", lambda c: changed_tile(c, put(8, golomb([0] * 36) + b"\0"))),
+    "behind the filter": ("S2", lambda c: changed_tile(c, put(8, golomb([*[0] * 36, 1])))),
     "filter that ends in zeros": ("S2", lambda c: changed_tile(c, put(8, bytes(4)))),
-    "filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([449, *[0] * 23])))),
-    "filter too strong in chroma": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 23, 225])))),
-    "filter of a tile without": ("T4", lambda c: changed_tile(c, emptied(golomb([0] * 24)))),
+    "filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([900, *[0] * 35])))),
+    "filter too strong in chroma": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 24, 350, *[0] * 11])))),
+    "clipped filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 12, 60000, *[0] * 23])))),
+    "filter of a tile without": ("T4", lambda c: changed_tile(c, emptied(golomb([0] * 36)))),
     "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
     "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),

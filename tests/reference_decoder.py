@@ -14,7 +14,7 @@ import struct
 import sys
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -82,7 +82,7 @@ class Model:
         need(8 + size <= len(data), "model file: cut off")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__", {})
-        need(metadata.get("format") == "vaecodec-model-2", "model file: not of the format vaecodec-model-2")
+        need(metadata.get("format") == "vaecodec-model-3", "model file: not of the format vaecodec-model-3")
         need({"name", "hash", "config"} <= metadata.keys(), "model file: name, hash or config missing")
         self.name: str = metadata["name"]
         self.config: dict[str, int] = json.loads(metadata["config"])
@@ -103,6 +103,10 @@ class Model:
                 self.check_layer(name[:-2])
         self.tables = {name: self.read_tables(name) for name in "yz"}
         need(len(self.tables["y"]) == 128, "model file: not 128 tables of y")
+        anchors = np.abs(self.tensors["filter.t"])
+        need(
+            all(strength(row) <= 56000 for row in np.maximum(anchors[1:], anchors[:-1]).tolist()), "M6: a strong filter"
+        )
         need(all(table.low % 2 == 0 for table in self.tables["y"]), "M5: a table of y begins at an odd value")
 
     def check_layer(self, name: str) -> None:
@@ -191,7 +195,7 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 7, f"H2: version {data[0]} is not supported")
+    need(data[0] == 8, f"H2: version {data[0]} is not supported")
     need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
     width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
@@ -351,36 +355,52 @@ def synthesise(model: Model, quality: int, y_hat: Array) -> Array:
     return x_hat
 
 
-def read_filter(section: bytes) -> list[int]:
-    """Section 9: the 24 numbers of a filter."""
+def diamond(reach: int) -> list[tuple[int, int]]:
+    """Section 9: half of the offsets within a diamond, rows first."""
+    offsets = [(d, e) for d in range(reach + 1) for e in range(-reach, reach + 1) if abs(d) + abs(e) <= reach]
+    return offsets[offsets.index((0, 1)) :]
+
+
+def strength(values: Sequence[int]) -> int:
+    """Section 9, [S3]."""
+    total = [sum(map(abs, values[first:last])) for first, last in pairwise((0, 12, 24, 30, 36))]
+    return 64 * total[0] + total[1] + 192 * total[2] + 2 * total[3]
+
+
+def read_filter(section: bytes, default: list[int]) -> list[int]:
+    """Section 9: the 36 numbers of a filter."""
     bits = "".join(f"{byte:08b}" for byte in section)
     values: list[int] = []
-    while len(values) < 24:
+    while section and len(values) < 36:
         need("1" in bits, "S2: the filter is cut off")
         zeros = bits.index("1")
         code, bits = bits[zeros : 2 * zeros + 1], bits[2 * zeros + 1 :]
         need(len(code) == zeros + 1, "S2: the filter is cut off")
         u = int(code, 2) - 1
-        values.append(u // 2 if u % 2 == 0 else -(u + 1) // 2)
+        values.append(default[len(values)] + (u // 2 if u % 2 == 0 else -(u + 1) // 2))
     need(len(bits) < 8 and "1" not in bits, "S2: data behind the filter")
-    total = sum(abs(chroma) + abs(luma - chroma) for luma, chroma in zip(values[:12], values[12:], strict=True))
-    need(total <= 448, "S3: the filter is too strong")
-    return values
+    need(strength(values) <= 56000, "S3: the filter is too strong")
+    return values or default
 
 
 def filtered(x_hat: Array, values: list[int]) -> Ints:
     """Section 9: rgb of the whole latent grid by one filter."""
-    x = np.clip(np.rint(x_hat / 4), -2048, 2047).astype(np.int64)
-    s = (x @ np.array([[1], [2], [1]])).repeat(3, axis=2)
-    height, width, _ = x.shape
-    total = 512 * x
-    offsets = ((0, 1), (0, 2), (0, 3), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2), (2, -1), (2, 0), (2, 1), (3, 0))
-    for (d, e), luma, chroma in zip(offsets, values[:12], values[12:], strict=True):
-        for a, weight in ((x, 4 * chroma), (s, luma - chroma)):
-            padded = np.pad(a, ((3, 3), (3, 3), (0, 0)), mode="edge")
-            there, back = (padded[3 + n * d :, 3 + n * e :][:height, :width] for n in (1, -1))
-            total = total + weight * (there + back - 2 * a)
-    return to_rgb(total / 8192)
+    x = np.clip(np.rint(x_hat / 8), -1024, 1023).astype(np.int64)
+    s, first, second = (x @ weights for weights in ((1, 2, 1), (1, -1, 0), (0, -1, 1)))
+    s = moved(s, diamond(3), values[:12], values[12:24], 128)
+    first, second = (moved(a, diamond(2), values[24:30], values[30:], 32) for a in (first, second))
+    total = np.stack((s + 3 * first - second, s - first - second, s - first + 3 * second), axis=-1)
+    return to_rgb(total / 4096)
+
+
+def moved(a: Ints, offsets: list[tuple[int, int]], plain: list[int], clipped: list[int], bound: int) -> Ints:
+    """Section 9: F(A)."""
+    padded, (height, width), total = np.pad(a, 3, mode="edge"), a.shape, 128 * a
+    for (d, e), weight, small in zip(offsets, plain, clipped, strict=True):
+        for n in (1, -1):
+            u = padded[3 + n * d :, 3 + n * e :][:height, :width] - a
+            total = total + weight * u + small * np.clip(u, -bound, bound)
+    return total
 
 
 def to_rgb(x: Array) -> Ints:
@@ -516,11 +536,12 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
             area = header.area(number, 64, header.height, header.width)
             alpha[area] = decode_alpha(section, *alpha[area].shape)
     x_hat = synthesise(weights, header.quality, y_hat)
-    picture = to_rgb(x_hat / 64)[: header.height, : header.width]
+    default = weights.row("filter.t", header.quality).astype(int).tolist()
+    picture = filtered(x_hat, default)[: header.height, : header.width]
     for number, kernel in enumerate(filters):
         if kernel:
             area = header.area(number, 64, header.height, header.width)
-            picture[area] = filtered(x_hat, read_filter(kernel))[area]
+            picture[area] = filtered(x_hat, read_filter(kernel, default))[area]
     for number, overlay in enumerate(overlays):
         if overlay:
             paste_overlay(overlay, picture[header.area(number, 64, header.height, header.width)])

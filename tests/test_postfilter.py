@@ -15,62 +15,89 @@ from PIL import Image
 from reference_decoder import filtered, read_filter
 
 from tools.data import psnr
-from vaecodec import container
+from vaecodec import container, postfilter
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError
 from vaecodec.picture import Picture
-from vaecodec.postfilter import OFFSETS, OUT_ONE, SUM_MAX, Filter, Filters, Fit, as_planes
+from vaecodec.postfilter import CHROMA, COLOURS, KINDS, LUMA, OUT_ONE, STRENGTH_MAX, Filter, Filters, Fit, as_planes
 
-Coefficients = st.lists(st.integers(-400, 400), min_size=12, max_size=12).map(tuple)
+Numbers = st.tuples(
+    *(st.integers(-bound, bound) for bound, n in zip((400, 9000, 400, 9000), KINDS, strict=True) for _ in range(n))
+)
+NONE = Filter((0,) * sum(KINDS))
 
 
-def within(luma: tuple[int, ...], chroma: tuple[int, ...]) -> Filter:
+def within(values: tuple[int, ...]) -> Filter:
     """The filter, made weaker until it is allowed."""
-    found = Filter(luma, chroma)
-    while found.strength() > SUM_MAX:
-        found = Filter(*(tuple(int(v / 2) for v in part) for part in (found.luma, found.chroma)))
+    found = Filter(values)
+    while found.strength() > STRENGTH_MAX:
+        found = Filter(tuple(int(v / 2) for v in found.values))
     return found
 
 
-@given(Coefficients, Coefficients)
-def test_round_trip(luma: tuple[int, ...], chroma: tuple[int, ...]) -> None:
-    found = within(luma, chroma)
-    packed = found.pack()
-    assert Filter.unpack(packed) == found
-    assert read_filter(packed) == [*found.luma, *found.chroma]
+def kernel(**some: int) -> Filter:
+    """The filter that has some numbers, named as in the specification, L0, L_0 for L'[0], C0, C_0."""
+    firsts = dict(zip(("L", "L_", "C", "C_"), np.cumsum((0, *KINDS)).tolist(), strict=False))
+    values = [0] * sum(KINDS)
+    for name, value in some.items():
+        kind = name.rstrip("0123456789")
+        values[firsts[kind] + int(name[len(kind) :])] = value
+    return Filter(tuple(values))
 
 
-@given(st.binary(max_size=80))
-def test_any_bytes_are_a_filter_or_refused(data: bytes) -> None:
+@given(Numbers, Numbers)
+def test_round_trip(values: tuple[int, ...], others: tuple[int, ...]) -> None:
+    found, default = within(values), within(others)
+    packed = found.pack(default)
+    assert Filter.unpack(packed, default) == found
+    assert read_filter(packed, list(default.values)) == list(found.values)
+
+
+@given(st.binary(max_size=160), Numbers)
+def test_any_bytes_are_a_filter_or_refused(data: bytes, others: tuple[int, ...]) -> None:
+    default = within(others)
     try:
-        found = Filter.unpack(data)
+        found = Filter.unpack(data, default)
     except CorruptFileError:
-        with pytest.raises(ValueError):
-            read_filter(data)
+        if data:  # an empty section is none, and never gets here
+            with pytest.raises(ValueError):
+                read_filter(data, list(default.values))
     else:
-        assert found.pack() == data
+        assert found.pack(default) == data
 
 
-@given(Coefficients, Coefficients, st.integers(0, 2**32 - 1), st.booleans())
-def test_exact(luma: tuple[int, ...], chroma: tuple[int, ...], seed: int, extreme: bool) -> None:
+@given(Numbers, st.integers(0, 2**32 - 1), st.booleans())
+def test_exact(values: tuple[int, ...], seed: int, extreme: bool) -> None:
     """Every sum is an integer below 2^24, the largest ones too: float32 and the reference's int64 agree."""
     rng = np.random.default_rng(seed)
     x = rng.choice([-(2.0**20), 2.0**20], (9, 11, 3)) if extreme else np.rint(rng.normal(0, 4000, (9, 11, 3)))
-    found = within(luma, chroma)
-    total = found(as_planes(torch.from_numpy(x).float()))
-    assert total.abs().max() < 2**24 and torch.equal(total, total.round())
+    found = within(values)
+    planes = as_planes(torch.from_numpy(x).float())
+    total = found(planes)
+    assert torch.equal(total.double(), found(planes.double()))
+    assert total.abs().max() < 2**24
     rgb = (total / OUT_ONE).round().add(128).clamp(0, 255).permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(rgb, filtered(x, [*found.luma, *found.chroma]))
+    np.testing.assert_array_equal(rgb, filtered(x, list(found.values)))
+
+
+def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = as_planes(torch.from_numpy(np.random.default_rng(3).normal(0, 2000, (50, 20, 3))).float().round())
+    found = kernel(L0=9, L11=-4, L_3=70, C2=5, C_5=-30)
+    whole = found(planes)
+    monkeypatch.setattr(postfilter, "STRIP", 8)
+    assert torch.equal(found(planes), whole)
 
 
 def test_fit_finds_the_filter_that_was_at_work() -> None:
-    x_hat = torch.from_numpy(np.random.default_rng(0).normal(0, 2000, (90, 70, 3))).float().round()
-    made = Filter((9, 0, -3, *[0] * 9), (4, *[0] * 11))
+    x_hat = torch.from_numpy(np.random.default_rng(0).normal(0, 400, (90, 70, 3))).float().round()
+    made = kernel(L0=9, L2=-3, L_5=20, C0=4, C_3=-11)
     planes = as_planes(x_hat)
     fit = Fit()
     fit.add(planes, made(planes) * (1 / OUT_ONE))
-    assert fit.best(worth=1.0) == made
-    assert fit.best(worth=1e-9) is None, "nothing is worth its bits"
+    assert fit.best(1.0, NONE) == made
+    assert fit.best(1.0, kernel(L0=8, C5=1)) == made
+    assert fit.best(1.0, made) is None, "the default is best"
+    assert fit.best(1e-9, NONE) is None, "nothing is worth its bits"
 
 
 def test_fit_leaves_a_good_picture_alone() -> None:
@@ -78,7 +105,15 @@ def test_fit_leaves_a_good_picture_alone() -> None:
     fit = Fit()
     noise = torch.from_numpy(np.random.default_rng(2).normal(0, 2, (3, 64, 64))).float()
     fit.add(as_planes(x_hat), x_hat.permute(2, 0, 1) / 64 + noise)
-    assert fit.best(worth=0.1) is None
+    assert fit.best(0.1, NONE) is None
+
+
+def test_planes_are_the_colours() -> None:
+    x_hat = torch.from_numpy(np.random.default_rng(4).integers(-8192, 8192, (5, 6, 3))).float()
+    light, *colour = as_planes(x_hat)[:, 3:-3, 3:-3]
+    for channel, (a, b) in enumerate(COLOURS):
+        sample = (light + a * colour[0] + b * colour[1]) / 4
+        assert torch.equal(sample, (x_hat[..., channel] / 8).round().clamp(-1024, 1023))
 
 
 @pytest.fixture(scope="module")
@@ -143,22 +178,23 @@ def test_a_tile_with_a_bad_filter_is_lost_and_no_other(shipped: Codec, coded: tu
 
 
 def test_parts_of_a_window() -> None:
-    header = container.Header(container.VERSION, 300, 200, 1, 8, 500, 1, 0, 0, "a", bytes(8))
-    filters = Filters.read(header, [])
-    kernels = {number: Filter((number, *[0] * 11), (0,) * 12) for number in (0, 6, 19)}
-    filters.of_tile.update(kernels)
-    whole = list(filters.parts(slice(0, 13), slice(0, 19)))
-    assert [(r, c, k.luma[0]) for r, c, k in whole] == [
+    filters = Filters(kernel(L0=99), 4, 5, {number: kernel(L0=number) for number in (0, 6, 19)})
+
+    def own(parts: Filters, rows: slice, columns: slice) -> list[tuple[slice, slice, int]]:
+        return [(r, c, k.values[0]) for r, c, k in parts.parts(rows, columns) if k is not parts.default]
+
+    assert len(list(filters.parts(slice(0, 13), slice(0, 19)))) == 20
+    assert own(filters, slice(0, 13), slice(0, 19)) == [
         (slice(0, 4), slice(0, 4), 0),
         (slice(4, 8), slice(4, 8), 6),
         (slice(12, 13), slice(16, 19), 19),
     ]
     moved = dataclasses.replace(filters, top=3, left=2)
-    assert [(r, c, k.luma[0]) for r, c, k in moved.parts(slice(0, 4), slice(1, 5))] == [
+    assert own(moved, slice(0, 4), slice(1, 5)) == [
         (slice(0, 1), slice(1, 2), 0),
         (slice(1, 4), slice(2, 5), 6),
     ]
-    assert len(OFFSETS) == 12
+    assert (len(LUMA), len(CHROMA)) == (12, 6)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])

@@ -131,6 +131,17 @@ def test_M5_tables_of_y_begin_at_even_values(tmp_path: Path) -> None:
             weights.load(repack(tmp_path, tensors | {"y.low": changed}))
 
 
+def test_M6_default_filters_are_not_too_strong(tmp_path: Path) -> None:
+    """Nor any between two anchors: of 290 and 580 in L[0], and 580 and 290 in L[1], one is."""
+    _, tensors = weights.read(VECTORS / "small.safetensors")
+    table = np.zeros((9, 36), np.int16)
+    table[:2, :2] = ((290, 580), (580, 290))
+    weights.load(repack(tmp_path, tensors | {"filter.t": (table * 3 // 4).astype(np.int16)}))
+    for bad in (table, table[:, :35], table.astype(np.int32)):
+        with pytest.raises(UnsupportedError):
+            weights.load(repack(tmp_path, tensors | {"filter.t": bad}))
+
+
 def test_A1_layers_that_could_overflow_are_refused(small: Codec) -> None:
     layer = Linear(4, 1, limit=FEATURE_MAX)
     k = torch.zeros(1)

@@ -15,7 +15,7 @@ from forgery import golomb
 from pictures import picture
 from PIL import Image
 
-from vaecodec import rans
+from vaecodec import container, rans
 from vaecodec.alpha import pack_alpha, unpack_alpha
 from vaecodec.codec import Codec
 from vaecodec.errors import (
@@ -23,6 +23,7 @@ from vaecodec.errors import (
 )
 from vaecodec.overlay import pack_overlay
 from vaecodec.picture import Picture
+from vaecodec.postfilter import Filter
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +115,22 @@ def test_S1_concealed_tiles(small: Codec, data: bytes) -> None:
     assert not np.array_equal(pixels, whole)
 
 
-@pytest.mark.parametrize("bad", [golomb([1] * 23), golomb([0] * 24) + b"\0", golomb([0] * 25) + b"\1", b"\0" * 9])
-def test_S2_a_filter_has_24_numbers(small: Codec, data: bytes, bad: bytes) -> None:
-    assert small.decode(with_tile(data, edit(first_tile(data), filter=golomb([0] * 24)).pack()))
+@pytest.mark.parametrize("bad", [golomb([1] * 35), golomb([0] * 36) + b"\0", golomb([0] * 37) + b"\1", b"\0" * 9])
+def test_S2_a_filter_has_36_numbers(small: Codec, data: bytes, bad: bytes) -> None:
+    assert small.decode(with_tile(data, edit(first_tile(data), filter=golomb([0] * 36)).pack()))
     with pytest.raises(CorruptFileError, match="filter"):
         small.decode(with_tile(data, edit(first_tile(data), filter=bad).pack()))
 
 
-def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes) -> None:
-    for first, last, well in ((448, 0, True), (449, 0, False), (0, 224, True), (0, 225, False), (-449, 0, False)):
-        changed = with_tile(data, edit(first_tile(data), filter=golomb([first, *[0] * 22, last])).pack())
+@pytest.mark.parametrize("place, worth", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, worth: int, sign: int) -> None:
+    default = Filter.of_model(small.weights.model, container.parse(data).header.quality).values
+    for strength, well in ((56000, True), (56000 + worth, False)):
+        values = [0] * 36
+        values[place] = sign * (strength // worth)
+        section = golomb([v - d for v, d in zip(values, default, strict=True)])
+        changed = with_tile(data, edit(first_tile(data), filter=section).pack())
         if well:
             small.decode(changed)
         else:

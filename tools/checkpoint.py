@@ -13,7 +13,8 @@ def load_checkpoint(path: Path) -> Model:
     """The averaged (EMA) weights of a checkpoint written by tools/train.py."""
     saved = torch.load(path, map_location="cpu", weights_only=True)
     model = Model(Config(**saved["config"]))
-    model.load_state_dict(saved["ema"])
+    untrained = {"filter.value": model.filter.value}  # not in checkpoints of before format 8
+    model.load_state_dict(untrained | saved["ema"])
     return model
 
 

@@ -137,10 +137,10 @@ def unusual(codec: Codec) -> Iterator[Vector]:
         join(changed_tile([head, tile, done], put(7, overlay(20, 40, 0)))),
     )
     tiles = split(codec.encode(Picture(picture(150, 130, 1)), 30, effort=4, tile=64))
-    strong = golomb([200, *[-3] * 11, *[5] * 12])
+    strong = golomb([150, *[-3] * 11, 900, *[40] * 11, *[5] * 6, *[100] * 6])
     for name, what, section in (
         ("filter-strong", "a strong filter in one of many tiles", strong),
-        ("filter-of-noughts", "a filter that rounds to 1/16 level, and no more", golomb([0] * 24)),
+        ("filter-of-noughts", "a filter that is the default one", golomb([0] * 36)),
     ):
         yield name, what, join(changed_tile(tiles, put(8, section)))
     for level, bits in ((0, 15), (9, 9)):

@@ -18,13 +18,14 @@ from torch import Tensor
 from vaecodec.container import CELL, EMPTY, Header, Tile
 from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, decode_tiles
-from vaecodec.model import PIXEL_ONE, quality_lambda
+from vaecodec.model import quality_lambda
 from vaecodec.picture import strips
 from vaecodec.postfilter import OUT_ONE, REACH, Filter, Filters, Fit, as_planes
 from vaecodec.weights import Weights
 
-WINDOW = 48  # positions of y per side of a window, without its margin: a Kodak picture is one window
-BATCH = 64**2  # positions of y in the tiles that are coded in lockstep: one of the largest size
+WINDOW = 72 * 44  # positions of y in a window and its margin, more or less: a Kodak picture is one window
+TALLEST = 64  # rows of y in a window, without its margin: those of the largest tile
+BATCH = TALLEST**2  # positions of y in the tiles that are coded in lockstep: one of the largest size
 H_MARGIN = 4  # positions of y that h_a sees beyond its own, rounded up to positions of z
 H_WINDOW = 64  # columns of y that h_a sees at a time, a multiple of positions of z
 
@@ -66,12 +67,14 @@ def decode_band(
 def windows(
     first: int, last: int, w: int, h: int, margin: int, size: int | None = None
 ) -> Iterator[tuple[slice, slice, slice, slice]]:
-    """Windows that cover rows first..last of an h x w grid: (rows, columns) of each, then with its margin."""
-    size = size or WINDOW
-    for top in range(first, last, size):
-        bottom = min(top + size, last)
-        for left in range(0, w, size):
-            right = min(left + size, w)
+    """Windows that cover rows first..last of an h x w grid: (rows, columns) of each, then with its margin. As tall as a
+    tile may be, where no `size` is given, and as wide as that leaves room for: so margins are looked at least often."""
+    height = max(1, min(size or TALLEST, last - first))
+    width = size or max(WINDOW // (height + 2 * margin) - 2 * margin, 16)
+    for top in range(first, last, height):
+        bottom = min(top + height, last)
+        for left in range(0, w, width):
+            right = min(left + width, w)
             outer_rows = slice(max(0, top - margin), min(h, bottom + margin))
             outer_columns = slice(max(0, left - margin), min(w, right + margin))
             yield slice(top, bottom), slice(left, right), outer_rows, outer_columns
@@ -210,13 +213,11 @@ class Rolling:
 class Synthesis(Bands):
     """Writes pixels as bands of y_hat come in; each window waits until its margin is there."""
 
-    def __init__(
-        self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling, filters: Filters | None = None
-    ) -> None:
-        super().__init__(weights, header, pixels, synthesis_margin(weights, filters is not None))
+    def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8] | Rolling, filters: Filters) -> None:
+        super().__init__(weights, header, pixels, synthesis_margin(weights))
         self.filters = filters  # those of a band must be there before it is added
         self.done = 0  # the row up to which pixels are written
-        self.blank: dict[str | None, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
+        self.blank: dict[str, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
         self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
 
     def add(self, y_hat: Tensor) -> None:
@@ -238,26 +239,24 @@ class Synthesis(Bands):
         """The pixels of `part` that g_s makes of a window y (h, w, M) of rows and columns `outer`. Where all is 0, as
         it is under overlays and in files that say much and hold little, one window is like the other: it is made once.
         """
-        rows, columns = (inner(o, p, CELL) for o, p in zip(outer, part, strict=True))
-        filters = list(self.filters.parts(*part)) if self.filters else []
-        place = None if filters or y.any() else str((y.shape, rows, columns))
-        if place in self.blank:
+        parts = list(self.filters.parts(*part))
+        alike = not y.any() and all(kernel is self.filters.default for _, _, kernel in parts)
+        place = str((y.shape, *map(inner, outer, part)))
+        if alike and place in self.blank:
             return self.blank[place]
-        x_hat = self.model.g_s(y[None].float(), self.q, self.step)[0]
-        rgb = levels(x_hat[rows, columns], PIXEL_ONE)
-        if filters:
-            planes = as_planes(x_hat)
-            for r, c, kernel in filters:
-                x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
-                rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x, OUT_ONE).transpose(1, 2, 0)
-        if place:
+        planes = as_planes(self.model.g_s(y[None].float(), self.q, self.step)[0])
+        rgb = np.empty((*((p.stop - p.start) * CELL for p in part), 3), np.uint8)
+        for r, c, kernel in parts:
+            x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
+            rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x).transpose(1, 2, 0)
+        if alike:
             self.blank[place] = rgb
         return rgb
 
 
-def levels(x: Tensor, one: int) -> NDArray[np.uint8]:
-    """8-bit samples of integers in 1/one level, minus 128 levels."""
-    rgb: NDArray[np.uint8] = (x * (1 / one)).round_().add_(128).clamp_(0, 255).to(torch.uint8).numpy()
+def levels(x: Tensor) -> NDArray[np.uint8]:
+    """8-bit samples of what filters make."""
+    rgb: NDArray[np.uint8] = (x * (1 / OUT_ONE)).round_().add_(128).clamp_(0, 255).to(torch.uint8).numpy()
     return rgb
 
 
@@ -266,19 +265,21 @@ def around(planes: Tensor, rows: slice, columns: slice) -> Tensor:
     return planes[:, rows.start : rows.stop + 2 * REACH, columns.start : columns.stop + 2 * REACH]
 
 
-def synthesis_margin(weights: Weights, filtered: bool) -> int:
-    """Positions of y that a pixel sees beyond its own."""
-    return weights.model.g_s.margin + (1 if filtered else 0)
+def synthesis_margin(weights: Weights) -> int:
+    """Positions of y that a pixel sees beyond its own: the networks' and, through the filter, one more."""
+    return weights.model.g_s.margin + 1
 
 
-def fit_filters(weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: Tensor) -> dict[int, Filter]:
-    """The filters worth having for the tiles of a row, by number.
+def fit_filters(
+    weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: Tensor, default: Filter
+) -> dict[int, Filter]:
+    """The filters that the tiles of a row had better have instead of the default, by number.
 
     They are fitted where the band alone, y_hat (n, w, M) in 1/16 step, says what g_s will make of it: with few tiles to
     a band, not near the rows above and below.
     """
     worth = float(quality_lambda(analysis.q)) / 3  # bits for a squared error of a sample
-    margin, side, (n, w) = synthesis_margin(weights, True), header.tile_side // CELL, y_hat.shape[:2]
+    margin, side, (n, w) = synthesis_margin(weights), header.tile_side // CELL, y_hat.shape[:2]
     first, last = margin if row else 0, n if row == header.grid[0] - 1 else n - margin
     found: dict[int, Filter] = {}
     for r, c, outer_r, outer_c in windows(first, last, w, n, margin, side):
@@ -288,6 +289,6 @@ def fit_filters(weights: Weights, header: Header, analysis: Analysis, row: int, 
         rows, columns = inner(outer_r, r, CELL), inner(outer_c, c, CELL)
         size = slice(rows.start, rows.start + wanted.shape[1]), slice(columns.start, columns.start + wanted.shape[2])
         fit.add(around(as_planes(x_hat), *size), wanted)
-        if best := fit.best(worth):
+        if best := fit.best(worth, default):
             found[row * header.grid[1] + c.start // side] = best
     return found

@@ -229,7 +229,7 @@ class Codec:
     ) -> Iterator[Tile]:
         """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
         analysis = Analysis(self.weights, header, pixels)
-        filters = Filters.read(header, []) if how.filters else None
+        filters = Filters.read(self.weights.model, header, {})
         synthesis = None if decoded is None else Synthesis(self.weights, header, decoded, filters)
         rows, columns = header.grid
         for row in range(rows):
@@ -245,13 +245,15 @@ class Codec:
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
-                if filters:
-                    fitted = fit_filters(self.weights, header, analysis, row, torch.cat(parts, dim=1))
+                band = torch.cat(parts, dim=1)
+                if how.filters:
+                    fitted = fit_filters(self.weights, header, analysis, row, band, filters.default)
                     for index in fitted.keys() - covered:
-                        filters.of_tile[index] = fitted[index]
-                        tiles[index % columns] = tiles[index % columns].having(filter=fitted[index].pack())
+                        packed = fitted[index].pack(filters.default)
+                        tiles[index % columns] = tiles[index % columns].having(filter=packed)
+                        filters.add(index, tiles[index % columns])
                 if synthesis:
-                    synthesis.add(torch.cat(parts, dim=1))
+                    synthesis.add(band)
             yield from tiles
             part(1)
 
@@ -315,8 +317,8 @@ class Codec:
     def _strips(self, header: Header, tiles: list[Tile], progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
         """The pixels of each row of tiles. Those at its lower edge are there once the next row's latents are."""
         pixels = Rolling(header)
-        filters = Filters.read(header, tiles)
-        synthesis = Synthesis(self.weights, header, pixels, filters if filters.of_tile else None)
+        filters = Filters.read(self.weights.model, header, dict(enumerate(tiles)))
+        synthesis = Synthesis(self.weights, header, pixels, filters)
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0

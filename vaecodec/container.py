@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 7
+VERSION = 8
 SIDE_MAX = 2**31 - 1
 MAX_PIXELS = 2**28  # of a picture that is decoded, where nobody says otherwise
 QUALITY_MAX = 1000

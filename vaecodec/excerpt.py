@@ -17,7 +17,7 @@ from vaecodec.grid import depth_to_space
 from vaecodec.model import PIXEL_ONE, Y_PIXEL_MAX
 from vaecodec.overlay import unpack_overlay
 from vaecodec.picture import Picture
-from vaecodec.postfilter import REACH, Filter, Filters
+from vaecodec.postfilter import REACH, Filters
 from vaecodec.salvage import Salvaged
 from vaecodec.weights import Weights
 
@@ -48,7 +48,7 @@ def check_region(header: Header, region: Region) -> None:
 def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
     """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
     left, top, width, height = wanted
-    margin, side = synthesis_margin(weights, any(t.filter for t in tiles)), header.tile_side // CELL
+    margin, side = synthesis_margin(weights), header.tile_side // CELL
     # Positions of y that the region's pixels depend on, and the tiles they are in.
     rows = cells(top, height, header.height, margin)
     columns = cells(left, width, header.width, margin)
@@ -58,8 +58,9 @@ def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) 
     y_hat = y_hat[: len(rows), : len(columns)]
     pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
     alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
-    filters = Filters.read(header, tiles, rows.start, columns.start)
-    Synthesis(weights, alone, pixels, filters if filters.of_tile else None).add(y_hat)
+    touched = {n: tiles[n] for r in tile_rows for n in (r * header.grid[1] + c for c in tile_columns)}
+    filters = Filters.read(weights.model, header, touched, rows.start, columns.start)
+    Synthesis(weights, alone, pixels, filters).add(y_hat)
     pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
     for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
         for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):
@@ -109,7 +110,7 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     tiles: list[Tile] = [Tile.empty()] * (rows * columns)
     lost: set[int] = set()
     coarse: set[int] = set()
-    filters = Filters.read(header, [])
+    filters = Filters.read(weights.model, header, {})
 
     def one_by_one(row: int, column: int) -> torch.Tensor:
         number = row * columns + column
@@ -128,8 +129,7 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
                 coarse.add(number)
             else:
                 tiles[number] = container.unpack_tile(header, found.tiles[number])
-            if tiles[number].filter:
-                filters.of_tile[number] = Filter.unpack(tiles[number].filter)
+            filters.add(number, tiles[number])
         except (KeyError, CorruptFileError):
             lost.add(number)
     synthesis = Synthesis(weights, header, pixels, filters)

@@ -47,6 +47,8 @@ Y_PIXEL_MAX = 2**23  # |y_hat * step|, in 1/1024 level
 TABLES = 64  # scale indices; index i stands for sigma = 2 ** (i / 7 - 3)
 TRIM = 1.5  # an encoder's weight of the error in `latents.trim`; chosen on the held-out pictures
 INDEX_ONE = 16  # the networks predict the index in 1/16
+FILTER_ONE = 128  # the integer that stands for 1 in a coefficient of postfilter.py
+FILTER_NUMBERS = 36  # of them in a filter
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,7 @@ class Model(nn.Module):
             self.step.value.copy_(torch.log(5.1 / lam.sqrt())[:, None])
         # In units of 8 indices, so that Adam moves it about as fast as the weights.
         self.index_bias = QualityTable(cfg.M, 8 * INDEX_ONE, -2047, 2047)
+        self.filter = QualityTable(FILTER_NUMBERS, FILTER_ONE, -2047, 2047)  # fitted, not trained: tools/fit_filter.py
         self.z_mean = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
         self.z_log_scale = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
 

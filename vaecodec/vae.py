@@ -18,6 +18,7 @@ from vaecodec.errors import VaecError
 from vaecodec.latents import Z_CELL, decode_z
 from vaecodec.model import MEAN_ONE, STEP_ONE
 from vaecodec.picture import Picture
+from vaecodec.postfilter import Filters
 from vaecodec.rans import STATE_START
 
 SAMPLE_MAX = 1 << 26  # pixels
@@ -66,7 +67,7 @@ def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
     """What the decoder makes of tiles."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
     with codec.exactly():
-        synthesis = Synthesis(codec.weights, header, pixels)
+        synthesis = Synthesis(codec.weights, header, pixels, Filters.read(codec.weights.model, header, {}))
         for row in range(header.grid[0]):
             synthesis.add(decode_band(codec.weights, header, tiles, row, range(header.grid[1])))
     return Picture(pixels)

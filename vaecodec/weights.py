@@ -23,11 +23,12 @@ from safetensors.numpy import save
 from vaecodec.errors import UnsupportedError
 from vaecodec.grid import Depthwise, Linear, float32_by_default
 from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
+from vaecodec.postfilter import check_defaults
 from vaecodec.rans import Tables
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
 FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
-FORMAT = "vaecodec-model-2"
+FORMAT = "vaecodec-model-3"
 ENCODER = "enc."
 WIDTH_MAX, BLOCKS_MAX = (
     4096,
@@ -141,6 +142,7 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
         with float32_by_default():
             model = Model(config)
         fill(model, tensors, dtype)
+        check_defaults(tensors["filter.t"].astype(np.int64))
         y_tables = read_tables(tensors, "y", slice(None))
         if y_tables.null != 2 * TABLES:
             raise ValueError(f"{y_tables.null} tables of y")
