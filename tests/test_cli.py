@@ -200,7 +200,7 @@ def test_info_as_json(run: Run) -> None:
         "colour": "RGB+alpha",
         "depth": 8,
         "quality": 12.5,
-        "version": 7,
+        "version": 8,
         "model": "fake",
         "model_hash": "0001020304050607",
         "tile_side": 64,

@@ -3,6 +3,7 @@
 The filter of each quality (vaecodec/postfilter.py) takes away what g_s does wrong on pictures at large. Least squares
 over random crops at random qualities, coded and decoded by the model itself: the coefficients at the nine quality
 anchors, between which they are linear, that leave the least error, each crop's error counted against what it was.
+Of chroma alone: the luma coefficients that leave the least error smooth texture away (docs/experiments.md).
 The networks and tables stay as they are; the hash, and so the model, is another.
 """
 
@@ -24,10 +25,11 @@ from vaecodec import weights
 from vaecodec.container import QUALITY_MAX
 from vaecodec.latents import quantise
 from vaecodec.model import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
-from vaecodec.postfilter import Fit, as_planes
+from vaecodec.postfilter import KINDS, Fit, as_planes, check_defaults
 
+CHROMATIC = np.repeat([False, False, True, True], KINDS)
 FLOOR = 0.3  # levels squared, added to a crop's error, so that the best do not outweigh all others
-RIDGE = 1e-4  # of the mean of the Gram matrix's diagonal: between anchors that say little
+RIDGE = 1e-4  # of the mean of the Gram matrix's diagonal, or what it takes for filters that are not too strong
 
 
 def hat(q: int) -> NDArray[np.float64]:
@@ -43,8 +45,9 @@ def hat(q: int) -> NDArray[np.float64]:
 def fit(loaded: weights.Weights, crops: Crops, count: int) -> NDArray[np.int16]:
     """(ANCHORS, FILTER_NUMBERS) coefficients of the model's filters, from so many crops."""
     model, rng = loaded.model, np.random.default_rng(0)
-    gram: NDArray[np.float64] = np.zeros((ANCHORS * FILTER_NUMBERS,) * 2)
-    slope: NDArray[np.float64] = np.zeros(ANCHORS * FILTER_NUMBERS)
+    n = ANCHORS * int(CHROMATIC.sum())
+    gram: NDArray[np.float64] = np.zeros((n, n))
+    slope: NDArray[np.float64] = np.zeros(n)
     for _ in range(count):
         q, x = int(rng.integers(QUALITY_MAX + 1)), crops.batch(1).float() - 128
         qs = torch.full((1,), q)
@@ -55,11 +58,19 @@ def fit(loaded: weights.Weights, crops: Crops, count: int) -> NDArray[np.int16]:
         one.add(as_planes(x_hat), x[0].permute(2, 0, 1))
         worth = 1 / (float((x_hat * (1 / PIXEL_ONE) - x[0]).square().mean()) + FLOOR)
         share = hat(q)
-        gram += np.kron(np.outer(share, share), one.gram * worth)
-        slope += np.kron(share, one.slope * worth)
+        gram += np.kron(np.outer(share, share), one.gram[CHROMATIC][:, CHROMATIC] * worth)
+        slope += np.kron(share, one.slope[CHROMATIC] * worth)
     ridge = RIDGE * np.trace(gram) / len(gram)
-    found = np.linalg.solve(gram + ridge * np.eye(len(gram)), slope).reshape(ANCHORS, FILTER_NUMBERS)
-    return np.rint(found).astype(np.int16)  # the Fit's unit is 1/FILTER_ONE
+    while True:
+        found = np.linalg.solve(gram + ridge * np.eye(n), slope).reshape(ANCHORS, -1)
+        table = np.zeros((ANCHORS, FILTER_NUMBERS), np.int16)
+        table[:, CHROMATIC] = np.rint(found)  # the Fit's unit is 1/FILTER_ONE
+        try:
+            check_defaults(table.astype(np.int64))
+        except ValueError:
+            ridge *= 4
+        else:
+            return table
 
 
 def with_filters(path: Path, out: Path, table: NDArray[np.int16]) -> str:
