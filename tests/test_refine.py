@@ -53,7 +53,8 @@ def test_effort_pays_in_bands_of_small_tiles(
     shipped: Codec, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refine, "WINDOW", 5)
-    monkeypatch.setattr(vaecodec.bands, "WINDOW", 7)
+    monkeypatch.setattr(vaecodec.bands, "TALLEST", 7)
+    monkeypatch.setattr(vaecodec.bands, "WINDOW", 0)
     odd = photo[:187, :201]
     assert saving(shipped, odd, 5, 2, tile=64) < -0.5
 

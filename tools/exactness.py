@@ -27,8 +27,8 @@ SETTINGS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "1 thread": ({}, {"threads": 1}),
     "2 threads": ({}, {"threads": 2}),
     "4 threads": ({}, {"threads": 4}),
-    "windows of 2 positions": ({}, {"window": 2}),
-    "windows of 7 positions": ({}, {"window": 7}),
+    "windows 2 positions high": ({}, {"window": 2}),
+    "windows 7 positions high": ({}, {"window": 7}),
     "oneDNN off": ({}, {"onednn": False}),
     "oneDNN as for SSE4.1": ({"ONEDNN_MAX_CPU_ISA": "SSE41"}, {}),
     "oneDNN as for AVX2": ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, {}),
@@ -52,7 +52,8 @@ def caller(how: dict[str, Any]) -> Iterator[None]:
 
     from vaecodec import bands
 
-    bands.WINDOW = how.get("window", bands.WINDOW)
+    if "window" in how:
+        bands.TALLEST, bands.WINDOW = how["window"], 0
     torch.backends.mkldnn.flags(enabled=how.get("onednn", True)).__enter__()
     if "precision" in how:
         torch.set_float32_matmul_precision(how["precision"])

@@ -70,7 +70,7 @@ def windows(
     """Windows that cover rows first..last of an h x w grid: (rows, columns) of each, then with its margin. As tall as a
     tile may be, where no `size` is given, and as wide as that leaves room for: so margins are looked at least often."""
     height = max(1, min(size or TALLEST, last - first))
-    width = size or max(WINDOW // (height + 2 * margin) - 2 * margin, 16)
+    width = size or max(WINDOW // (height + 2 * margin) - 2 * margin, TALLEST // 4, 1)
     for top in range(first, last, height):
         bottom = min(top + height, last)
         for left in range(0, w, width):
