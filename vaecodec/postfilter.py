@@ -45,6 +45,8 @@ LONGEST = 150  # bytes, more than any filter within STRENGTH_MAX takes
 STRIP = 256  # rows that are looked at together, so that they stay in a cache
 # R, G and B are (luma + these times the two planes of chroma) / 4.
 COLOURS = ((3, -1), (-1, -1), (-1, 3))
+# What each coefficient moves a colour by: those of luma that, those of chroma so much of both planes.
+MIXES = [np.block([[np.eye(24), np.zeros((24, 24))], [np.zeros((12, 24)), np.kron(ab, np.eye(12))]]) for ab in COLOURS]
 
 
 @dataclass(frozen=True)
@@ -215,13 +217,15 @@ class Fit:
         """More of them: planes (3, h + 6, w + 6) and what they ought to be, (3, h, w) in levels minus 128."""
         for top in range(0, wanted.shape[1], STRIP):
             strip = planes[:, top : top + STRIP + 2 * REACH]
-            luma, (first, second) = responses(strip[0], LUMA, 4 * CLIP), responses(strip[1:], CHROMA, CLIP).unbind(1)
-            light, *colour = inside(strip)
-            for (a, b), target in zip(COLOURS, wanted[:, top : top + STRIP], strict=True):
-                features = torch.cat((luma, a * first + b * second)).flatten(1) * (1 / (4 * FILTER_ONE))
-                error = target * SAMPLE_ONE - (light + a * colour[0] + b * colour[1]) / 4
-                self.gram += (features @ features.T).double().numpy()
-                self.slope += (features @ error.flatten()).double().numpy()
+            luma, chroma = responses(strip[0], LUMA, 4 * CLIP), responses(strip[1:], CHROMA, CLIP)
+            seen = torch.cat((luma, *chroma.unbind(1))).flatten(1) * (1 / (4 * FILTER_ONE))
+            light, first, second = inside(strip)
+            made = torch.stack([light + a * first + b * second for a, b in COLOURS]) * (1 / 4)
+            error = (wanted[:, top : top + STRIP] * SAMPLE_ONE - made).flatten(1)
+            gram, slope = ((seen @ other.T).double().numpy() for other in (seen, error))
+            for mix, its in zip(MIXES, slope.T, strict=True):
+                self.gram += mix @ gram @ mix.T
+                self.slope += mix @ its
 
     def best(self, worth: float, default: Filter) -> Filter | None:
         """The filter that saves most; None where none is better than the default.
