@@ -151,6 +151,19 @@ def test_regions(shipped: Codec, coded: tuple[np.ndarray, bytes], region: tuple[
     np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 
 
+def test_a_region_needs_no_filter_but_those_it_sees(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
+    _, data = coded
+    _, layout, tiles = shipped.open(data, None)
+    first = next(c for c in layout.chunks if c.type == "TILE")
+    bad = [*tiles[:3], tiles[3].having(filter=b"\0")]
+    chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
+    broken = data[: first.start] + chunks + container.pack_chunk("DONE", b"")
+    whole = shipped.decode(data).pixels
+    np.testing.assert_array_equal(shipped.decode_region(broken, (0, 0, 100, 120)).pixels, whole[:120, :100])
+    with pytest.raises(CorruptFileError, match="filter"):
+        shipped.decode_region(broken, (0, 0, 200, 200))
+
+
 def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     """Of a file that is whole all of it; of one that lacks a tile what is beyond the margin."""
     _, data = coded
