@@ -245,7 +245,7 @@ class Codec:
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
-                band = torch.cat(parts, dim=1)
+                band = torch.cat(parts, dim=1) if how.filters or synthesis else torch.empty(0)
                 if how.filters:
                     fitted = fit_filters(self.weights, header, analysis, row, band, filters.default)
                     for index in fitted.keys() - covered:

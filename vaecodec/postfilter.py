@@ -46,7 +46,16 @@ STRIP = 256  # rows that are looked at together, so that they stay in a cache
 # R, G and B are (luma + these times the two planes of chroma) / 4.
 COLOURS = ((3, -1), (-1, -1), (-1, 3))
 # What each coefficient moves a colour by: those of luma that, those of chroma so much of both planes.
-MIXES = [np.block([[np.eye(24), np.zeros((24, 24))], [np.zeros((12, 24)), np.kron(ab, np.eye(12))]]) for ab in COLOURS]
+OF_LUMA, OF_CHROMA = sum(KINDS[:2]), sum(KINDS[2:])
+MIXES = [
+    np.block(
+        [
+            [np.eye(OF_LUMA), np.zeros((OF_LUMA, 2 * OF_CHROMA))],
+            [np.zeros((OF_CHROMA, OF_LUMA)), np.kron(ab, np.eye(OF_CHROMA))],
+        ]
+    )
+    for ab in COLOURS
+]
 
 
 @dataclass(frozen=True)
