@@ -19,7 +19,8 @@ from vaecodec.container import CELL
 from vaecodec.effort import EFFORTS
 from vaecodec.errors import VaecError
 from vaecodec.likelihood import index_scale, logistic_bits
-from vaecodec.model import MEAN_ONE
+from vaecodec.model import MEAN_ONE, PIXEL_ONE
+from vaecodec.structure import dissimilarity
 
 DATA = Path(__file__).parent / "data"
 
@@ -80,6 +81,19 @@ def test_progress_rises_to_one(small: Codec) -> None:
     assert len(shares) > 3 * 4
 
 
+def test_structure_is_refined_too(shipped: Codec, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the squared error alone counts, refining takes bits from what MS-SSIM sees."""
+    sizes, unlike = [], []
+    for share in (0.0, refine.STRUCTURE):
+        monkeypatch.setattr(refine, "STRUCTURE", share)
+        data = shipped.encode(photo, 40, effort=6)
+        both = (torch.tensor(p)[None].float() for p in (photo, shipped.decode(data).pixels))
+        sizes.append(len(data))
+        unlike.append(float(dissimilarity(*both)))
+    assert sizes[1] < 1.01 * sizes[0]
+    assert unlike[1] < 0.97 * unlike[0]
+
+
 @torch.no_grad()
 def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     """Against differences of the functions themselves, in random directions. Nearly: some clamps on the way let the
@@ -91,12 +105,15 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     padded = torch.nn.functional.pad(y.permute(0, 3, 1, 2), (0, -y.shape[2] % 4, 0, -y.shape[1] % 4), mode="replicate")
     tile = latents.quantise(weights, q, weights.model.h_a(padded.permute(0, 2, 3, 1)), y)
     everything = slice(0, x.shape[0] // CELL)
-    _, slope = refine.distortion(weights, q, x, tile.y_hat[0], everything, gradient=True)
+    distortion = refine.Distortion(weights, q, x, everything)
+    squares, slope = distortion(tile.y_hat[0], gradient=True)
+    x_hat = weights.soft.g_s(tile.y_hat, qs, weights.soft.steps(qs))[0, : x.shape[0], : x.shape[1]] / PIXEL_ONE
+    assert squares == pytest.approx(float((x_hat - x).square().sum()), rel=1e-4)  # at first nothing else
     u = slope / slope.square().mean().sqrt()
 
     def error(t: float) -> float:
         moved = tile.y_hat[0] + t * u * MEAN_ONE
-        return refine.distortion(weights, q, x, moved, everything, gradient=False)[0]
+        return distortion(moved, gradient=False)[0]
 
     difference = (error(1e-2) - error(-1e-2)) / 2e-2
     assert difference == pytest.approx(float((slope * u).sum()), rel=0.02)

@@ -8,8 +8,8 @@ import torch
 from pictures import picture
 
 from tools.loss import Loss
-from tools.structure import SCALES, dissimilarity
 from vaecodec.model import Config, Model
+from vaecodec.structure import SCALES, dissimilarity
 
 
 @pytest.mark.parametrize("noise", [2.0, 20.0])

@@ -1,8 +1,8 @@
-"""What each effort gains and costs: python tools/bench_effort.py PICTURES... [--efforts 1,2,3,...]
+"""What each effort gains and costs: python tools/bench_effort.py PICTURES... [--efforts 1,2,3,...] [--structure]
 
 BD-rate of each effort against the first one and against JPEG (4:2:0, optimised, progressive), by the bytes of real
-files and RGB-PSNR (PCHIP): of the mean curve, and the mean over pictures. And seconds for a megapixel to encode and to
-decode, medians over the pictures.
+files and RGB-PSNR (PCHIP): of the mean curve, and the mean over pictures. With --structure against the first one by
+MS-SSIM (in dB) and SSIMULACRA2 too. And seconds for a megapixel to encode and to decode, medians over the pictures.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
 from tools.data import jpeg_point, load, psnr
+from vaecodec.bench.metrics import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 from vaecodec.codec import Codec
 from vaecodec.effort import EFFORTS
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
-COLUMNS = (
-    "BD-rate against the first",
-    "mean over pictures",
-    "against JPEG",
-    "mean over pictures",
-    "encode, s/Mpx",
-    "decode, s/Mpx",
-)
-Curves = dict[Path, list[tuple[float, float]]]  # of each picture: bpp, dB
+MEASURES = ("PSNR", "MS-SSIM", "SSIMULACRA2")
+Curves = dict[Path, list[tuple[float, float]]]  # of each picture: bpp, and what it is measured by
+
+
+def measures(x: np.ndarray, decoded: np.ndarray, structure: bool) -> list[float]:
+    """By each of MEASURES, or by the first alone."""
+    if not structure:
+        return [psnr(x, decoded)]
+    similar, score = ms_ssim(x, decoded), ssimulacra2(x, decoded, ssimulacra2_source())
+    if similar is None or score is None:
+        raise SystemExit("a picture is too small for MS-SSIM")
+    return [psnr(x, decoded), decibel(similar), score]
 
 
 def against(anchor: Curves, test: Curves) -> str:
@@ -47,17 +51,21 @@ def main() -> None:
     p.add_argument("pictures", type=Path, nargs="+")
     p.add_argument("--efforts", default=",".join(map(str, EFFORTS)))
     p.add_argument("--qualities", default="20,40,60,80")
+    p.add_argument("--structure", action="store_true", help="MS-SSIM and SSIMULACRA2 too")
     p.add_argument("--model", type=Path)
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     codec, pictures = Codec(args.model), {path: load(path) for path in args.pictures}
     jpeg = {path: [jpeg_point(x, q) for q in JPEG_QUALITIES] for path, x in pictures.items()}
-    first: Curves = {}
-    print("| Effort |", " | ".join(COLUMNS), "|")
-    print("|" + " ---: |" * (1 + len(COLUMNS)))
+    used = MEASURES[: len(MEASURES) if args.structure else 1]
+    first: list[Curves] = []
+    pairs = [f"by {m} against the first" for m in used] + ["against JPEG"]
+    columns = [c for pair in pairs for c in (pair, "mean over pictures")] + ["encode, s/Mpx", "decode, s/Mpx"]
+    print("| Effort |", " | ".join(columns), "|")
+    print("|" + " ---: |" * (1 + len(columns)))
     for effort in map(int, args.efforts.split(",")):
-        curves: Curves = {path: [] for path in pictures}
+        curves: list[Curves] = [{path: [] for path in pictures} for _ in used]
         times = []
         for quality in map(float, args.qualities.split(",")):
             for path, x in pictures.items():
@@ -67,11 +75,12 @@ def main() -> None:
                 coded = time.perf_counter()
                 decoded = codec.decode(data).pixels
                 times.append([1e6 * t / pixels for t in (coded - start, time.perf_counter() - coded)])
-                curves[path].append((8 * len(data) / pixels, psnr(x, decoded)))
+                for curve, value in zip(curves, measures(x, decoded, args.structure), strict=True):
+                    curve[path].append((8 * len(data) / pixels, value))
         first = first or curves
         encode, decode = (statistics.median(t) for t in zip(*times, strict=True))
-        rates = f"{against(first, curves)} | {against(jpeg, curves)}"
-        print(f"| {effort} | {rates} | {encode:.2f} | {decode:.2f} |", flush=True)
+        rates = [against(a, b) for a, b in zip([*first, jpeg], [*curves, curves[0]], strict=True)]
+        print(f"| {effort} | {' | '.join(rates)} | {encode:.2f} | {decode:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

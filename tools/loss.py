@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tools.structure import dissimilarity
 from vaecodec.container import QUALITY_MAX
 from vaecodec.grid import round_ste
 from vaecodec.likelihood import index_scale, logistic_bits
@@ -25,6 +24,7 @@ from vaecodec.model import (
     Model,
     quality_lambda,
 )
+from vaecodec.structure import dissimilarity
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools.bdrate import bd_rate
 from tools.checkpoint import load_weights
 from tools.data import Crops, find_pictures, jpeg_point, load
-from tools.loss import Loss, evaluate
+from tools.loss import Loss, evaluate, fast_bf16
 from tools.muon import Muon
 from vaecodec.grid import Linear
 from vaecodec.model import Config, Model
@@ -85,7 +85,8 @@ def optimisers(model: nn.Module, lr: float, muon: bool) -> list[torch.optim.Opti
     adam = [{"params": params, "lr": lr * f, "base": lr * f} for f, params in groups.items()]
     found: list[torch.optim.Optimizer] = [torch.optim.Adam(adam, betas=(0.9, 0.99), foreach=True)]
     if matrices:
-        found.append(Muon([{"params": matrices, "base": lr}], lr))
+        dtype = torch.bfloat16 if fast_bf16(matrices[0].device) else torch.float32
+        found.append(Muon([{"params": matrices, "base": lr}], lr, dtype=dtype))
     return found
 
 

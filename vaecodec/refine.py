@@ -1,10 +1,11 @@
 """Encoder effort: better latents by gradient steps through the decoder, from one quantised y_hat to the next.
 
-L = bits + lambda * SSE / 3 is looked at where it counts, at a y_hat that the decoder could see. Near it, for a change u
-in quantiser steps, L is about g u + c w u^2, where w = lambda * step^2 / 3 is what an orthonormal synthesis would have
-and c a measured constant. Each iteration moves the target y towards the lowest point of that parabola and lets
-`quantise` choose the symbols with their true tables. So with z, whose g is the slope of y's bits; its curvature is
-Fisher's information, which bits have where they are those of probabilities: the mean square of that slope.
+L = bits + lambda * D / 3 is looked at where it counts, at a y_hat that the decoder could see; D is the squared error,
+with a share for structure (`Distortion`). Near it, for a change u in quantiser steps, L is about g u + c w u^2, where
+w = lambda * step^2 / 3 is what an orthonormal synthesis would have and c a measured constant. Each iteration moves the
+target y towards the lowest point of that parabola and lets `quantise` choose the symbols with their true tables. So
+with z, whose g is the slope of y's bits; its curvature is Fisher's information, which bits have where they are those of
+probabilities: the mean square of that slope.
 
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
 (in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
@@ -28,6 +29,7 @@ from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
+from vaecodec.structure import dissimilarity
 from vaecodec.weights import Weights
 
 # Measured, see docs/experiments.md.
@@ -38,6 +40,7 @@ Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
 Z_STRIDE = 0.2
 Z_TEMPERATURE = 2.0  # times that of y
 Z_REACH = 3  # what z moves by in an iteration, at most, and how far from its target symbols are looked for
+STRUCTURE = 0.1  # share of 1 - MS-SSIM in the distortion: structure is kept, and PSNR costs next to nothing
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
 
@@ -66,7 +69,7 @@ def refine(
     scale = float(quality_lambda(torch.tensor(q))) * WEIGHT / 3
     columns = [slice(c, min(c + side, y.shape[1])) for c in range(0, y.shape[1], side)]
     target, around = y[band], y * MEAN_ONE
-    hyper = Hyper(weights, q, z)
+    distortion, hyper = Distortion(weights, q, x, band), Hyper(weights, q, z)
     rng = torch.Generator().manual_seed(0)
     best, chosen = math.inf, (target, z)
     stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
@@ -83,7 +86,7 @@ def refine(
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
         with half():
-            error, slope = distortion(weights, q, x, around, band, gradient=not last)
+            error, slope = distortion(around, gradient=not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
             best, chosen = loss, (target, z_hat)
@@ -135,29 +138,49 @@ def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> 
     return temperature * (-u.log()).log()
 
 
-def distortion(weights: Weights, q: int, x: Tensor, y_hat: Tensor, band: slice, gradient: bool) -> tuple[float, Tensor]:
-    """Squared error over the pixels of the band and of rows near it, and its slope (n, w, M) per quantiser step.
+class Distortion:
+    """What a picture has lost where a band of y shows: over its rows and those near it, window by window,
 
-    Args: x, band: see `refine`. y_hat: (rows, w, M) in 1/16 step. gradient: whether the slope is wanted.
+        e (e / e0) ** -s (u / u0) ** s
+
+    with e the squared error, u = 1 - MS-SSIM (structure.py), s = STRUCTURE, and e0 and u0 what they are at first. So it
+    begins as the squared error, and a change of either counts by what it is to the whole, whatever picture and quality.
     """
-    model, qs = weights.soft, torch.full((1,), q)
-    rows, w, _ = y_hat.shape
-    margin = model.g_s.margin
-    # A change in the band shows in rows beyond it: those whose own margin is known count.
-    first = min(margin, band.start)
-    last = max(rows - margin, band.stop)
-    error, slope = 0.0, torch.zeros_like(y_hat)
-    for r, c, outer_r, outer_c in windows(first, last, w, rows, margin, WINDOW):
-        wanted = x[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
-        leaf = y_hat[outer_r, outer_c][None].requires_grad_(gradient)
-        with torch.set_grad_enabled(gradient):
-            x_hat = model.g_s(leaf, qs, model.steps(qs))[0, inner(outer_r, r, CELL), inner(outer_c, c, CELL)]
-            x_hat = x_hat[: wanted.shape[0], : wanted.shape[1]] * (1 / PIXEL_ONE)
-            e = (x_hat - wanted).square().sum()
-        if gradient:
-            slope[outer_r, outer_c] += torch.autograd.grad(e, leaf)[0][0]
-        error += float(e)
-    return error, slope[band] * MEAN_ONE
+
+    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice) -> None:
+        """x, band: see `refine`."""
+        self.model, self.q, self.x, self.band = weights.soft, torch.full((1,), q), x, band
+        self.first: dict[tuple[int, int], tuple[float, float]] = {}  # e0 and u0 of the window at a row and a column
+
+    def __call__(self, y_hat: Tensor, gradient: bool) -> tuple[float, Tensor]:
+        """The distortion, and its slope (n, w, M) per quantiser step, 0 where no `gradient` is wanted.
+
+        Args: y_hat: (rows, w, M) in 1/16 step.
+        """
+        rows, w, _ = y_hat.shape
+        margin = self.model.g_s.margin
+        # A change in the band shows in rows beyond it: those whose own margin is known count.
+        first = min(margin, self.band.start)
+        last = max(rows - margin, self.band.stop)
+        total, slope = 0.0, torch.zeros_like(y_hat)
+        for r, c, outer_r, outer_c in windows(first, last, w, rows, margin, WINDOW):
+            wanted = self.x[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
+            leaf = y_hat[outer_r, outer_c][None].requires_grad_(gradient)
+            with torch.set_grad_enabled(gradient):
+                x_hat = self.model.g_s(leaf, self.q, self.model.steps(self.q))[0]
+                x_hat = x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)][: wanted.shape[0], : wanted.shape[1]]
+                lost = self.of_window((r.start, c.start), wanted, x_hat * (1 / PIXEL_ONE))
+            if gradient:
+                slope[outer_r, outer_c] += torch.autograd.grad(lost, leaf)[0][0]
+            total += float(lost)
+        return total, slope[self.band] * MEAN_ONE
+
+    def of_window(self, at: tuple[int, int], x: Tensor, x_hat: Tensor) -> Tensor:
+        e = (x_hat - x).square().sum() + 1e-4
+        with torch.autocast("cpu", enabled=False):
+            u = dissimilarity(x[None] + 128, x_hat[None].float() + 128)[0] + 1e-4
+        e0, u0 = self.first.setdefault(at, (float(e.detach()), float(u.detach())))
+        return e0 * (e / e0) ** (1 - STRUCTURE) * (u / u0) ** STRUCTURE
 
 
 def rate_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Structural dissimilarity as part of a loss: 1 - MS-SSIM from half the resolution on."""
+"""Structural dissimilarity, 1 - MS-SSIM from half the resolution on: part of what training and `refine` make small."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def smooth(maps: Tensor) -> Tensor:
 def dissimilarity(x: Tensor, x_hat: Tensor) -> Tensor:
     """1 - MS-SSIM (B,) of pictures (B,H,W,3) in levels 0..255, without its finest scale and those too coarse for them.
 
-    All four scales take sides of 176; the least is 22.
+    All four scales take sides of 176; where a side is below 22 there is none, and the result 0.
     """
     a, b = x.permute(0, 3, 1, 2), x_hat.permute(0, 3, 1, 2)
     product = torch.ones(len(x), device=x.device)
