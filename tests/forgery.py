@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import reference_decoder as reference
 from PIL import Image
+from reference_model import DTYPES
 
 Chunk = tuple[bytes, bytes]
 HEADER = "<BIIBBHBBB8s8s"
@@ -129,7 +130,7 @@ def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spo
     digest = hashlib.sha256(metadata["config"].encode())
     for name in sorted(name for name in header if not name.startswith(("enc.", "__"))):
         entry = header[name]
-        kind, code = reference.DTYPES[entry["dtype"]]
+        kind, code = DTYPES[entry["dtype"]]
         first, last = entry["data_offsets"]
         a: npt.NDArray[Any] = np.frombuffer(body[first:last], code).reshape(entry["shape"])
         if name.endswith(".w"):  # sums of magnitudes stay the same in every row, signs do not: [A1] holds

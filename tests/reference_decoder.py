@@ -1,5 +1,6 @@
 """A second decoder of `.vaec` files, written from bitstream_spec.md alone: slow, short, NumPy and the standard library,
-and Pillow for overlays, which are WebP's.
+and Pillow for overlays, which are WebP's. Networks are in reference_model.py, what comes after them in
+reference_pixels.py.
 
 It shares no code with the package, so tests can compare the two. Networks are computed in float64: every value is an
 integer, or one over a power of two, below 2**53 (section 6), so sums in any order and divisions by 2**k are exact and
@@ -8,48 +9,23 @@ integer, or one over a power of two, below 2**53 (section 6), so sums in any ord
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
 import sys
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from io import BytesIO
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
-Array = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from reference_model import Array, Ints, Model, Table, depth_to_space, load_model, need, q
+from reference_pixels import decode_alpha, filtered, paste_overlay, read_filter
 
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
-DTYPES = {"I8": ("int8", "<i1"), "I16": ("int16", "<i2"), "U16": ("uint16", "<u2"), "I32": ("int32", "<i4")}
-WIDE = ("g_s.enter", "g_s.shortcut")
-
-
-def need(condition: bool, message: str) -> None:
-    """Raise ValueError(message) unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
-
-
-def q(x: Array, limit: int = 2047) -> Array:
-    """Section 6: round, then clamp to -limit .. limit."""
-    return np.clip(np.rint(x), -limit, limit)
-
-
-def depth_to_space(x: Array, n: int) -> Array:
-    """Section 6: (H, W, n*n*c) to (H n, W n, c)."""
-    height, width, channels = x.shape
-    c = channels // (n * n)
-    return x.reshape(height, width, n, n, c).transpose(0, 2, 1, 3, 4).reshape(height * n, width * n, c)
 
 
 def leb128(data: bytes, at: int, most: int, rule: str) -> tuple[int, int]:
@@ -63,102 +39,6 @@ def leb128(data: bytes, at: int, most: int, rule: str) -> tuple[int, int]:
             need(byte > 0 or count == 0, f"{rule}: a LEB128 number is not in the shortest form")
             return value, at + count + 1
     raise ValueError(f"{rule}: a LEB128 number has more than {most} bytes")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Section 5: a probability table; start has one entry more than there are symbols, the last 65536."""
-
-    low: int
-    start: list[int]
-
-
-class Model:
-    """Section 5: a model file; section 6: its layers."""
-
-    def __init__(self, data: bytes) -> None:
-        need(len(data) >= 8, "model file: cut off")
-        (size,) = struct.unpack_from("<Q", data)
-        need(8 + size <= len(data), "model file: cut off")
-        header: dict[str, Any] = json.loads(data[8 : 8 + size])
-        metadata = header.pop("__metadata__", {})
-        need(metadata.get("format") == "vaecodec-model-3", "model file: not of the format vaecodec-model-3")
-        need({"name", "hash", "config"} <= metadata.keys(), "model file: name, hash or config missing")
-        self.name: str = metadata["name"]
-        self.config: dict[str, int] = json.loads(metadata["config"])
-        self.tensors: dict[str, Ints] = {}
-        digest = hashlib.sha256(metadata["config"].encode())
-        for name in sorted(name for name in header if not name.startswith("enc.")):
-            entry = header[name]
-            need(entry["dtype"] in DTYPES, f"model file: {name} has the type {entry['dtype']}")
-            kind, code = DTYPES[entry["dtype"]]
-            first, last = entry["data_offsets"]
-            raw, shape = data[8 + size + first : 8 + size + last], entry["shape"]
-            digest.update(f"\n{name} {kind} {'x'.join(map(str, shape))}\n".encode() + raw)
-            self.tensors[name] = np.frombuffer(raw, code).reshape(shape).astype(np.int64)
-        self.hash = digest.digest()
-        need(self.hash.hex() == metadata["hash"], "model file: the hash is wrong")
-        for name in self.tensors:
-            if name.endswith(".w"):
-                self.check_layer(name[:-2])
-        self.tables = {name: self.read_tables(name) for name in "yz"}
-        need(len(self.tables["y"]) == 128, "model file: not 128 tables of y")
-        anchors = np.abs(self.tensors["filter.t"])
-        need(
-            all(strength(row) <= 56000 for row in np.maximum(anchors[1:], anchors[:-1]).tolist()), "M6: a strong filter"
-        )
-        need(all(table.low % 2 == 0 for table in self.tables["y"]), "M5: a table of y begins at an odd value")
-
-    def check_layer(self, name: str) -> None:
-        """[A1]."""
-        largest = 16384 if name in WIDE else 1008 if name == "h_s.enter" else 2047
-        limit = 2**44 if name in WIDE else 2**24
-        w, b = self.tensors[name + ".w"], self.tensors[name + ".b"]
-        need(bool(np.all(np.abs(w).sum(1) * largest + np.abs(b) < limit)), f"A1: the sums of {name} are too large")
-
-    def read_tables(self, name: str) -> list[Table]:
-        """Section 5, [M1]."""
-        tables = []
-        columns = (self.tensors[f"{name}.{part}"].tolist() for part in ("low", "size", "frequency"))
-        for low, size, frequency in zip(*columns, strict=True):
-            need(2 <= size <= min(256, len(frequency)), f"a table of {name} has {size} symbols")
-            start = list(accumulate((f + 1 for f in frequency[:size]), initial=0))
-            need(start[-1] == 65536, f"M1: a table of {name} does not sum to 1")
-            tables.append(Table(low, start))
-        return tables
-
-    def row(self, name: str, quality: int) -> Array:
-        """Section 5: the row of a table with 9 anchors."""
-        a, k = self.tensors[name], min(quality // 125, 7)
-        f = quality - 125 * k
-        row: Ints = (a[k] * (125 - f) + a[k + 1] * f + 62) // 125
-        return row.astype(np.float64)
-
-    def layer(self, name: str, x: Array) -> Array:
-        """Section 6: an exact layer, not rounded."""
-        w, b, k = (self.tensors[f"{name}.{part}"].astype(np.float64) for part in "wbk")
-        return (x @ w.T + b) / 2**k
-
-    def depthwise(self, name: str, x: Array) -> Array:
-        """Section 6: an exact depthwise layer, not rounded."""
-        w, b, k = (self.tensors[f"{name}.{part}"].astype(np.float64) for part in "wbk")
-        height, width, _ = x.shape
-        padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-        taps = ((di, dj) for di in range(3) for dj in range(3))
-        total = sum(padded[di : di + height, dj : dj + width] * w[:, 3 * di + dj] for di, dj in taps)
-        return (total + b) / 2**k
-
-    def block(self, name: str, x: Array) -> Array:
-        """Section 6: a block."""
-        a, g = np.split(q(self.depthwise(name + ".dw", q(self.layer(name + ".w1", x)))), 2, axis=-1)
-        t = q(a * np.clip(g, -256, 256) / 128)
-        return np.clip(x + np.rint(self.layer(name + ".w2", t)), -2047, 2047)
-
-    def blocks(self, name: str, numbers: range, x: Array) -> Array:
-        """Section 6: several blocks, one after the other."""
-        for number in numbers:
-            x = self.block(f"{name}.{number}", x)
-        return x
 
 
 @dataclass(frozen=True)
@@ -355,95 +235,6 @@ def synthesise(model: Model, quality: int, y_hat: Array) -> Array:
     return x_hat
 
 
-def diamond(reach: int) -> list[tuple[int, int]]:
-    """Section 9: half of the offsets within a diamond, rows first."""
-    offsets = [(d, e) for d in range(reach + 1) for e in range(-reach, reach + 1) if abs(d) + abs(e) <= reach]
-    return offsets[offsets.index((0, 1)) :]
-
-
-def strength(values: Sequence[int]) -> int:
-    """Section 9, [S3]."""
-    total = [sum(map(abs, values[first:last])) for first, last in pairwise((0, 12, 24, 30, 36))]
-    return 64 * total[0] + total[1] + 192 * total[2] + 2 * total[3]
-
-
-def read_filter(section: bytes, default: list[int]) -> list[int]:
-    """Section 9: the 36 numbers of a filter."""
-    bits = "".join(f"{byte:08b}" for byte in section)
-    values: list[int] = []
-    while section and len(values) < 36:
-        need("1" in bits, "S2: the filter is cut off")
-        zeros = bits.index("1")
-        code, bits = bits[zeros : 2 * zeros + 1], bits[2 * zeros + 1 :]
-        need(len(code) == zeros + 1, "S2: the filter is cut off")
-        u = int(code, 2) - 1
-        values.append(default[len(values)] + (u // 2 if u % 2 == 0 else -(u + 1) // 2))
-    need(len(bits) < 8 and "1" not in bits, "S2: data behind the filter")
-    need(strength(values) <= 56000, "S3: the filter is too strong")
-    return values or default
-
-
-def filtered(x_hat: Array, values: list[int]) -> Ints:
-    """Section 9: rgb of the whole latent grid by one filter."""
-    x = np.clip(np.rint(x_hat / 8), -1024, 1023).astype(np.int64)
-    s, first, second = (x @ weights for weights in ((1, 2, 1), (1, -1, 0), (0, -1, 1)))
-    s = moved(s, diamond(3), values[:12], values[12:24], 128)
-    first, second = (moved(a, diamond(2), values[24:30], values[30:], 32) for a in (first, second))
-    total = np.stack((s + 3 * first - second, s - first - second, s - first + 3 * second), axis=-1)
-    return to_rgb(total / 4096)
-
-
-def moved(a: Ints, offsets: list[tuple[int, int]], plain: list[int], clipped: list[int], bound: int) -> Ints:
-    """Section 9: F(A)."""
-    padded, (height, width), total = np.pad(a, 3, mode="edge"), a.shape, 128 * a
-    for (d, e), weight, small in zip(offsets, plain, clipped, strict=True):
-        for n in (1, -1):
-            u = padded[3 + n * d :, 3 + n * e :][:height, :width] - a
-            total = total + weight * u + small * np.clip(u, -bound, bound)
-    return total
-
-
-def to_rgb(x: Array) -> Ints:
-    """Section 9: samples of levels minus 128."""
-    return np.clip(np.rint(x) + 128, 0, 255).astype(np.int64)
-
-
-def decode_alpha(section: bytes, height: int, width: int) -> Ints:
-    """Section 10: the alpha samples of a tile of height x width pixels."""
-    size = height * (width + 1)
-    inflater = zlib.decompressobj()
-    try:
-        raw = inflater.decompress(section, size + 1)
-    except zlib.error as error:
-        raise ValueError(f"P1: the alpha section is not a zlib stream: {error}") from error
-    need(len(raw) == size and inflater.eof, "P1: the alpha section does not inflate to the size of the tile")
-    need(not inflater.unused_data, "P1: data behind the zlib stream of the alpha section")
-    rows = np.frombuffer(raw, np.uint8).reshape(height, width + 1).astype(np.int64)
-    alpha = np.zeros((height, width), np.int64)
-    for i, (kind, *_) in enumerate(rows):
-        need(kind <= 2, f"P1: filter {kind} of alpha does not exist")
-        alpha[i] = rows[i, 1:] if kind == 0 else np.cumsum(rows[i, 1:]) if kind == 1 else rows[i, 1:]
-        if kind == 2 and i > 0:
-            alpha[i] += alpha[i - 1]
-        alpha[i] %= 256
-    return alpha
-
-
-def paste_overlay(section: bytes, rgb: Ints) -> None:
-    """Section 10: the overlay over rgb (height, width, 3), by any decoder of RFC 9649: here Pillow's, as a file."""
-    need(section[:1] == b"\x2f", "P4: the overlay is not a VP8L bitstream")
-    file = b"WEBPVP8L" + struct.pack("<I", len(section)) + section + b"\0" * (len(section) % 2)
-    try:
-        with Image.open(BytesIO(b"RIFF" + struct.pack("<I", len(file)) + file)) as image:
-            rgba = np.asarray(image.convert("RGBA")).astype(np.int64)
-    except OSError as error:
-        raise ValueError(f"P4: the overlay does not decode: {error}") from error
-    need(rgba.shape[:2] == rgb.shape[:2], "P4: the overlay has another size than the tile")
-    need(np.isin(rgba[..., 3], (0, 255)).all(), "P5: an alpha sample of the overlay is neither 0 nor 255")
-    there = rgba[..., 3] == 255
-    rgb[there] = rgba[there, :3]
-
-
 def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes, bytes]:
     """Section 4: the entropy coder of a tile, if it has latents, its alpha section, its overlay and its filter."""
     need(len(data) > 0, "T3: the tile is empty")
@@ -478,15 +269,6 @@ def read_chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
         at += 12 + length
     need(length == 0, "F3: DONE is not empty")
     need(at == len(data), "F3: bytes behind DONE")
-
-
-@lru_cache(maxsize=2)
-def load_model(data: bytes) -> Model:
-    """Section 5."""
-    try:
-        return Model(data)
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"model file: malformed: {error!r}") from error
 
 
 def read_file(data: bytes) -> tuple[Header, list[bytes]]:
