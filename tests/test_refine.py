@@ -19,7 +19,8 @@ from vaecodec.container import CELL
 from vaecodec.effort import EFFORTS
 from vaecodec.errors import VaecError
 from vaecodec.likelihood import index_scale, logistic_bits
-from vaecodec.model import MEAN_ONE, PIXEL_ONE
+from vaecodec.model import FILTER_NUMBERS, MEAN_ONE
+from vaecodec.postfilter import OUT_ONE, Filter, Filters, as_planes
 from vaecodec.structure import dissimilarity
 
 DATA = Path(__file__).parent / "data"
@@ -95,6 +96,27 @@ def test_structure_is_refined_too(shipped: Codec, photo: np.ndarray, monkeypatch
 
 
 @torch.no_grad()
+def test_what_is_lost_is_lost_behind_the_filters(shipped: Codec, photo: np.ndarray) -> None:
+    weights, q = shipped.weights, 600
+    x = torch.tensor(photo[:128, :128]).float() - 128
+    qs = torch.full((1,), q)
+    step = weights.model.steps(qs)
+    y = weights.model.g_a(x[None], qs, step)
+    y_hat = latents.quantise(weights, q, weights.model.h_a(y), y).y_hat
+    planes = as_planes(weights.model.g_s(y_hat, qs, step)[0])
+
+    def error(kernel: Filter) -> float:
+        return float((kernel(planes).permute(1, 2, 0) / OUT_ONE - x).square().sum())
+
+    filters = Filters(Filter.of_model(weights.model, q), side=4, columns=2)  # four tiles
+    distortion = refine.Distortion(weights, q, x, slice(0, 8), filters)
+    first = distortion(y_hat[0], gradient=False, fit=True)[0]
+    assert first == pytest.approx(error(filters.default), rel=0.02)  # by float networks; at first of squares alone
+    assert 0 < len(filters.of_tile) <= 4
+    assert distortion(y_hat[0], gradient=False, fit=False)[0] < first
+
+
+@torch.no_grad()
 def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     """Against differences of the functions themselves, in random directions. Nearly: some clamps on the way let the
     gradient through, for training (`grid.requantise`)."""
@@ -105,15 +127,14 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     padded = torch.nn.functional.pad(y.permute(0, 3, 1, 2), (0, -y.shape[2] % 4, 0, -y.shape[1] % 4), mode="replicate")
     tile = latents.quantise(weights, q, weights.model.h_a(padded.permute(0, 2, 3, 1)), y)
     everything = slice(0, x.shape[0] // CELL)
-    distortion = refine.Distortion(weights, q, x, everything)
-    squares, slope = distortion(tile.y_hat[0], gradient=True)
-    x_hat = weights.soft.g_s(tile.y_hat, qs, weights.soft.steps(qs))[0, : x.shape[0], : x.shape[1]] / PIXEL_ONE
-    assert squares == pytest.approx(float((x_hat - x).square().sum()), rel=1e-4)  # at first nothing else
+    untouched = Filters(Filter((0,) * FILTER_NUMBERS), 64, 1)  # the slope leaves out what filters do
+    distortion = refine.Distortion(weights, q, x, everything, untouched)
+    _, slope = distortion(tile.y_hat[0], gradient=True, fit=False)
     u = slope / slope.square().mean().sqrt()
 
     def error(t: float) -> float:
         moved = tile.y_hat[0] + t * u * MEAN_ONE
-        return distortion(moved, gradient=False)[0]
+        return distortion(moved, gradient=False, fit=False)[0]
 
     difference = (error(1e-2) - error(-1e-2)) / 2e-2
     assert difference == pytest.approx(float((slope * u).sum()), rel=0.02)

@@ -239,19 +239,24 @@ class Synthesis(Bands):
         """The pixels of `part` that g_s makes of a window y (h, w, M) of rows and columns `outer`. Where all is 0, as
         it is under overlays and in files that say much and hold little, one window is like the other: it is made once.
         """
-        parts = list(self.filters.parts(*part))
-        alike = not y.any() and all(kernel is self.filters.default for _, _, kernel in parts)
+        alike = not y.any() and all(kernel is self.filters.default for _, _, kernel in self.filters.parts(*part))
         place = str((y.shape, *map(inner, outer, part)))
         if alike and place in self.blank:
             return self.blank[place]
         planes = as_planes(self.model.g_s(y[None].float(), self.q, self.step)[0])
-        rgb = np.empty((*((p.stop - p.start) * CELL for p in part), 3), np.uint8)
-        for r, c, kernel in parts:
-            x = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
-            rgb[inner(part[0], r, CELL), inner(part[1], c, CELL)] = levels(x).transpose(1, 2, 0)
+        rgb = levels(filtered(self.filters, planes, part, outer)).transpose(1, 2, 0)
         if alike:
             self.blank[place] = rgb
         return rgb
+
+
+def filtered(filters: Filters, planes: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> Tensor:
+    """R, G and B (3, h, w) in 1/4096 level of rows and columns `part` of positions, of `as_planes` of those `outer`."""
+    out = torch.empty(3, *((p.stop - p.start) * CELL for p in part), dtype=torch.float32)
+    for r, c, kernel in filters.parts(*part):
+        made = kernel(around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
+        out[:, inner(part[0], r, CELL), inner(part[1], c, CELL)] = made
+    return out
 
 
 def levels(x: Tensor) -> NDArray[np.uint8]:
@@ -270,6 +275,33 @@ def synthesis_margin(weights: Weights) -> int:
     return weights.model.g_s.margin + 1
 
 
+class Fits:
+    """Fits of the filters of a band's tiles, window by window."""
+
+    def __init__(self, filters: Filters, band: slice) -> None:
+        """band: its rows, counted like those of the filters."""
+        self.filters, self.band = filters, band
+        self.of_tile: dict[int, Fit] = {}
+
+    def add(self, planes: Tensor, wanted: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> None:
+        """A window: `as_planes` of rows and columns `outer` of positions, and what the pixels of `part` ought to be,
+        (H, W, 3) in levels minus 128, not padded."""
+        for r, c, number in self.filters.pieces(*part):
+            if self.band.start <= r.start < self.band.stop:
+                there = wanted[inner(part[0], r, CELL), inner(part[1], c, CELL)].permute(2, 0, 1)
+                row, column = (inner(o, p, CELL).start for o, p in zip(outer, (r, c), strict=True))
+                size = slice(row, row + there.shape[1]), slice(column, column + there.shape[2])
+                self.of_tile.setdefault(number, Fit()).add(around(planes, *size), there)
+
+    def settle(self, worth: float) -> None:
+        """Give tiles the filters that are worth their bits, and the others the default. worth: see `Fit.best`."""
+        for number, fit in self.of_tile.items():
+            if best := fit.best(worth, self.filters.default):
+                self.filters.of_tile[number] = best
+            else:
+                self.filters.of_tile.pop(number, None)
+
+
 def fit_filters(
     weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: Tensor, default: Filter
 ) -> dict[int, Filter]:
@@ -278,17 +310,13 @@ def fit_filters(
     They are fitted where the band alone, y_hat (n, w, M) in 1/16 step, says what g_s will make of it: with few tiles to
     a band, not near the rows above and below.
     """
-    worth = float(quality_lambda(analysis.q)) / 3  # bits for a squared error of a sample
     margin, side, (n, w) = synthesis_margin(weights), header.tile_side // CELL, y_hat.shape[:2]
     first, last = margin if row else 0, n if row == header.grid[0] - 1 else n - margin
-    found: dict[int, Filter] = {}
+    filters = Filters(default, side, header.grid[1], top=row * side)
+    fits = Fits(filters, slice(0, n))
     for r, c, outer_r, outer_c in windows(first, last, w, n, margin, side):
-        x_hat = weights.model.g_s(y_hat[outer_r, outer_c][None].float(), analysis.q, analysis.step)[0]
-        wanted = analysis.levels(slice(row * side + r.start, row * side + r.stop), c).permute(2, 0, 1)
-        fit = Fit()
-        rows, columns = inner(outer_r, r, CELL), inner(outer_c, c, CELL)
-        size = slice(rows.start, rows.start + wanted.shape[1]), slice(columns.start, columns.start + wanted.shape[2])
-        fit.add(around(as_planes(x_hat), *size), wanted)
-        if best := fit.best(worth, default):
-            found[row * header.grid[1] + c.start // side] = best
-    return found
+        planes = as_planes(weights.model.g_s(y_hat[outer_r, outer_c][None].float(), analysis.q, analysis.step)[0])
+        wanted = analysis.levels(slice(row * side + r.start, row * side + r.stop), c)
+        fits.add(planes, wanted, (r, c), (outer_r, outer_c))
+    fits.settle(float(quality_lambda(analysis.q)) / 3)
+    return filters.of_tile

@@ -241,7 +241,7 @@ class Codec:
             with self.exactly():  # not around a yield: what it sets must not show between two pieces
                 tiles: list[Tile] = []
                 parts: list[Tensor] = []
-                for tile, y_hat in self._encode_band(header, analysis, row, how, part):
+                for tile, y_hat in self._encode_band(header, analysis, row, how, filters, part):
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
@@ -258,15 +258,15 @@ class Codec:
             part(1)
 
     def _encode_band(
-        self, header: Header, analysis: Analysis, row: int, how: Effort, progress: Progress
+        self, header: Header, analysis: Analysis, row: int, how: Effort, filters: Filters, progress: Progress
     ) -> Iterator[tuple[Tile, Tensor]]:
         """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
         side, q = header.tile_side // CELL, header.quality
         band = analysis.band(row * side, min((row + 1) * side, analysis.h))
         y, z = band.y[band.inner], band.z
         if how.iterations:
-            x = analysis.under(band)
-            y, z = refine.refine(self.weights, q, x, band.y, z, band.inner, side, how.iterations, progress)
+            x, known = analysis.under(band), replace(filters, of_tile=dict(filters.of_tile), top=band.start)
+            y, z = refine.refine(self.weights, q, x, band.y, z, band.inner, known, how.iterations, progress)
         for left, right in batches(analysis.w, side):
             cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
             z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]

@@ -203,9 +203,14 @@ class Filters:
         if not self.of_tile:
             yield rows, columns, self.default
             return
+        for r, c, number in self.pieces(rows, columns):
+            yield r, c, self.of_tile.get(number, self.default)
+
+    def pieces(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, int]]:
+        """The pieces of some positions of the array that lie in one tile each, and its number."""
         for r, row in cut(rows, self.side, self.top):
             for c, column in cut(columns, self.side, self.left):
-                yield r, c, self.of_tile.get(row * self.columns + column, self.default)
+                yield r, c, row * self.columns + column
 
 
 def cut(part: slice, side: int, origin: int) -> Iterator[tuple[slice, int]]:

@@ -1,11 +1,11 @@
 """Encoder effort: better latents by gradient steps through the decoder, from one quantised y_hat to the next.
 
-L = bits + lambda * D / 3 is looked at where it counts, at a y_hat that the decoder could see; D is the squared error,
-with a share for structure (`Distortion`). Near it, for a change u in quantiser steps, L is about g u + c w u^2, where
-w = lambda * step^2 / 3 is what an orthonormal synthesis would have and c a measured constant. Each iteration moves the
-target y towards the lowest point of that parabola and lets `quantise` choose the symbols with their true tables. So
-with z, whose g is the slope of y's bits; its curvature is Fisher's information, which bits have where they are those of
-probabilities: the mean square of that slope.
+L = bits + lambda * D / 3 is looked at where it counts, at a y_hat that the decoder could see; D is the squared error
+behind the tiles' filters, with a share for structure (`Distortion`). Near it, for a change u in quantiser steps, L is
+about g u + c w u^2, where w = lambda * step^2 / 3 is what an orthonormal synthesis would have and c a measured
+constant. Each iteration moves the target y towards the lowest point of that parabola and lets `quantise` choose the
+symbols with their true tables. So with z, whose g is the slope of y's bits; its curvature is Fisher's information,
+which bits have where they are those of probabilities: the mean square of that slope.
 
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
 (in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecodec.bands import inner, windows
+from vaecodec.bands import Fits, filtered, inner, windows
 from vaecodec.container import CELL
 from vaecodec.grid import half
 from vaecodec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
+from vaecodec.postfilter import OUT_ONE, Filters, as_planes, cut
 from vaecodec.structure import dissimilarity
 from vaecodec.weights import Weights
 
@@ -40,6 +41,7 @@ Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
 Z_STRIDE = 0.2
 Z_TEMPERATURE = 2.0  # times that of y
 Z_REACH = 3  # what z moves by in an iteration, at most, and how far from its target symbols are looked for
+FIT_EVERY = 8  # iterations
 STRUCTURE = 0.1  # share of 1 - MS-SSIM in the distortion: structure is kept, and PSNR costs next to nothing
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
@@ -51,7 +53,7 @@ def refine(
     y: Tensor,
     z: Tensor,
     band: slice,
-    side: int,
+    filters: Filters,
     iterations: int,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -60,16 +62,17 @@ def refine(
     Args:
         q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that y covers, not padded.
         y: (rows, w, M) in quantiser steps. z: (ceil(n / 4), ceil(w / 4), N) for the n rows of y in `band`.
-        side: of a tile, in positions. progress: called with the share done, 0..1.
+        filters: of the picture's tiles as far as they are known, y's first row being their top. Those of the band are
+            fitted on the way. progress: called with the share done, 0..1.
 
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
     bits and the distortion of the float networks.
     """
     worth = step_worth(weights, q) * WEIGHT
     scale = float(quality_lambda(torch.tensor(q))) * WEIGHT / 3
-    columns = [slice(c, min(c + side, y.shape[1])) for c in range(0, y.shape[1], side)]
+    columns = [column for column, _ in cut(slice(0, y.shape[1]), filters.side, 0)]
     target, around = y[band], y * MEAN_ONE
-    distortion, hyper = Distortion(weights, q, x, band), Hyper(weights, q, z)
+    distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, z)
     rng = torch.Generator().manual_seed(0)
     best, chosen = math.inf, (target, z)
     stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
@@ -85,8 +88,7 @@ def refine(
         ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
-        with half():
-            error, slope = distortion(around, gradient=not last)
+        error, slope = distortion(around, gradient=not last, fit=k % FIT_EVERY == 0 and not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
             best, chosen = loss, (target, z_hat)
@@ -147,38 +149,46 @@ class Distortion:
     begins as the squared error, and a change of either counts by what it is to the whole, whatever picture and quality.
     """
 
-    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice) -> None:
-        """x, band: see `refine`."""
-        self.model, self.q, self.x, self.band = weights.soft, torch.full((1,), q), x, band
+    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice, filters: Filters) -> None:
+        """x, band, filters: see `refine`."""
+        self.model, self.q, self.x, self.band, self.filters = weights.soft, torch.full((1,), q), x, band, filters
         self.first: dict[tuple[int, int], tuple[float, float]] = {}  # e0 and u0 of the window at a row and a column
 
-    def __call__(self, y_hat: Tensor, gradient: bool) -> tuple[float, Tensor]:
+    def __call__(self, y_hat: Tensor, gradient: bool, fit: bool) -> tuple[float, Tensor]:
         """The distortion, and its slope (n, w, M) per quantiser step, 0 where no `gradient` is wanted.
 
-        Args: y_hat: (rows, w, M) in 1/16 step.
+        Args: y_hat: (rows, w, M) in 1/16 step. fit: whether to find better filters for the next time.
         """
         rows, w, _ = y_hat.shape
         margin = self.model.g_s.margin
         # A change in the band shows in rows beyond it: those whose own margin is known count.
         first = min(margin, self.band.start)
         last = max(rows - margin, self.band.stop)
-        total, slope = 0.0, torch.zeros_like(y_hat)
+        total, slope, fits = 0.0, torch.zeros_like(y_hat), Fits(self.filters, self.band)
         for r, c, outer_r, outer_c in windows(first, last, w, rows, margin, WINDOW):
             wanted = self.x[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
             leaf = y_hat[outer_r, outer_c][None].requires_grad_(gradient)
             with torch.set_grad_enabled(gradient):
-                x_hat = self.model.g_s(leaf, self.q, self.model.steps(self.q))[0]
-                x_hat = x_hat[inner(outer_r, r, CELL), inner(outer_c, c, CELL)][: wanted.shape[0], : wanted.shape[1]]
-                lost = self.of_window((r.start, c.start), wanted, x_hat * (1 / PIXEL_ONE))
+                with half():
+                    made = self.model.g_s(leaf, self.q, self.model.steps(self.q))[0].float()
+                planes = as_planes(made.detach())
+                x_hat = made[inner(outer_r, r, CELL), inner(outer_c, c, CELL)] * (1 / PIXEL_ONE)
+                # What the filters do is taken for given: they move a pixel by little of what its neighbours do.
+                seen = filtered(self.filters, planes, (r, c), (outer_r, outer_c)).permute(1, 2, 0) * (1 / OUT_ONE)
+                x_hat = (x_hat + (seen - x_hat.detach()))[: wanted.shape[0], : wanted.shape[1]]
+                lost = self.of_window((r.start, c.start), wanted, x_hat)
             if gradient:
                 slope[outer_r, outer_c] += torch.autograd.grad(lost, leaf)[0][0]
             total += float(lost)
+            if fit:
+                fits.add(planes, wanted, (r, c), (outer_r, outer_c))
+        if fit:
+            fits.settle(float(quality_lambda(self.q)) / 3)
         return total, slope[self.band] * MEAN_ONE
 
     def of_window(self, at: tuple[int, int], x: Tensor, x_hat: Tensor) -> Tensor:
         e = (x_hat - x).square().sum() + 1e-4
-        with torch.autocast("cpu", enabled=False):
-            u = dissimilarity(x[None] + 128, x_hat[None].float() + 128)[0] + 1e-4
+        u = dissimilarity(x[None] + 128, x_hat[None] + 128)[0] + 1e-4
         e0, u0 = self.first.setdefault(at, (float(e.detach()), float(u.detach())))
         return e0 * (e / e0) ** (1 - STRUCTURE) * (u / u0) ** STRUCTURE
 
