@@ -193,8 +193,15 @@ class HeldOut:
         self.jpeg = [tuple(np.mean(p, axis=0)) for p in points] if self.pictures else []
 
     def __call__(self, model: Model, weights: dict[str, Tensor]) -> float:
+        """BD-rate in per cent."""
         if not self.pictures:
             return math.nan
+        curve = self.curve(model, weights)
+        print("  held-out " + "  ".join(f"{b:.3f} bpp {p:.2f} dB" for b, p in curve), flush=True)
+        return bd_rate(self.jpeg, curve)[0]
+
+    def curve(self, model: Model, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
+        """Mean (bpp, dB) by quality of a model with other weights than its own."""
         own = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(weights)
         curve = []
@@ -202,8 +209,7 @@ class HeldOut:
             points = [evaluate(model, torch.from_numpy(x)[None].to(self.device), q) for x in self.pictures]
             curve.append(tuple(np.mean(points, axis=0)))
         model.load_state_dict(own)
-        print("  held-out " + "  ".join(f"{b:.3f} bpp {p:.2f} dB" for b, p in curve), flush=True)
-        return bd_rate(self.jpeg, curve)[0]
+        return curve
 
 
 def main() -> None:
