@@ -27,7 +27,7 @@ EFFORTS = {
     4: Effort(filters=True),
     5: Effort(refine.WEIGHT, iterations=2, filters=True),
     6: Effort(refine.WEIGHT, iterations=8, filters=True),
-    7: Effort(refine.WEIGHT, iterations=16, filters=True, thorough=True),
-    8: Effort(refine.WEIGHT, iterations=32, filters=True, thorough=True),
-    9: Effort(refine.WEIGHT, iterations=60, filters=True, thorough=True),
+    7: Effort(refine.WEIGHT, iterations=12, filters=True, thorough=True),
+    8: Effort(refine.WEIGHT, iterations=16, filters=True, thorough=True),
+    9: Effort(refine.WEIGHT, iterations=24, filters=True, thorough=True),
 }
