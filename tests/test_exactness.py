@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import VECTORS
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import picture
 
 import vaecodec.bands
-from vaecodec import grid, weights
+import vaecodec.codec
+from vaecodec import grid, vae, weights
 from vaecodec.codec import Codec
 from vaecodec.model import Y_MAX, Z_MAX
 from vaecodec.picture import Picture
@@ -21,10 +24,10 @@ from vaecodec.picture import Picture
 QUALITIES = (0, 37.7, 75, 100)
 
 
-def codec_in_float64(model: str | None) -> Codec:
+def codec_in_float64() -> Codec:
     """A codec whose exact layers all run in float64."""
-    codec = Codec(model, threads=1)
-    codec.weights = weights.load(VECTORS / "small.safetensors" if model else weights.DEFAULT, torch.float64)
+    codec = Codec(threads=1)
+    codec.weights = codec.weights.wide
     return codec
 
 
@@ -60,7 +63,7 @@ def test_any_window(
 
 
 def test_float64(files: list[bytes], expected: list[np.ndarray]) -> None:
-    check(codec_in_float64(None), files, expected)
+    check(codec_in_float64(), files, expected)
 
 
 def test_linear_instead_of_onednn(
@@ -86,25 +89,105 @@ def test_integers(
     check(shipped, files[1:2], expected[1:2])
 
 
+@pytest.fixture
+def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A processor that takes the caller at his word: below the "highest" precision, factors are rounded to bfloat16."""
+
+    def rounding(function: Any) -> Any:
+        def rounded(x: torch.Tensor, weight: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+            if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+                x, weight = x.bfloat16().float(), weight.bfloat16().float()
+            return function(x, weight, *rest, **options)
+
+        return rounded
+
+    for place, name in ((torch, "mkldnn_convolution"), (F, "linear"), (F, "conv2d")):
+        monkeypatch.setattr(place, name, rounding(getattr(place, name)))
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
 def dtypes(codec: Codec) -> set[torch.dtype]:
-    """Of the layers that are not float64 anyway."""
-    layers = (m for m in codec.weights.model.modules() if isinstance(m, grid.Linear) and not m.wide)
-    return {m.frozen[0].dtype for m in layers if m.frozen is not None}
+    """Of the layers that are not float64 anyway, as they work just now."""
+    with codec.exactly() as weights:
+        layers = (m for m in weights.model.modules() if isinstance(m, grid.Linear) and not m.wide)
+        return {m.frozen[0].dtype for m in layers if m.frozen is not None}
 
 
-def test_callers_precision_setting(files: list[bytes], expected: list[np.ndarray]) -> None:
+def test_rounded_factors_change_pixels(
+    bf16: None, monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
+) -> None:
+    """What the tests below could not see otherwise."""
+    monkeypatch.setattr(vaecodec.codec, "float32_is_exact", lambda: True)
+    torch.set_float32_matmul_precision("medium")
+    assert (shipped.decode_partial(files[2]).picture.pixels != expected[2]).any()
+
+
+def test_callers_precision_setting(bf16: None, files: list[bytes], expected: list[np.ndarray]) -> None:
     """It may change at any time, also under a codec that is there already."""
     codec = Codec(threads=1)
-    assert dtypes(codec) == {torch.float32}
+    for precision, dtype in (("medium", torch.float64), ("highest", torch.float32), ("high", torch.float64)):
+        torch.set_float32_matmul_precision(precision)
+        check(codec, files[1:2], expected[1:2])
+        assert dtypes(codec) == dtypes(Codec(threads=1)) == {dtype}
+        assert torch.get_float32_matmul_precision() == precision
+
+
+def test_precision_lowered_under_many_threads(bf16: None, files: list[bytes], expected: list[np.ndarray]) -> None:
+    codec = Codec(threads=1)
     torch.set_float32_matmul_precision("medium")
-    try:
-        check(codec, files[:2], expected[:2])
-        assert dtypes(codec) == dtypes(Codec(threads=1)) == {torch.float64}
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
+    with ThreadPoolExecutor(4) as pool:
+        for pixels in pool.map(lambda _: codec.decode(files[1]).pixels, range(4)):
+            np.testing.assert_array_equal(pixels, expected[1])
+
+
+def flip() -> None:
+    """The caller changes his mind."""
+    now = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if now == "highest" else "highest")
+
+
+@pytest.mark.parametrize("first", ["highest", "medium"])
+def test_precision_changed_between_bands(
+    bf16: None, files: list[bytes], expected: list[np.ndarray], first: str
+) -> None:
+    codec = Codec(threads=1)
+    torch.set_float32_matmul_precision(first)
+    strips = []
+    for strip in codec.decode_rows(files[-1]):
+        strips.append(strip)
+        flip()
+    assert len(strips) == 4
+    np.testing.assert_array_equal(np.concatenate(strips), expected[-1])
+
+
+@pytest.mark.parametrize("effort", [2, 5])
+def test_precision_changed_while_encoding(bf16: None, shipped: Codec, clean: np.ndarray, effort: int) -> None:
+    """What the encoder takes the decoder to make is what it makes."""
+    codec, pixels = Codec(threads=1), clean[:150, :60]
+    decoded, pieces = np.empty_like(pixels), []
+    for piece in codec.encode_parts(Picture(pixels), 60, tile=64, effort=effort, decoded=decoded):
+        pieces.append(piece)
+        flip()
+    torch.set_float32_matmul_precision("highest")
+    assert len(pieces) == 5  # HEAD, three tiles, DONE
+    np.testing.assert_array_equal(shipped.decode(b"".join(pieces)).pixels, decoded)
+
+
+def test_other_users_of_the_weights(bf16: None, shipped: Codec, files: list[bytes]) -> None:
+    """Parts of pictures, features and samples are exact as well."""
+    kinds: list[Callable[[Codec], np.ndarray]] = [
+        lambda codec: codec.decode_region(files[1], (20, 30, 40, 50)).pixels,
+        lambda codec: codec.decode_scaled(files[1], 2).pixels,
+        lambda codec: codec.decode_partial(files[1][:-100]).picture.pixels,
+        lambda codec: vae.features(codec, files[1]).y_hat,
+        lambda codec: vae.sample(codec, (64, 80), 50, seed=1).pixels,
+    ]
+    for kind in kinds:
+        wanted = kind(shipped)
+        torch.set_float32_matmul_precision("medium")
+        np.testing.assert_array_equal(kind(shipped), wanted)
         torch.set_float32_matmul_precision("highest")
-    check(codec, files[:1], expected[:1])
-    assert dtypes(codec) == {torch.float32}
 
 
 def test_callers_autocast_and_gradients(shipped: Codec, files: list[bytes], expected: list[np.ndarray]) -> None:
@@ -246,5 +329,5 @@ def test_a_caller_may_have_set_one_backend_alone(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(torch, "get_float32_matmul_precision", mixed)
     codec = Codec(threads=1)
-    assert not codec.exact32
+    assert dtypes(codec) == {torch.float64}
     codec.decode(files[0])

@@ -114,16 +114,17 @@ def patched(pixels: NDArray[np.uint8], header: Header, patches: dict[int, NDArra
 
 
 class Bands:
-    """A picture and the rows of y that are held of it, from `start` on."""
+    """A picture and the rows of y that are held of it, from `start` on. The networks are handed to each call anew: from
+    one band to the next they may change from float32 to float64."""
 
     y: Tensor  # (rows, w, M)
 
     def __init__(self, weights: Weights, header: Header, pixels: Any, margin: int) -> None:
-        self.model, self.pixels = weights.model, pixels
+        self.pixels = pixels
         self.h, self.w = -(-pixels.shape[0] // CELL), -(-pixels.shape[1] // CELL)
         self.q = torch.full((1,), header.quality)
         with torch.no_grad():
-            self.step = self.model.steps(self.q)
+            self.step = weights.model.steps(self.q)
         self.margin = margin
         self.start = 0
 
@@ -144,33 +145,27 @@ class Analysis(Bands):
 
     def __init__(self, weights: Weights, header: Header, pixels: NDArray[np.uint8]) -> None:
         super().__init__(weights, header, pixels, weights.model.g_a.margin)
-        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.float32)
+        self.y = torch.zeros(0, self.w, weights.model.cfg.M, dtype=torch.float32)
 
-    def band(self, first: int, last: int) -> Analysed:
+    def band(self, weights: Weights, first: int, last: int) -> Analysed:
         """The rows first..last of y, each band after the one above it."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         have = self.start + len(self.y)
         held, self.y = self.y[low - self.start :].clone(), torch.empty(0)  # not the old rows besides the new ones
-        self.y, self.start = torch.empty(high - low, self.w, self.model.cfg.M, dtype=torch.float32), low
+        self.y, self.start = torch.empty(high - low, self.w, held.shape[2], dtype=torch.float32), low
         self.y[: len(held)] = held
         begin, parts = (first - low) // Z_CELL, []
         with half():
             for r, c, outer_r, outer_c in windows(have, high, self.w, self.h, self.margin):
-                y = self.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
+                y = weights.model.g_a(self._crop(outer_r, outer_c), self.q, self.step)[0]
                 self.y[inner(slice(low, high), r), c] = y[inner(outer_r, r), inner(outer_c, c)]
             for left in range(0, self.w, H_WINDOW):
                 outer = slice(max(0, left - H_MARGIN), min(self.w, left + H_WINDOW + H_MARGIN))
-                z = self._h_a(self.y[:, outer])
+                z = h_a(weights, self.y[:, outer])
                 first_column = (left - outer.start) // Z_CELL
                 columns = slice(first_column, first_column + H_WINDOW // Z_CELL)
                 parts.append(z[begin : begin - (first - last) // Z_CELL, columns])
         return Analysed(self.y, torch.cat(parts, dim=1), low, slice(first - low, last - low))
-
-    def _h_a(self, y: Tensor) -> Tensor:
-        """z (h / 4, w / 4, N) of y (h, w, M), by edge replication to whole positions of z."""
-        pad = (0, -y.shape[1] % Z_CELL, 0, -y.shape[0] % Z_CELL)
-        padded = torch.nn.functional.pad(y.permute(2, 0, 1)[None], pad, mode="replicate")
-        return self.model.h_a(padded.permute(0, 2, 3, 1))[0]
 
     def under(self, band: Analysed) -> Tensor:
         """The pixels under the rows of its `y`: (H, W, 3) in levels minus 128, not padded."""
@@ -186,6 +181,13 @@ class Analysis(Bands):
         part = self.levels(rows, columns).permute(2, 0, 1)[None]
         pad = (0, -part.shape[3] % CELL, 0, -part.shape[2] % CELL)
         return torch.nn.functional.pad(part, pad, mode="replicate").permute(0, 2, 3, 1)
+
+
+def h_a(weights: Weights, y: Tensor) -> Tensor:
+    """z (h / 4, w / 4, N) of y (h, w, M), by edge replication to whole positions of z."""
+    pad = (0, -y.shape[1] % Z_CELL, 0, -y.shape[0] % Z_CELL)
+    padded = torch.nn.functional.pad(y.permute(2, 0, 1)[None], pad, mode="replicate")
+    return weights.model.h_a(padded.permute(0, 2, 3, 1))[0]
 
 
 class Rolling:
@@ -218,16 +220,16 @@ class Synthesis(Bands):
         self.filters = filters  # those of a band must be there before it is added
         self.done = 0  # the row up to which pixels are written
         self.blank: dict[str, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
-        self.y = torch.zeros(0, self.w, self.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
+        self.y = torch.zeros(0, self.w, weights.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
 
-    def add(self, y_hat: Tensor) -> None:
+    def add(self, weights: Weights, y_hat: Tensor) -> None:
         """The next rows (n, w, M) of y_hat."""
         self.y = torch.cat((self.y, y_hat))
         have = self.start + len(self.y)
         ready = have if have == self.h else max(self.done, have - self.margin)
         for r, c, outer_r, outer_c in windows(self.done, ready, self.w, self.h, self.margin):
             y = self.y[inner(slice(self.start, have), outer_r), outer_c]
-            rgb = self._rgb(y, (r, c), (outer_r, outer_c))
+            rgb = self._rgb(weights, y, (r, c), (outer_r, outer_c))
             part = self.pixels[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
             paste(part, rgb[: part.shape[0], : part.shape[1]])
         self.done = ready
@@ -235,7 +237,9 @@ class Synthesis(Bands):
         self.y = self.y[keep - self.start :].clone()  # a view would keep all of it
         self.start = keep
 
-    def _rgb(self, y: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> NDArray[np.uint8]:
+    def _rgb(
+        self, weights: Weights, y: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]
+    ) -> NDArray[np.uint8]:
         """The pixels of `part` that g_s makes of a window y (h, w, M) of rows and columns `outer`. Where all is 0, as
         it is under overlays and in files that say much and hold little, one window is like the other: it is made once.
         """
@@ -243,7 +247,7 @@ class Synthesis(Bands):
         place = str((y.shape, *map(inner, outer, part)))
         if alike and place in self.blank:
             return self.blank[place]
-        planes = as_planes(self.model.g_s(y[None].float(), self.q, self.step)[0])
+        planes = as_planes(weights.model.g_s(y[None].float(), self.q, self.step)[0])
         rgb = levels(filtered(self.filters, planes, part, outer)).transpose(1, 2, 0)
         if alike:
             self.blank[place] = rgb

@@ -71,11 +71,7 @@ class Codec:
         self.path = Path(model) if model else DEFAULT
         self._others: dict[bytes, Codec] = {}  # by the hash of their model
         with self._own_threads():
-            self._load()
-
-    def _load(self) -> None:
-        self.exact32 = float32_is_exact()
-        self.weights: Weights = load(self.path, torch.float32 if self.exact32 else torch.float64)
+            self.weights = load(self.path)  # `exactly` hands out those to compute with
 
     def encode(
         self,
@@ -228,9 +224,10 @@ class Codec:
         decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[Tile]:
         """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
-        analysis = Analysis(self.weights, header, pixels)
-        filters = Filters.read(self.weights.model, header, {})
-        synthesis = None if decoded is None else Synthesis(self.weights, header, decoded, filters)
+        with self.exactly() as weights:
+            analysis = Analysis(weights, header, pixels)
+            filters = Filters.read(weights.model, header, {})
+            synthesis = None if decoded is None else Synthesis(weights, header, decoded, filters)
         rows, columns = header.grid
         for row in range(rows):
 
@@ -238,41 +235,24 @@ class Codec:
                 if progress:
                     progress((row + share) / rows)
 
-            with self.exactly():  # not around a yield: what it sets must not show between two pieces
+            with self.exactly() as weights:  # not around a yield: what it sets must not show between two pieces
                 tiles: list[Tile] = []
                 parts: list[Tensor] = []
-                for tile, y_hat in self._encode_band(header, analysis, row, how, filters, part):
+                for tile, y_hat in encode_band(weights, header, analysis, row, how, filters, part):
                     hidden = row * columns + len(tiles) in covered
                     tiles.append(Tile.empty() if hidden else tile)
                     parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
                 band = torch.cat(parts, dim=1) if how.filters or synthesis else torch.empty(0)
                 if how.filters:
-                    fitted = fit_filters(self.weights, header, analysis, row, band, filters.default)
+                    fitted = fit_filters(weights, header, analysis, row, band, filters.default)
                     for index in fitted.keys() - covered:
                         packed = fitted[index].pack(filters.default)
                         tiles[index % columns] = tiles[index % columns].having(filter=packed)
                         filters.add(index, tiles[index % columns])
                 if synthesis:
-                    synthesis.add(band)
+                    synthesis.add(weights, band)
             yield from tiles
             part(1)
-
-    def _encode_band(
-        self, header: Header, analysis: Analysis, row: int, how: Effort, filters: Filters, progress: Progress
-    ) -> Iterator[tuple[Tile, Tensor]]:
-        """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
-        side, q = header.tile_side // CELL, header.quality
-        band = analysis.band(row * side, min((row + 1) * side, analysis.h))
-        y, z = band.y[band.inner], band.z
-        if how.iterations:
-            x, known = analysis.under(band), replace(filters, of_tile=dict(filters.of_tile), top=band.start)
-            y, z = refine.refine(self.weights, q, x, band.y, z, band.inner, known, how.iterations, progress)
-        for left, right in batches(analysis.w, side):
-            cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
-            z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
-            z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
-            tiles, y_hat = encode_tiles(self.weights, q, z_tiles, y_tiles, how.trimming)
-            yield from zip(tiles, y_hat.to(torch.int16), strict=True)
 
     def decode(
         self,
@@ -317,14 +297,15 @@ class Codec:
     def _strips(self, header: Header, tiles: list[Tile], progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
         """The pixels of each row of tiles. Those at its lower edge are there once the next row's latents are."""
         pixels = Rolling(header)
-        filters = Filters.read(self.weights.model, header, dict(enumerate(tiles)))
-        synthesis = Synthesis(self.weights, header, pixels, filters)
+        with self.exactly() as weights:
+            filters = Filters.read(weights.model, header, dict(enumerate(tiles)))
+            synthesis = Synthesis(weights, header, pixels, filters)
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0
         for row in range(rows):
-            with self.exactly():  # not around a yield: what it sets must not show between two strips
-                synthesis.add(decode_band(self.weights, header, tiles, row, range(columns)))
+            with self.exactly() as weights:  # not around a yield: what it sets must not show between two strips
+                synthesis.add(weights, decode_band(weights, header, tiles, row, range(columns)))
             written = min(synthesis.done * CELL, header.height)
             while done < len(boxes) and sum(boxes[done][::2]) <= written:
                 strip = pixels.take(boxes[done][2])
@@ -342,8 +323,8 @@ class Codec:
         """
         found = salvage.salvage(data, max_pixels)
         codec = self._for(found.header)
-        with codec.exactly():
-            return excerpt.partial(codec.weights, found)
+        with codec.exactly() as weights:
+            return excerpt.partial(weights, found)
 
     def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
@@ -353,8 +334,8 @@ class Codec:
         """
         codec, layout, tiles = self.open(data, None)
         excerpt.check_region(layout.header, region)
-        with codec.exactly():
-            return Picture(excerpt.region(codec.weights, layout.header, tiles, region), **layout.metadata)
+        with codec.exactly() as weights:
+            return Picture(excerpt.region(weights, layout.header, tiles, region), **layout.metadata)
 
     def decode_scaled(self, data: bytes, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
@@ -365,8 +346,8 @@ class Codec:
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
         codec, layout, tiles = self.open(data, max_pixels and max_pixels * scale**2)
-        with codec.exactly():
-            return Picture(excerpt.scaled(codec.weights, layout.header, tiles, scale), **layout.metadata)
+        with codec.exactly() as weights:
+            return Picture(excerpt.scaled(weights, layout.header, tiles, scale), **layout.metadata)
 
     def decode_within(self, data: bytes, size: int) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
@@ -394,12 +375,11 @@ class Codec:
         return self._others[header.model_hash]
 
     @contextmanager
-    def exactly(self) -> Iterator[None]:
-        """No gradients, no autocast, products that are exact, this codec's threads; all as before afterwards."""
+    def exactly(self) -> Iterator[Weights]:
+        """No gradients, no autocast, this codec's threads, and weights whose products are exact; all as before
+        afterwards. The caller's settings may be others the next time, and then the weights are."""
         with self._own_threads(), torch.no_grad(), torch.autocast("cpu", enabled=False):
-            if float32_is_exact() != self.exact32:  # the caller has changed a global setting
-                self._load()
-            yield
+            yield self.weights if float32_is_exact() else self.weights.wide
 
     @contextmanager
     def _own_threads(self) -> Iterator[None]:
@@ -413,3 +393,27 @@ class Codec:
         finally:
             if torch.get_num_threads() != before:
                 torch.set_num_threads(before)
+
+
+def encode_band(
+    weights: Weights,
+    header: Header,
+    analysis: Analysis,
+    row: int,
+    how: Effort,
+    filters: Filters,
+    progress: Progress,
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
+    side, q = header.tile_side // CELL, header.quality
+    band = analysis.band(weights, row * side, min((row + 1) * side, analysis.h))
+    y, z = band.y[band.inner], band.z
+    if how.iterations:
+        x, known = analysis.under(band), replace(filters, of_tile=dict(filters.of_tile), top=band.start)
+        y, z = refine.refine(weights, q, x, band.y, z, band.inner, known, how.iterations, progress)
+    for left, right in batches(analysis.w, side):
+        cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
+        z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
+        z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
+        tiles, y_hat = encode_tiles(weights, q, z_tiles, y_tiles, how.trimming)
+        yield from zip(tiles, y_hat.to(torch.int16), strict=True)

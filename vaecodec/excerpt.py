@@ -60,7 +60,7 @@ def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) 
     alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
     touched = {n: tiles[n] for r in tile_rows for n in (r * header.grid[1] + c for c in tile_columns)}
     filters = Filters.read(weights.model, header, touched, rows.start, columns.start)
-    Synthesis(weights, alone, pixels, filters).add(y_hat)
+    Synthesis(weights, alone, pixels, filters).add(weights, y_hat)
     pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
     for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
         for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):
@@ -141,7 +141,7 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
             y_hat = decode_band(weights, header, tiles, row, range(columns))
         except CorruptFileError:
             y_hat = torch.cat([one_by_one(row, column) for column in range(columns)], dim=1)
-        synthesis.add(y_hat)
+        synthesis.add(weights, y_hat)
     for number in set(range(rows * columns)) - lost:
         try:
             finish_tile(header, tiles[number], header.cut(pixels, number))

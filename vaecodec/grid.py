@@ -165,7 +165,7 @@ class Linear(nn.Module):
             bias = bias + ((b * scale).float() - bias).detach()
         return weight, bias
 
-    def freeze(self: Linear | Depthwise, w: Tensor, b: Tensor, k: Tensor, dtype: torch.dtype) -> None:
+    def freeze(self: Linear | Depthwise, w: Tensor, b: Tensor, k: Tensor) -> None:
         """Run from now on with these integers (see `grid_weights`), without gradients.
 
         Raises: ValueError where they fail the overflow proof.
@@ -182,7 +182,7 @@ class Linear(nn.Module):
         with torch.no_grad():
             self.weight.copy_(w * scale[:, None])
             self.bias.copy_(b * scale / FEATURE_ONE)
-        dtype = torch.float64 if self.wide else dtype
+        dtype = torch.float64 if self.wide else torch.float32
         self.frozen = (w * scale[:, None]).to(dtype), (b * scale).to(dtype)
         self.grid = True
 

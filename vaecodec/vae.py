@@ -66,10 +66,10 @@ def random_words(codec: Codec, header: Header, number: int, rng: np.random.Gener
 def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
     """What the decoder makes of tiles."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
-    with codec.exactly():
-        synthesis = Synthesis(codec.weights, header, pixels, Filters.read(codec.weights.model, header, {}))
+    with codec.exactly() as weights:
+        synthesis = Synthesis(weights, header, pixels, Filters.read(weights.model, header, {}))
         for row in range(header.grid[0]):
-            synthesis.add(decode_band(codec.weights, header, tiles, row, range(header.grid[1])))
+            synthesis.add(weights, decode_band(weights, header, tiles, row, range(header.grid[1])))
     return Picture(pixels)
 
 
@@ -141,16 +141,16 @@ def features(codec: Codec, data: bytes) -> Features:
     rows, columns = header.grid
     h, w = -(-header.height // CELL), -(-header.width // CELL)
     z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), codec.weights.model.cfg.N), np.float32)
-    with codec.exactly():
-        bands = [decode_band(codec.weights, header, tiles, row, range(columns)) for row in range(rows)]
+    with codec.exactly() as weights:
+        bands = [decode_band(weights, header, tiles, row, range(columns)) for row in range(rows)]
         for number, tile in enumerate(tiles):
             if tile.lanes_log2 == EMPTY:
                 continue
             top, left = (side * n for n in divmod(number, columns))
             size = min(side, h - top), min(side, w - left)
-            z_hat = decode_z(codec.weights, header.quality, [tile], *size)[0][0].numpy()
+            z_hat = decode_z(weights, header.quality, [tile], *size)[0][0].numpy()
             z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
-        step = codec.weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
+        step = weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
         y = (torch.cat(bands).float() * (step / MEAN_ONE)).numpy()
     pooled = np.concatenate([y.mean(axis=(0, 1)), np.abs(y).mean(axis=(0, 1)), z.mean(axis=(0, 1))])
     return Features(y, z, pooled)

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,6 +48,16 @@ class Weights:
     y_tables: Tables  # by scale index, then those of quantiser 1
     z_tables: tuple[Tables, ...]  # by quality anchor, a table for each channel
     encodes: bool  # whether the encoder's networks are there too
+
+    @cached_property
+    def wide(self) -> Weights:
+        """The same with all exact layers in float64, for where products of float32 are not to be trusted."""
+        model = copy.deepcopy(self.model)
+        for module in model.modules():
+            if isinstance(module, (Linear, Depthwise)) and module.frozen is not None:
+                weight, bias = module.frozen
+                module.frozen = weight.double(), bias.double()
+        return replace(self, model=model)
 
     @cached_property
     def soft(self) -> Model:
@@ -126,14 +136,8 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
     return metadata, tensors
 
 
-def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
-    """Read a model file, check its hash and the overflow proof, and freeze the networks.
-
-    Args:
-        dtype: float32, or float64 where float32 products are not to be trusted.
-
-    Raises: UnsupportedError.
-    """
+def load(path: Path = DEFAULT) -> Weights:
+    """Read a model file, check its hash and the overflow proof, and freeze the networks. Raises: UnsupportedError."""
     metadata, tensors = read(path)
     try:
         config, skip, dependent = parse_config(metadata["config"])
@@ -141,7 +145,7 @@ def load(path: Path = DEFAULT, dtype: torch.dtype = torch.float32) -> Weights:
         check_size(config, tensors)
         with float32_by_default():
             model = Model(config)
-        fill(model, tensors, dtype)
+        fill(model, tensors)
         check_defaults(tensors["filter.t"].astype(np.int64))
         y_tables = read_tables(tensors, "y", slice(None))
         if y_tables.null != 2 * TABLES:
@@ -211,7 +215,7 @@ def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:
     return Tables(low, size, np.where(used, stored + 1, 0))
 
 
-def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.float32) -> None:
+def fill(model: Model, tensors: dict[str, NDArray]) -> None:
     """Put a model file's tensors into the networks.
 
     Raises: KeyError, ValueError or RuntimeError where they do not fit.
@@ -225,7 +229,7 @@ def fill(model: Model, tensors: dict[str, NDArray], dtype: torch.dtype = torch.f
     for path, module in model.named_modules():
         if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
             w, b, k = (get(f"{path}.{name}", of) for name, of in (("w", np.int16), ("b", np.int32), ("k", np.int8)))
-            module.freeze(w, b, k, dtype)
+            module.freeze(w, b, k)
         elif isinstance(module, QualityTable) and f"{path}.t" in tensors:
             module.freeze(get(f"{path}.t", np.int16))
     encoder = {k.removeprefix(ENCODER): get(k, np.float16).float() for k in tensors if k.startswith(ENCODER)}

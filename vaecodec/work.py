@@ -198,8 +198,8 @@ def better(
     """What a recipe makes of a picture from the file `data`, and what is to be said of it. Raises: VaecError."""
     from vaecodec.restoration.recipes import Models
 
-    with codec.exactly():
-        return recipe.apply(Models(codec.weights, device), picture, data, progress)
+    with codec.exactly() as weights:
+        return recipe.apply(Models(weights, device), picture, data, progress)
 
 
 @dataclass(frozen=True)
