@@ -145,9 +145,9 @@ def test_M6_default_filters_are_not_too_strong(tmp_path: Path) -> None:
 def test_A1_layers_that_could_overflow_are_refused(small: Codec) -> None:
     layer = Linear(4, 1, limit=FEATURE_MAX)
     k = torch.zeros(1)
-    layer.freeze(torch.full((1, 4), 2048), torch.zeros(1), k, torch.float32)  # 4 * 2048 * 2047 < 2^24
+    layer.freeze(torch.full((1, 4), 2048), torch.zeros(1), k)  # 4 * 2048 * 2047 < 2^24
     with pytest.raises(ValueError, match="overflow"):
-        layer.freeze(torch.full((1, 4), 2050), torch.zeros(1), k, torch.float32)
+        layer.freeze(torch.full((1, 4), 2050), torch.zeros(1), k)
     for module in small.weights.model.modules():
         if isinstance(module, Linear) and module.limit is not None:
             w, b, _ = module.grid_weights()
