@@ -54,7 +54,7 @@ def test_sizes_are_met_within_one_per_cent_and_never_exceeded(
     except VaecError:
         assert ends[0] > wanted
         return
-    assert size(q) <= wanted
+    assert size(q) <= wanted * (1 + 1e-12)  # logarithms are compared, and rounded
     assert q == QUALITY or size(q) >= 0.99 * wanted
     assert len(set(trials)) <= 8
 
@@ -169,7 +169,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (("--target-size", "12 potatoes"), "is not a size"),
         (("--target-size", "1.2.3kB"), "is not a size"),
         (("--target-size", "0"), "not a positive number"),
-        (("--target-psnr", "nan"), "not a positive number"),
+        (("--target-psnr", "nan"), "not a number"),
         (("--target-ssimulacra2", "100"), "below 100"),
     ],
 )

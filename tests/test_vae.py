@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import FakeCodec, Run
 from pictures import picture
 from PIL import Image
 
@@ -136,3 +137,10 @@ def test_features_command(tmp_path: Path, shipped: Codec) -> None:
     assert run("features", tmp_path / "bad.vaec", tmp_path / "a.vaec", "-f", "-o", out) == 1
     with np.load(out) as archive:
         assert len(archive["files"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [("elbo",), ("features", "-o", "f.npz"), ("verify",)])
+def test_stdin_is_read_once(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "-", "-")
+    assert (result.code, FakeCodec.made) == (2, 0)
+    assert "stdin can be read only once" in result.err

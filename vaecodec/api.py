@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.codec import EFFORT, Codec
 from vaecodec.container import MAX_PIXELS
 from vaecodec.errors import VaecError
@@ -65,7 +66,7 @@ def encode(
     picture = as_picture(image)
     kept = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
     given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
-    metadata = {k: (kept[k] if v is None else v) or None for k, v in given.items()}
+    metadata = {k: (kept[k] if v is None else as_bytes(v, k)) or None for k, v in given.items()}
     picture, codec = Picture(picture.pixels, **metadata), default_codec()
     if target:
         return codec.encode_to(picture, target, effort=effort, tile=tile, preview=preview).data
@@ -73,7 +74,7 @@ def encode(
 
 
 def decode(
-    data: bytes | memoryview,
+    data: BytesLike,
     /,
     *,
     region: tuple[int, int, int, int] | None = None,
@@ -94,9 +95,10 @@ def decode(
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
         one of region, scale, max_size and out is given, or one is out of range.
     """
+    scale = as_whole(scale, "scale")
     if (region is not None) + (scale != 1) + (max_size is not None) + (out is not None) > 1:
         raise VaecError("region, scale, max_size and out exclude each other")
-    data, codec = bytes(data), default_codec()
+    codec = default_codec()
     if region is not None:
         return codec.decode_region(data, region).pixels
     if scale != 1:
@@ -106,8 +108,8 @@ def decode(
     return codec.decode(data, max_pixels=max_pixels, out=out).pixels
 
 
-def decode_batch(
-    files: Iterable[bytes | memoryview], /, *, max_pixels: int | None = MAX_PIXELS
-) -> list[NDArray[np.uint8]]:
+def decode_batch(files: Iterable[BytesLike], /, *, max_pixels: int | None = MAX_PIXELS) -> list[NDArray[np.uint8]]:
     """Decode several files in turn, with the model loaded once. Raises: as `decode`, with the first that fails."""
+    if not isinstance(files, Iterable):
+        raise VaecError(f"a batch is a list of files, each as bytes, not {type(files).__name__}")
     return [decode(data, max_pixels=max_pixels) for data in files]

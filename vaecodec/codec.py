@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
 from vaecodec.alpha import pack_alpha
+from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_number, as_region, as_whole
 from vaecodec.bands import (
     Analysis,
     Rolling,
@@ -41,7 +42,7 @@ from vaecodec.grid import float32_is_exact
 from vaecodec.latents import Z_CELL, encode_tiles
 from vaecodec.model import quality_lambda
 from vaecodec.overlay import Overlay, available, unpack_overlay
-from vaecodec.picture import Picture
+from vaecodec.picture import Picture, pieces
 from vaecodec.postfilter import Filters
 from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
@@ -65,9 +66,11 @@ class Codec:
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
+        if threads is not None and as_whole(threads, "threads") < 1:
             raise VaecError(f"{threads} threads cannot code anything")
-        self.threads = min(threads, os.cpu_count() or 1) if threads else None
+        self.threads = min(int(threads), os.cpu_count() or 1) if threads else None
+        if model is not None and not isinstance(model, (str, os.PathLike)):
+            raise VaecError(f"a model is the path of a file, not {type(model).__name__}")
         self.path = Path(model) if model else DEFAULT
         self._others: dict[bytes, Codec] = {}  # by the hash of their model
         with self._own_threads():
@@ -114,6 +117,7 @@ class Codec:
         Takes several trials. A size is met within 1 % where quality 100 needs as much.
         Args: see `encode`. Raises: VaecError where an argument is out of range or no quality meets the target.
         """
+        effort = as_whole(effort, "effort")
         return ratecontrol.encode_to(self, as_picture(image), target, effort, tile, preview, progress)
 
     def encode_parts(
@@ -132,10 +136,11 @@ class Codec:
         Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
             takes less than decoding it.
         """
-        if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
-            raise VaecError(f"quality {quality!r} is not a number within 0..100")
+        quality, effort = as_number(quality, "quality"), as_whole(effort, "effort")
+        if not 0 <= quality <= 100:
+            raise VaecError(f"quality {quality:g} is not within 0..100")
         if effort not in EFFORTS:
-            raise VaecError(f"effort {effort!r} is not one of 1..9")
+            raise VaecError(f"effort {effort} is not one of 1..9")
         if not self.weights.encodes:
             raise VaecError(f"model {self.weights.name} ({self.weights.hash.hex()}) is retired: it only decodes")
         pixels, how = picture.pixels, EFFORTS[effort]
@@ -146,7 +151,7 @@ class Codec:
         for name, kind in container.METADATA.items():
             data = getattr(picture, name)
             if data is not None:
-                yield container.pack_chunk(kind, data)
+                yield container.pack_chunk(kind, as_bytes(data, name))
         beneath, overlays = self._overlays(header, pixels, how) if how.overlays and available() else (pixels, {})
         covered = {index for index, overlay in overlays.items() if overlay.covers}
         for index, coded in enumerate(self._code(header, beneath, how, progress, covered, decoded)):
@@ -160,7 +165,7 @@ class Codec:
                 part = header.cut(decoded, index)
                 paste(part, *unpack_overlay(overlay.data, *part.shape[:2]))
             if header.alpha:
-                decoded[..., -1] = pixels[..., -1]
+                decoded[..., -1] = np.concatenate([rows[..., -1] for rows in pieces(pixels)])
 
     def _header(self, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
         height, width, channels = pixels.shape
@@ -168,12 +173,13 @@ class Codec:
             side = max(height, width)
             count = -(-side // TILE_MAX)
             tile = -(-side // (count * container.TILE_UNIT)) * container.TILE_UNIT if count > 1 else TILE_MAX
-        if tile != int(tile) or tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
+        tile = as_whole(tile, "tile side")
+        if tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
             raise VaecError(f"tile side {tile} is not a multiple of {container.TILE_UNIT} up to {TILE_MAX}")
         alpha, value = container.ALPHA_NONE, 0
         if channels in (2, 4):
-            value = int(pixels[0, 0, -1])
-            constant = bool((pixels[..., -1] == value).all())
+            value = int(pixels[:1][0, 0, -1])
+            constant = all((rows[..., -1] == value).all() for rows in pieces(pixels))
             alpha = container.ALPHA_CONSTANT if constant else container.ALPHA_CODED
             value = value if constant else 0
         return Header(
@@ -183,7 +189,7 @@ class Codec:
             colour=container.CHANNELS.index(channels),
             depth=8,
             quality=q,
-            tile=int(tile) // container.TILE_UNIT,
+            tile=tile // container.TILE_UNIT,
             alpha=alpha,
             alpha_value=value,
             model=self.weights.name,
@@ -256,7 +262,7 @@ class Codec:
 
     def decode(
         self,
-        data: bytes,
+        data: BytesLike,
         *,
         max_pixels: int | None = MAX_PIXELS,
         out: NDArray[np.uint8] | None = None,
@@ -275,6 +281,8 @@ class Codec:
         codec, layout, tiles = self.open(data, max_pixels)
         header = layout.header
         shape = header.height, header.width, header.channels
+        if out is not None and not isinstance(out, np.ndarray):
+            raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {type(out).__name__}")
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
             raise VaecError(f"out must be a writeable uint8 array of shape {shape}, not {out.dtype} of {out.shape}")
         pixels = np.empty(shape, np.uint8) if out is None else out
@@ -285,7 +293,7 @@ class Codec:
         return Picture(pixels, **layout.metadata)
 
     def decode_rows(
-        self, data: bytes, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+        self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """Reconstruct a picture from above, (n, W, C) uint8 at a time, in memory that does not grow with its height.
 
@@ -316,53 +324,56 @@ class Codec:
             if progress:
                 progress((row + 1) / rows)
 
-    def decode_partial(self, data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
+    def decode_partial(self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
 
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
-        found = salvage.salvage(data, max_pixels)
+        found = salvage.salvage(as_bytes(data), as_limit(max_pixels, "max_pixels"))
         codec = self._for(found.header)
         with codec.exactly() as weights:
             return excerpt.partial(weights, found)
 
-    def decode_region(self, data: bytes, region: tuple[int, int, int, int]) -> Picture:
+    def decode_region(self, data: BytesLike, region: tuple[int, int, int, int]) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
         Args: region: left, top, width, height, in pixels as they are stored.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
+        region = as_region(region)
         codec, layout, tiles = self.open(data, None)
         excerpt.check_region(layout.header, region)
         with codec.exactly() as weights:
             return Picture(excerpt.region(weights, layout.header, tiles, region), **layout.metadata)
 
-    def decode_scaled(self, data: bytes, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
+    def decode_scaled(self, data: BytesLike, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
         Near to the whole picture's mean over squares of that many pixels, not equal to it; see `excerpt.scaled`.
         Args: scale: 2, 4 or 8. max_pixels: of what is made. Raises: as `decode`.
         """
+        scale, limit = as_whole(scale, "scale"), as_limit(max_pixels, "max_pixels")
         if scale not in excerpt.SCALES:
             raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
-        codec, layout, tiles = self.open(data, max_pixels and max_pixels * scale**2)
+        codec, layout, tiles = self.open(data, limit and limit * scale**2)
         with codec.exactly() as weights:
             return Picture(excerpt.scaled(weights, layout.header, tiles, scale), **layout.metadata)
 
-    def decode_within(self, data: bytes, size: int) -> Picture:
+    def decode_within(self, data: BytesLike, size: int) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
 
         A smaller picture stays as it is. Raises: as `decode`; VaecError where size is not positive.
         """
+        data, size = as_bytes(data), as_whole(size, "size")
         if size < 1:
             raise VaecError(f"no picture fits into {size} pixels")
         scale = excerpt.scale_within(container.parse(data).header, size)
         picture = self.decode(data) if scale == 1 else self.decode_scaled(data, scale)
         return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
 
-    def open(self, data: bytes, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
+    def open(self, data: BytesLike, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
         """The structure of a file, and the codec of its model: this one, or another."""
-        layout = container.parse(data, max_pixels=max_pixels)
+        layout = container.parse(as_bytes(data), max_pixels=as_limit(max_pixels, "max_pixels"))
         codec = self._for(layout.header)
         return codec, layout, [container.unpack_tile(layout.header, t) for t in layout.tiles]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaecodec import container
+from vaecodec.arguments import BytesLike, as_bytes
 from vaecodec.container import CHUNK_OVERHEAD, Layout
 
 
@@ -32,12 +33,12 @@ class Info:
         return self.size * 8 / (self.width * self.height)
 
 
-def read_info(data: bytes | memoryview) -> Info:
+def read_info(data: BytesLike) -> Info:
     """Parse a file's structure, checksums included.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
     """
-    return describe(container.parse(data))
+    return describe(container.parse(as_bytes(data)))
 
 
 def describe(layout: Layout) -> Info:

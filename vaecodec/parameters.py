@@ -41,6 +41,13 @@ class FileName(click.ParamType):  # type: ignore[type-arg]
         return path
 
 
+def read_once(ctx: click.Context, param: click.Parameter, names: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Callback of an argument that takes several files: stdin is one of them once at most."""
+    if names.count(files.STREAM) > 1:
+        raise click.UsageError("stdin can be read only once", ctx)
+    return names
+
+
 def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """The options of these names, shared by several commands."""
     known = {

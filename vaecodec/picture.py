@@ -30,6 +30,8 @@ class Picture:
     xmp: bytes | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, (np.ndarray, Strips)):
+            raise PictureError(f"pixels must be uint8 of shape (H, W, 1..4), not {type(self.pixels).__name__}")
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if dtype != np.uint8 or len(shape) != 3 or not 1 <= shape[2] <= 4:
             raise PictureError(f"pixels must be uint8 of shape (H, W, 1..4), not {dtype} of shape {shape}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.arguments import as_number
 from vaecodec.container import QUALITY_MAX
 from vaecodec.errors import VaecError
 
@@ -71,8 +72,10 @@ class Target:
         if len(given) != 1:
             raise VaecError(f"one target is needed, not {len(given)}")
         ((name, value),) = given.items()
-        if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-            raise VaecError(f"a target {name} of {value!r} is not a positive number")
+        value = as_number(value, f"a target {name} of")
+        object.__setattr__(self, name, value)  # a number of NumPy's may have too few bits for what is done with it
+        if value <= 0:
+            raise VaecError(f"a target {name} of {value:g} is not a positive number")
         if name == "ssimulacra2" and value >= 100:
             raise VaecError("a target SSIMULACRA2 must be below 100")
 

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from vaecodec.arguments import shown
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
@@ -48,19 +49,25 @@ def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool 
             raise PictureError("the file is empty")
         if start == SIGNATURE[:5]:
             raise PictureError("this is a .vaec file already")
-        try:
-            with _pillow_limit(max_pixels or None), Image.open(file) as image:
-                if max_pixels and image.width * image.height > max_pixels:
-                    raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
-                return from_image(image, opened, by_rows)
-        except (VaecError, MemoryError):
-            raise
-        except Image.DecompressionBombError:
-            raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
-        except UnidentifiedImageError:
-            raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
-        except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
-            raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
+        with _in_a_sentence(max_pixels), _pillow_limit(max_pixels or None), Image.open(file) as image:
+            if max_pixels and image.width * image.height > max_pixels:
+                raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
+            return from_image(image, opened, by_rows)
+
+
+@contextmanager
+def _in_a_sentence(max_pixels: int | None = None) -> Iterator[None]:
+    """What Pillow raises, as one of our errors: its plugins raise all kinds for bad bytes."""
+    try:
+        yield
+    except (VaecError, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
+    except UnidentifiedImageError:
+        raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
+    except Exception as error:
+        raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
 
 
 def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
@@ -72,12 +79,21 @@ def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
-        return from_image(image)[0]
-    array = np.asarray(image)
+        with _in_a_sentence():
+            return from_image(image)[0]
+    if isinstance(image, (str, os.PathLike)):
+        raise VaecError(f"{shown(str(image))} is the name of a picture: open it first, with PIL.Image.open")
+    if isinstance(image, (bytes, bytearray)) or hasattr(image, "read"):
+        raise VaecError(f"{type(image).__name__} is no picture: open it first, with PIL.Image.open")
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # of another library's object, which may raise anything
+        raise VaecError(f"{type(image).__name__} is no picture ({sentence(error)})") from error
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or 0 in array.shape:
-        raise VaecError(f"an array of shape {array.shape} is no picture: (H, W) or (H, W, 1..4) is needed")
+        what = f"{type(image).__name__} of shape {array.shape}"
+        raise VaecError(f"{what} is no picture: (H, W) or (H, W, 1..4) is needed")
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         array = ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if array.dtype.kind == "f":

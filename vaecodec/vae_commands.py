@@ -12,7 +12,7 @@ import click
 
 from vaecodec import files
 from vaecodec.batch import each
-from vaecodec.parameters import QUALITY, FileName, options
+from vaecodec.parameters import QUALITY, FileName, options, read_once
 from vaecodec.plan import output_format
 from vaecodec.work import CodecOnDemand
 
@@ -79,7 +79,7 @@ def sample(
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...", type=FileName())
+@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...", type=FileName(), callback=read_once)
 @quality_option
 @click.option("--effort", type=click.IntRange(1, 9), default=3, metavar="E", help="As of encode; 3 by default.")
 @options("threads", "max_pixels")
@@ -110,7 +110,7 @@ def elbo(
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName())
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName(), callback=read_once)
 @click.option("-o", "--output", type=FileName(), required=True, metavar="OUT.npz", help="The archive to write.")
 @click.option("--latents", is_flag=True, help="Keep y_hat and z_hat too, not only the pooled ones.")
 @quality_option
