@@ -66,13 +66,14 @@ def decode_alpha(section: bytes, height: int, width: int) -> Ints:
     try:
         raw = inflater.decompress(section, size + 1)
     except zlib.error as error:
-        raise ValueError(f"P1: the alpha section is not a zlib stream: {error}") from error
-    need(len(raw) == size and inflater.eof, "P1: the alpha section does not inflate to the size of the tile")
-    need(not inflater.unused_data, "P1: data behind the zlib stream of the alpha section")
+        raise ValueError(f"P3: the alpha section is not a zlib stream: {error}") from error
+    need(len(raw) == size, "P1: the alpha section does not inflate to the size of the tile")
+    need(inflater.eof, "P3: the zlib stream of the alpha section is cut off")
+    need(not inflater.unused_data, "P3: data behind the zlib stream of the alpha section")
     rows = np.frombuffer(raw, np.uint8).reshape(height, width + 1).astype(np.int64)
     alpha = np.zeros((height, width), np.int64)
     for i, (kind, *_) in enumerate(rows):
-        need(kind <= 2, f"P1: filter {kind} of alpha does not exist")
+        need(kind <= 2, f"P3: filter {kind} of alpha does not exist")
         alpha[i] = rows[i, 1:] if kind == 0 else np.cumsum(rows[i, 1:]) if kind == 1 else rows[i, 1:]
         if kind == 2 and i > 0:
             alpha[i] += alpha[i - 1]
