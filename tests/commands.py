@@ -60,7 +60,7 @@ class FakeCodec:
             raise self.fail
         layout = container.parse(data, max_pixels=max_pixels)
         header = layout.header
-        raw = next(zlib.decompress(c.data) for c in layout.chunks if c.type == "rawp")
+        raw = next(zlib.decompress(c.data) for c in container.chunks(data) if c.type == "rawp")
         pixels = np.frombuffer(raw, np.uint8).reshape(header.height, header.width, header.channels)
         return Picture(pixels, **layout.metadata)
 

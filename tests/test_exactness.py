@@ -149,8 +149,9 @@ def flip() -> None:
 
 @pytest.mark.parametrize("first", ["highest", "medium"])
 def test_precision_changed_between_bands(
-    bf16: None, files: list[bytes], expected: list[np.ndarray], first: str
+    monkeypatch: pytest.MonkeyPatch, bf16: None, files: list[bytes], expected: list[np.ndarray], first: str
 ) -> None:
+    monkeypatch.setattr(vaecodec.bands, "BATCH", 1)  # a band for each row of tiles
     codec = Codec(threads=1)
     torch.set_float32_matmul_precision(first)
     strips = []
@@ -162,8 +163,11 @@ def test_precision_changed_between_bands(
 
 
 @pytest.mark.parametrize("effort", [2, 5])
-def test_precision_changed_while_encoding(bf16: None, shipped: Codec, clean: np.ndarray, effort: int) -> None:
+def test_precision_changed_while_encoding(
+    monkeypatch: pytest.MonkeyPatch, bf16: None, shipped: Codec, clean: np.ndarray, effort: int
+) -> None:
     """What the encoder takes the decoder to make is what it makes."""
+    monkeypatch.setattr(vaecodec.bands, "BATCH", 1)
     codec, pixels = Codec(threads=1), clean[:150, :60]
     decoded, pieces = np.empty_like(pixels), []
     for piece in codec.encode_parts(Picture(pixels), 60, tile=64, effort=effort, decoded=decoded):

@@ -190,7 +190,7 @@ def test_command_line_with_damage_far_down(
     words = [bytes(s) for s in last.sections]
     words[3] = words[3][:-2]
     broken = Tile(last.lanes_log2, last.states, tuple(words))
-    at = layout.chunks[-2].start
+    at = list(container.chunks(data))[-2].start
     Path("a.vaec").write_bytes(data[:at] + tile_chunk(len(layout.tiles) - 1, broken) + pack_chunk("DONE", b""))
     assert run("decode", "a.vaec", "a.png") == 3
     assert "a.vaec: a tile's coded data" in capsys.readouterr().err

@@ -11,9 +11,9 @@ from PIL import Image
 
 from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.codec import EFFORT, Codec
-from vaecodec.container import MAX_PIXELS
 from vaecodec.errors import VaecError
 from vaecodec.info import Info, read_info
+from vaecodec.limits import MAX_PIXELS
 from vaecodec.picture import Picture
 from vaecodec.ratecontrol import Target
 from vaecodec.reading import as_picture
@@ -89,7 +89,7 @@ def decode(
         region: (left, top, width, height) of the part that is wanted, equal to the crop of the whole.
         scale: 2, 4 or 8 for a picture of 1/2, 1/4 or 1/8 of the size, with a fraction of the work.
         max_size: of the longer side; larger pictures are made smaller in proportion.
-        max_pixels: refuse to make larger pictures, before any work; None for no limit.
+        max_pixels: refuse to make larger pictures, or such as are far more work, before any; None for no limit.
         out: an array of the whole picture's shape to write into.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
@@ -100,11 +100,11 @@ def decode(
         raise VaecError("region, scale, max_size and out exclude each other")
     codec = default_codec()
     if region is not None:
-        return codec.decode_region(data, region).pixels
+        return codec.decode_region(data, region, max_pixels=max_pixels).pixels
     if scale != 1:
         return codec.decode_scaled(data, scale, max_pixels=max_pixels).pixels
     if max_size is not None:
-        return codec.decode_within(data, max_size).pixels
+        return codec.decode_within(data, max_size, max_pixels=max_pixels).pixels
     return codec.decode(data, max_pixels=max_pixels, out=out).pixels
 
 

@@ -1,7 +1,7 @@
 """Windows over a picture and its latents: g_a, h_a and g_s band by band, in bounded memory.
 
-A band is one row of tiles. Analysis and synthesis run in windows with a margin as wide as their
-receptive field, so memory follows the band, not the picture, and no tile border shows.
+A band is a row of tiles, or several of a narrow picture. Analysis and synthesis run in windows with a margin as wide
+as their receptive field, so memory follows the band, not the picture, and no tile border shows.
 """
 
 from __future__ import annotations
@@ -30,37 +30,77 @@ H_MARGIN = 4  # positions of y that h_a sees beyond its own, rounded up to posit
 H_WINDOW = 64  # columns of y that h_a sees at a time, a multiple of positions of z
 
 
-def batches(w: int, side: int) -> Iterator[tuple[int, int]]:
-    """Ranges of tile columns to code in lockstep: of one width, and not so many that memory follows the picture's."""
-    full = w // side
-    step = max(1, BATCH // side**2)
-    for first in range(0, full, step):
-        yield first, min(first + step, full)
-    if w % side:
-        yield full, full + 1
+def rows_at_once(header: Header) -> int:
+    """How many rows of tiles make a band: one, or more of a narrow picture, whose tiles are coded together."""
+    return max(1, BATCH // (header.tile_side // CELL * -(-header.width // CELL)))
+
+
+def bands(header: Header, step: int | None = None) -> Iterator[range]:
+    """The rows of tiles of each band of a picture; `step` of them, by default as many as `rows_at_once` says."""
+    rows, step = header.grid[0], step or rows_at_once(header)
+    for first in range(0, rows, step):
+        yield range(first, min(first + step, rows))
+
+
+def together(header: Header, rows: range, columns: range) -> Iterator[list[tuple[int, int]]]:
+    """(row, column) of tiles to code in lockstep: of one shape, and not so many that memory follows the picture's."""
+    for some_rows in alike(rows, header.height, header.tile_side):
+        for some_columns in alike(columns, header.width, header.tile_side):
+            h, w = tile_shape(header, some_rows.start, some_columns.start)
+            step = max(1, BATCH // (h * w))
+            places = [(row, column) for row in some_rows for column in some_columns]
+            for first in range(0, len(places), step):
+                yield places[first : first + step]
+
+
+def alike(part: range, size: int, side: int) -> list[range]:
+    """Rows or columns of tiles that are whole, and the one that the picture's edge may cut off."""
+    whole = size // side
+    pieces = range(part.start, min(part.stop, whole)), range(max(part.start, whole), part.stop)
+    return [piece for piece in pieces if piece]
+
+
+def tile_shape(header: Header, row: int, column: int) -> tuple[int, int]:
+    """Height and width of a tile in positions."""
+    _, _, height, width = header.tile_box(row * header.grid[1] + column)
+    return -(-height // CELL), -(-width // CELL)
 
 
 def decode_band(
-    weights: Weights, header: Header, tiles: Sequence[Tile], row: int, columns: range, groups: int = 2
+    weights: Weights,
+    header: Header,
+    tiles: Sequence[Tile],
+    rows: range,
+    columns: range,
+    groups: int = 2,
+    damaged: set[int] | None = None,
 ) -> Tensor:
-    """y_hat (rows, w, M) int16, in 1/16 step, of some tiles of one row; |y_hat| < 2^14.
+    """y_hat (n, w, M) int16, in 1/16 step, of the tiles of some rows and columns; |y_hat| < 2^14.
 
-    Args: tiles: all of the picture. row, columns: of tiles. groups: see `decode_tiles`. Raises: CorruptFileError.
+    Args:
+        tiles: all of the picture. groups: see `decode_tiles`.
+        damaged: if given, no fault raises; it gets the numbers of tiles that have one, of which y_hat is 0.
+
+    Raises: CorruptFileError.
     """
     side = header.tile_side // CELL
-    h = min(side, -(-header.height // CELL) - row * side)
-    w = -(-header.width // CELL)
-    first_of_row = row * header.grid[1]
-    left, right = columns.start * side, min(columns.stop * side, w)
-    band = torch.zeros(h, right - left, weights.model.cfg.M, dtype=torch.int16)
-    for first, last in batches(w, side):
-        wanted = [c for c in range(first, last) if c in columns]
-        coded = [c for c in wanted if tiles[first_of_row + c].lanes_log2 != EMPTY]
-        if coded:
-            chosen = [tiles[first_of_row + c] for c in coded]
-            y_hat = decode_tiles(weights, header.quality, chosen, h, min(side, w - first * side), groups)
-            for c, tile in zip(coded, y_hat, strict=True):
-                band[:, c * side - left : (c + 1) * side - left] = tile
+    top, left = rows.start * side, columns.start * side
+    bottom, right = min(rows.stop * side, -(-header.height // CELL)), min(columns.stop * side, -(-header.width // CELL))
+    band = torch.zeros(bottom - top, right - left, weights.model.cfg.M, dtype=torch.int16)
+    for places in together(header, rows, columns):
+        numbered = {row * header.grid[1] + column: (row, column) for row, column in places}
+        coded = [n for n in numbered if tiles[n].lanes_log2 != EMPTY]
+        if not coded:
+            continue
+        h, w = tile_shape(header, *places[0])
+        faults: list[bool] | None = None if damaged is None else []
+        y_hat = decode_tiles(weights, header.quality, [tiles[n] for n in coded], h, w, groups, faults)
+        for k, n in enumerate(coded):
+            if damaged is not None and faults and faults[k]:
+                damaged.add(n)
+                continue
+            i, j = numbered[n][0] * side - top, numbered[n][1] * side - left
+            band[i : i + h, j : j + w] = y_hat[k]
     return band
 
 
@@ -192,12 +232,13 @@ def h_a(weights: Weights, y: Tensor) -> Tensor:
 
 class Rolling:
     """Stands in for the pixels (H, W, C) of a picture while they are written downwards: as many rows of it as may be
-    waiting for the latents below them, two rows of tiles."""
+    waiting for the latents below them, a row of tiles, and those of a band."""
 
     def __init__(self, header: Header) -> None:
         self.shape = header.height, header.width, header.channels
         self.start = 0
-        self.rows = np.empty((min(header.height, 2 * header.tile_side), *self.shape[1:]), np.uint8)
+        waiting = (rows_at_once(header) + 1) * header.tile_side
+        self.rows = np.empty((min(header.height, waiting), *self.shape[1:]), np.uint8)
 
     def __getitem__(self, place: tuple[slice, slice]) -> NDArray[np.uint8]:
         """A view of what is there."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vaecodec import __version__, container, files, salvage
+from vaecodec import __version__, container, files, limits
 from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
 from vaecodec.console import Progress, count, human, say
@@ -160,10 +160,10 @@ def decode(
 
 @cli.command()
 @click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, metavar="N", help="128 by default.")
-@options("force")
+@options("force", "max_pixels")
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())
-def thumbnail(size: int, force: bool, source: Path, target: Path) -> int:
+def thumbnail(size: int, force: bool, max_pixels: int, source: Path, target: Path) -> int:
     """Make a PNG thumbnail of a .vaec file, at most N pixels each way and upright.
 
     From the preview in the file where that is large enough, without PyTorch and even if the rest of the file is not
@@ -176,12 +176,11 @@ def thumbnail(size: int, force: bool, source: Path, target: Path) -> int:
         from vaecodec.preview import SIDE, read_preview, upright
 
         files.check_target(target, source, force)
-        data = files.read(source)
-        picture = read_preview(data) if size <= SIDE else None
-        if picture is None:
-            picture = CodecOnDemand(None)().decode_within(data, size)
-        else:
-            picture.exif = salvage.salvage(data).metadata.get("exif")
+        with files.opened(source) as data:
+            picture = read_preview(data) if size <= SIDE else None
+            if picture is None:
+                limits.check_within(container.parse(data).header, size, max_pixels)
+                picture = CodecOnDemand(None)().decode_within(bytes(data[:]), size, max_pixels=max_pixels or None)
         buffer = BytesIO()
         upright(picture, size).save(buffer, "PNG")
         files.write(target, buffer.getbuffer(), source, force)
@@ -196,7 +195,8 @@ def info(file: Path, as_json: bool) -> int:
     """Print what a .vaec file holds: dimensions, quality, model, and its size by part."""
 
     def look(source: Path) -> None:
-        facts = read_info(files.read(source))
+        with files.opened(source) as data:
+            facts = read_info(data)
         click.echo(as_json_text(source, facts) if as_json else as_text(source, facts))
 
     return each((file,), look)
@@ -244,7 +244,7 @@ def as_text(source: Path, info: Info) -> str:
     """The same for a person; parts that take nothing are left out."""
     rows = {
         "picture": f"{info.width} x {info.height}, {info.colour}, {info.depth} bits",
-        "quality": f"{info.quality:g} of 100, {'lossless' if info.lossless else 'lossy'}",
+        "quality": f"{info.quality:g} of 100",
         "size": f"{human(info.size)}, {info.bpp:.3f} bpp",
         "model": f"{info.model} {info.model_hash}",
         "format": f"version {info.version}, {count(info.tiles, 'tile')} of {info.tile_side} pixels",

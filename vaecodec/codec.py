@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from vaecodec import container, drawn, excerpt, ratecontrol, refine, salvage
+from vaecodec import container, drawn, excerpt, limits, ratecontrol, refine, salvage
 from vaecodec.alpha import pack_alpha
 from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_number, as_region, as_whole
 from vaecodec.bands import (
@@ -28,18 +28,20 @@ from vaecodec.bands import (
     Rolling,
     Synthesis,
     as_rgb,
-    batches,
+    bands,
     decode_band,
     fit_filters,
     paste,
     patched,
+    together,
 )
-from vaecodec.container import CELL, MAX_PIXELS, QUALITY_MAX, Header, Tile
+from vaecodec.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.effort import EFFORTS, Effort
 from vaecodec.errors import VaecError
 from vaecodec.excerpt import Partial
 from vaecodec.grid import float32_is_exact
 from vaecodec.latents import Z_CELL, encode_tiles
+from vaecodec.limits import MAX_PIXELS
 from vaecodec.model import quality_lambda
 from vaecodec.overlay import Overlay, available, unpack_overlay
 from vaecodec.picture import Picture, pieces
@@ -234,30 +236,24 @@ class Codec:
             analysis = Analysis(weights, header, pixels)
             filters = Filters.read(weights.model, header, {})
             synthesis = None if decoded is None else Synthesis(weights, header, decoded, filters)
-        rows, columns = header.grid
-        for row in range(rows):
+        rows = header.grid[0]
+        alone = how.iterations or how.filters  # these work on one row of tiles at a time
+        for band in bands(header, 1 if alone else None):
 
-            def part(share: float, row: int = row) -> None:
+            def part(share: float, band: range = band) -> None:
                 if progress:
-                    progress((row + share) / rows)
+                    progress((band.start + share * len(band)) / rows)
 
             with self.exactly() as weights:  # not around a yield: what it sets must not show between two pieces
-                tiles: list[Tile] = []
-                parts: list[Tensor] = []
-                for tile, y_hat in encode_band(weights, header, analysis, row, how, filters, part):
-                    hidden = row * columns + len(tiles) in covered
-                    tiles.append(Tile.empty() if hidden else tile)
-                    parts.append(torch.zeros_like(y_hat) if hidden else y_hat)
-                band = torch.cat(parts, dim=1) if how.filters or synthesis else torch.empty(0)
+                tiles, y_hat = encode_band(weights, header, analysis, band, how, filters, covered, part)
                 if how.filters:
-                    fitted = fit_filters(weights, header, analysis, row, band, filters.default)
+                    fitted = fit_filters(weights, header, analysis, band.start, y_hat, filters.default)
                     for index in fitted.keys() - covered:
-                        packed = fitted[index].pack(filters.default)
-                        tiles[index % columns] = tiles[index % columns].having(filter=packed)
-                        filters.add(index, tiles[index % columns])
+                        tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
+                        filters.add(index, tiles[index])
                 if synthesis:
-                    synthesis.add(weights, band)
-            yield from tiles
+                    synthesis.add(weights, y_hat)
+            yield from (tiles[index] for index in sorted(tiles))
             part(1)
 
     def decode(
@@ -311,9 +307,9 @@ class Codec:
         rows, columns = header.grid
         boxes = [header.tile_box(index) for index in range(rows * columns)]
         done = 0
-        for row in range(rows):
+        for band in bands(header):
             with self.exactly() as weights:  # not around a yield: what it sets must not show between two strips
-                synthesis.add(weights, decode_band(weights, header, tiles, row, range(columns)))
+                synthesis.add(weights, decode_band(weights, header, tiles, band, range(columns)))
             written = min(synthesis.done * CELL, header.height)
             while done < len(boxes) and sum(boxes[done][::2]) <= written:
                 strip = pixels.take(boxes[done][2])
@@ -322,7 +318,7 @@ class Codec:
                 yield strip
                 done += columns
             if progress:
-                progress((row + 1) / rows)
+                progress(band.stop / rows)
 
     def decode_partial(self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
@@ -334,15 +330,17 @@ class Codec:
         with codec.exactly() as weights:
             return excerpt.partial(weights, found)
 
-    def decode_region(self, data: BytesLike, region: tuple[int, int, int, int]) -> Picture:
+    def decode_region(
+        self, data: BytesLike, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
+    ) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
-        Args: region: left, top, width, height, in pixels as they are stored.
+        Args: region: left, top, width, height, in pixels as they are stored. max_pixels: of the part.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
-        region = as_region(region)
+        region, limit = as_region(region), as_limit(max_pixels, "max_pixels")
         codec, layout, tiles = self.open(data, None)
-        excerpt.check_region(layout.header, region)
+        limits.check_region(layout.header, region, limit)
         with codec.exactly() as weights:
             return Picture(excerpt.region(weights, layout.header, tiles, region), **layout.metadata)
 
@@ -350,25 +348,25 @@ class Codec:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
         Near to the whole picture's mean over squares of that many pixels, not equal to it; see `excerpt.scaled`.
-        Args: scale: 2, 4 or 8. max_pixels: of what is made. Raises: as `decode`.
+        Args: scale: 2, 4 or 8. max_pixels: of what is made; the whole may have twice as many. Raises: as `decode`.
         """
         scale, limit = as_whole(scale, "scale"), as_limit(max_pixels, "max_pixels")
-        if scale not in excerpt.SCALES:
-            raise VaecError(f"scale 1/{scale} is not one of 1/2, 1/4 and 1/8")
-        codec, layout, tiles = self.open(data, limit and limit * scale**2)
+        codec, layout, tiles = self.open(data, None)
+        limits.check_scale(layout.header, scale, limit)
         with codec.exactly() as weights:
             return Picture(excerpt.scaled(weights, layout.header, tiles, scale), **layout.metadata)
 
-    def decode_within(self, data: BytesLike, size: int) -> Picture:
+    def decode_within(self, data: BytesLike, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
 
-        A smaller picture stays as it is. Raises: as `decode`; VaecError where size is not positive.
+        A smaller picture stays as it is. Args: max_pixels: of what is made; the whole may have twice as many.
+        Raises: as `decode`; VaecError where size is not positive.
         """
-        data, size = as_bytes(data), as_whole(size, "size")
-        if size < 1:
-            raise VaecError(f"no picture fits into {size} pixels")
-        scale = excerpt.scale_within(container.parse(data).header, size)
-        picture = self.decode(data) if scale == 1 else self.decode_scaled(data, scale)
+        data, size, limit = as_bytes(data), as_whole(size, "size"), as_limit(max_pixels, "max_pixels")
+        header = container.parse(data).header
+        limits.check_within(header, size, limit)
+        scale = limits.scale_within(header, size)
+        picture = self.decode(data, max_pixels=None) if scale == 1 else self.decode_scaled(data, scale, max_pixels=None)
         return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
 
     def open(self, data: BytesLike, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
@@ -410,21 +408,29 @@ def encode_band(
     weights: Weights,
     header: Header,
     analysis: Analysis,
-    row: int,
+    band: range,
     how: Effort,
     filters: Filters,
+    covered: Collection[int],
     progress: Progress,
-) -> Iterator[tuple[Tile, Tensor]]:
-    """Tiles of one band, and y_hat (rows, w, M) int16, in 1/16 step, of each."""
-    side, q = header.tile_side // CELL, header.quality
-    band = analysis.band(weights, row * side, min((row + 1) * side, analysis.h))
-    y, z = band.y[band.inner], band.z
+) -> tuple[dict[int, Tile], Tensor]:
+    """Tiles of some rows by number, those covered without latents, and y_hat (n, w, M) int16, in 1/16 step."""
+    side, q, columns = header.tile_side // CELL, header.quality, header.grid[1]
+    seen = analysis.band(weights, band.start * side, min(band.stop * side, analysis.h))
+    y, z = seen.y[seen.inner], seen.z
     if how.iterations:
-        x, known = analysis.under(band), replace(filters, of_tile=dict(filters.of_tile), top=band.start)
-        y, z = refine.refine(weights, q, x, band.y, z, band.inner, known, how.iterations, progress)
-    for left, right in batches(analysis.w, side):
-        cut = [slice(c * side, (c + 1) * side) for c in range(left, right)]
-        z_cut = [slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut]
-        z_tiles, y_tiles = torch.stack([z[:, s] for s in z_cut]), torch.stack([y[:, s] for s in cut])
-        tiles, y_hat = encode_tiles(weights, q, z_tiles, y_tiles, how.trimming)
-        yield from zip(tiles, y_hat.to(torch.int16), strict=True)
+        x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
+        y, z = refine.refine(weights, q, x, seen.y, z, seen.inner, known, how.iterations, progress)
+    tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
+    y_hat = torch.zeros(y.shape, dtype=torch.int16)
+    for places in together(header, band, range(columns)):
+        coded = [place for place in places if place[0] * columns + place[1] not in covered]
+        if not coded:
+            continue
+        cuts = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
+        z_cuts = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut) for cut in cuts]
+        z_tiles, y_tiles = torch.stack([z[cut] for cut in z_cuts]), torch.stack([y[cut] for cut in cuts])
+        made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.trimming), strict=True)
+        for (row, column), cut, (tile, its) in zip(coded, cuts, made, strict=True):
+            tiles[row * columns + column], y_hat[cut] = tile, its.to(torch.int16)
+    return tiles, y_hat

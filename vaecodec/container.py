@@ -9,9 +9,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, TruncatedError, UnsupportedError
+from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError, UnsupportedError
+from vaecodec.limits import CELL as CELL  # the geometry of the format, for all who read it here
+from vaecodec.limits import check_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 VERSION = 8
 SIDE_MAX = 2**31 - 1
-MAX_PIXELS = 2**28  # of a picture that is decoded, where nobody says otherwise
 QUALITY_MAX = 1000
-CELL = 16  # pixels per side of one position of y
 TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
 TILE_UNITS_MAX = 16
 LANES_LOG2_MAX = 7
@@ -132,6 +132,17 @@ class Header:
         return pixels[top : top + height, left : left + width]
 
 
+class Sliced(Protocol):
+    """The bytes of a file that is not in memory, see `files.OnDemand`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> memoryview: ...
+
+
+Source = bytes | memoryview | Sliced  # of a whole file
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk as it lies in the file: `start` is the offset of its first byte."""
@@ -155,12 +166,12 @@ def pack_chunk(kind: str, data: bytes) -> bytes:
     return struct.pack("<I", len(data)) + body + struct.pack("<I", zlib.crc32(body))
 
 
-def chunks(data: bytes | memoryview, checksums: bool = True) -> Iterator[Chunk]:
+def chunks(data: Source) -> Iterator[Chunk]:
     """The chunks of a file up to and including DONE, each checked before it is given out.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError.
     """
-    view = memoryview(data)
+    view = memoryview(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
     head = bytes(view[: len(SIGNATURE)])
     if head != SIGNATURE:
         if head and SIGNATURE.startswith(head):
@@ -172,15 +183,15 @@ def chunks(data: bytes | memoryview, checksums: bool = True) -> Iterator[Chunk]:
     while True:
         if len(view) - at < CHUNK_OVERHEAD:
             raise TruncatedError(f"the file ends at byte {len(view)}, before its DONE chunk")
-        (length,) = struct.unpack_from("<I", view, at)
+        (length,) = struct.unpack("<I", view[at : at + 4])
         kind = bytes(view[at + 4 : at + 8])
         if not (kind.isalpha() and kind.isascii()):
             raise CorruptFileError(f"no chunk type at byte {at + 4}")
         if length > len(view) - at - CHUNK_OVERHEAD:
             raise TruncatedError(f"chunk {kind.decode()} at byte {at} reaches past the end of the file")
-        body = view[at + 4 : at + 8 + length]
-        (crc,) = struct.unpack_from("<I", view, at + 8 + length)
-        if checksums and zlib.crc32(body) != crc:
+        body = view[at + 4 : at + 12 + length]
+        body, crc = body[:-4], body[-4:]
+        if struct.pack("<I", zlib.crc32(body)) != crc:
             raise CorruptFileError(f"chunk {kind.decode()} at byte {at} has a wrong checksum")
         yield Chunk(kind.decode(), at, body[4:])
         at += length + CHUNK_OVERHEAD
@@ -306,55 +317,64 @@ def tile_chunk(number: int, tile: Tile) -> bytes:
 
 @dataclass(frozen=True)
 class Layout:
-    """A parsed file: its header and where its chunks are. No pixel has been decoded."""
+    """A parsed file: its header, and what its chunks hold. No pixel has been decoded."""
 
     header: Header
-    tiles: tuple[memoryview, ...]
+    tiles: tuple[memoryview, ...]  # without their numbers
     metadata: dict[str, bytes]  # Picture field -> bytes as stored
     preview: bytes | None
-    chunks: tuple[Chunk, ...]
 
 
-def parse(data: bytes | memoryview, *, max_pixels: int | None = None, checksums: bool = True) -> Layout:
-    """Read the structure of a file and check every rule that needs no decoding.
+def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Header, Chunk]]:
+    """The header and each chunk of a file, every rule checked that needs no decoding; nothing is kept.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
     """
     header: Header | None = None
-    tiles: list[memoryview] = []
-    ancillary: dict[str, bytes] = {}
-    known = {*METADATA.values(), "prev"}
-    seen: list[Chunk] = []
-    for chunk in chunks(data, checksums):
-        seen.append(chunk)
+    tiles, ancillary = 0, {*METADATA.values(), "prev"}
+    for chunk in chunks(data):
         if (header is None) != (chunk.type == "HEAD"):
             raise CorruptFileError("the first chunk, and no other, must be HEAD")
-        if chunk.type == "HEAD":
+        if header is None:
             header = Header.unpack(bytes(chunk.data))
-            check_size(header, len(data), max_pixels)
+            check_header(header, len(data), max_pixels)
         elif chunk.type == "TILE":
-            number, at = unpack_varint(chunk.data, 0)
-            if number != len(tiles):
-                raise CorruptFileError(f"tile {number} stands where tile {len(tiles)} must")
-            tiles.append(chunk.data[at:])
-        elif chunk.type in known:
-            if chunk.type in ancillary or tiles:
+            number, _ = unpack_varint(chunk.data, 0)
+            if number != tiles:
+                raise CorruptFileError(f"tile {number} stands where tile {tiles} must")
+            tiles += 1
+        elif chunk.type in (*METADATA.values(), "prev"):
+            if chunk.type not in ancillary or tiles:
                 raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
-            ancillary[chunk.type] = bytes(chunk.data)
+            ancillary.remove(chunk.type)
         elif chunk.critical and chunk.type != "DONE":
             raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
+        yield header, chunk
     assert header is not None
     rows, columns = header.grid
-    if len(tiles) != rows * columns:
-        raise CorruptFileError(f"the file has {len(tiles)} tiles, not {rows * columns}")
+    if tiles != rows * columns:
+        raise CorruptFileError(f"the file has {tiles} tiles, not {rows * columns}")
+
+
+def parse(data: Source, *, max_pixels: int | None = None) -> Layout:
+    """The structure of a file. Raises: as `walk`."""
+    tiles: list[memoryview] = []
+    ancillary: dict[str, bytes] = {}
+    for header, chunk in walk(data, max_pixels=max_pixels):  # noqa: B007 (the last one is returned)
+        if chunk.type == "TILE":
+            tiles.append(chunk.data[unpack_varint(chunk.data, 0)[1] :])
+        elif chunk.type in METADATA.values() or chunk.type == "prev":
+            ancillary[chunk.type] = bytes(chunk.data)
     metadata = {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
-    return Layout(header, tuple(tiles), metadata, ancillary.get("prev"), tuple(seen))
+    return Layout(header, tuple(tiles), metadata, ancillary.get("prev"))
 
 
-def check_size(header: Header, file_size: int, max_pixels: int | None) -> None:
-    """Refuse a size before anything is allocated for it: by the caller's limit, then by what the file can hold."""
-    if max_pixels and header.width * header.height > max_pixels:
-        raise LimitError(f"{header.width} x {header.height} is more than the limit of {max_pixels} pixels")
+def check_header(header: Header, file_size: int, max_pixels: int | None) -> None:
+    """Refuse a size before anything is allocated for it: by the caller's limit, then by what the file can hold [H7].
+
+    Raises: LimitError, TruncatedError.
+    """
+    check_size(header.width, header.height, max_pixels, header.tile_side)
     rows, columns = header.grid
     if rows * columns * TILE_SMALLEST > file_size:
         raise TruncatedError(f"the file is too short for its {rows * columns} tiles")

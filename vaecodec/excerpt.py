@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from vaecodec import container
 from vaecodec.alpha import unpack_alpha
-from vaecodec.bands import Synthesis, decode_band, paste, synthesis_margin
+from vaecodec.bands import Synthesis, bands, decode_band, paste, synthesis_margin
 from vaecodec.container import CELL, Header, Tile
-from vaecodec.errors import CorruptFileError, VaecError
+from vaecodec.errors import CorruptFileError
 from vaecodec.grid import depth_to_space
+from vaecodec.limits import Region
 from vaecodec.model import PIXEL_ONE, Y_PIXEL_MAX
 from vaecodec.overlay import unpack_overlay
 from vaecodec.picture import Picture
@@ -21,10 +23,8 @@ from vaecodec.postfilter import REACH, Filters
 from vaecodec.salvage import Salvaged
 from vaecodec.weights import Weights
 
-SCALES = (2, 4, 8)
 LOW_ONLY = 8  # from this scale on the low channels alone show all that can be seen
 CHUNK = 64  # positions of y in a row of those that are made pixels at a time
-Region = tuple[int, int, int, int]  # left, top, width, height
 
 
 def finish_tile(header: Header, tile: Tile, pixels: NDArray[np.uint8]) -> None:
@@ -37,14 +37,6 @@ def finish_tile(header: Header, tile: Tile, pixels: NDArray[np.uint8]) -> None:
         pixels[..., -1] = header.alpha_value
 
 
-def check_region(header: Header, region: Region) -> None:
-    """Raises VaecError unless the region has pixels and lies within the picture."""
-    left, top, width, height = region
-    if min(left, top) < 0 or min(width, height) < 1 or left + width > header.width or top + height > header.height:
-        size = f"{header.width} x {header.height}"
-        raise VaecError(f"a region of {width} x {height} at {left},{top} is not within the picture of {size}")
-
-
 def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
     """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
     left, top, width, height = wanted
@@ -53,7 +45,7 @@ def region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) 
     rows = cells(top, height, header.height, margin)
     columns = cells(left, width, header.width, margin)
     tile_rows, tile_columns = (range(r.start // side, -(-r.stop // side)) for r in (rows, columns))
-    y_hat = torch.cat([decode_band(weights, header, tiles, row, tile_columns) for row in tile_rows])
+    y_hat = decode_band(weights, header, tiles, tile_rows, tile_columns)
     y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]
     y_hat = y_hat[: len(rows), : len(columns)]
     pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
@@ -112,16 +104,6 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
     coarse: set[int] = set()
     filters = Filters.read(weights.model, header, {})
 
-    def one_by_one(row: int, column: int) -> torch.Tensor:
-        number = row * columns + column
-        try:
-            return decode_band(weights, header, tiles, row, range(column, column + 1))
-        except CorruptFileError:
-            tiles[number] = Tile.empty()
-            lost.add(number)
-            filters.of_tile.pop(number, None)
-            return decode_band(weights, header, tiles, row, range(column, column + 1))
-
     for number in range(rows * columns):
         try:
             if number in found.cut:
@@ -133,14 +115,12 @@ def partial(weights: Weights, found: Salvaged) -> Partial:
         except (KeyError, CorruptFileError):
             lost.add(number)
     synthesis = Synthesis(weights, header, pixels, filters)
-    for row in range(rows):
-        numbers = range(row * columns, (row + 1) * columns)
-        try:
-            if coarse.intersection(numbers):  # a tile that is cut would stop those that are read with it
-                raise CorruptFileError("a tile is cut")
-            y_hat = decode_band(weights, header, tiles, row, range(columns))
-        except CorruptFileError:
-            y_hat = torch.cat([one_by_one(row, column) for column in range(columns)], dim=1)
+    for band in bands(header):
+        damaged: set[int] = set()
+        y_hat = decode_band(weights, header, tiles, band, range(columns), damaged=damaged)
+        for number in damaged:
+            filters.of_tile.pop(number, None)
+        lost |= damaged
         synthesis.add(weights, y_hat)
     for number in set(range(rows * columns)) - lost:
         try:
@@ -162,28 +142,29 @@ def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> N
     The synthesis's linear branch alone, averaged over squares of that side: what the nonlinear branch adds is nearly
     all detail. At 1/8 the low channels are read alone.
     """
-    rows, columns = header.grid
-    side = header.tile_side // scale
+    columns, side = header.grid[1], header.tile_side // scale
     groups = 1 if scale >= LOW_ONLY else 2
     out = np.empty((-(-header.height // scale), -(-header.width // scale), header.channels), np.uint8)
-    for row in range(rows):
-        y_hat = decode_band(weights, header, tiles, row, range(columns), groups)
+    blank: dict[tuple[int, ...], NDArray[np.uint8]] = {}  # pixels of where all is 0, by shape
+    for band_rows in bands(header):
+        y_hat = decode_band(weights, header, tiles, band_rows, range(columns), groups)
         y_hat = y_hat[..., : weights.model.groups[groups - 1][1]]
-        band = out[row * side : (row + 1) * side]
+        band = out[band_rows.start * side : band_rows.stop * side]
         for first in range(0, y_hat.shape[1], CHUNK):
-            rgb = linear(weights, header.quality, y_hat[:, first : first + CHUNK], scale)
+            y = y_hat[:, first : first + CHUNK]
+            if y.any() or y.shape not in blank:
+                rgb = linear(weights, header.quality, y, scale)
+                if not y.any():
+                    blank[y.shape] = rgb
+            else:
+                rgb = blank[y.shape]
             part = band[:, first * CELL // scale : (first + CHUNK) * CELL // scale]
             paste(part, rgb[: part.shape[0], : part.shape[1]])
-        for column in range(columns):
-            index = row * columns + column
-            finish_scaled(header, tiles[index], index, band[:, column * side : (column + 1) * side], scale)
+        for row, column in itertools.product(band_rows, range(columns)):
+            index, top = row * columns + column, (row - band_rows.start) * side
+            pixels = band[top : top + side, column * side : (column + 1) * side]
+            finish_scaled(header, tiles[index], index, pixels, scale)
     return out
-
-
-def scale_within(header: Header, size: int) -> int:
-    """The smallest scale 1/1, 1/2, 1/4 or 1/8 at which the longer side still has `size` pixels."""
-    longer = max(header.width, header.height)
-    return next((k for k in reversed(SCALES) if longer >= k * size), 1)
 
 
 def shrunk(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

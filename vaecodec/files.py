@@ -6,6 +6,8 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,36 @@ def read(path: Path) -> bytes:
     if sys.stdin is None:
         raise OSError("stdin is closed")
     return sys.stdin.buffer.read()
+
+
+class OnDemand:
+    """The bytes of an open file, read as they are sliced: for whoever looks at one part of it at a time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = file.seek(0, os.SEEK_END)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> memoryview:
+        """Raises: OSError where the file has become shorter."""
+        start, stop, _ = part.indices(self.size)
+        self.file.seek(start)
+        data = self.file.read(max(0, stop - start))
+        if len(data) < stop - start:
+            raise OSError("the file was cut off while it was read")
+        return memoryview(data)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[bytes | OnDemand]:
+    """The bytes of a file as they are wanted; those of stdin and of pipes at once. Raises: OSError."""
+    if path == STREAM or not path.is_file():
+        yield read(path)
+        return
+    with path.open("rb") as file:
+        yield OnDemand(file)
 
 
 def check_target(target: Path, source: Path, force: bool) -> None:

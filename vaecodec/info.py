@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from vaecodec import container
 from vaecodec.arguments import BytesLike, as_bytes
-from vaecodec.container import CHUNK_OVERHEAD, Layout
+from vaecodec.container import CHUNK_OVERHEAD
+from vaecodec.files import OnDemand
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,6 @@ class Info:
     tile_side: int
     tiles: int
     parts: dict[str, int]
-    lossless: bool = False
 
     @property
     def bpp(self) -> float:
@@ -33,27 +33,23 @@ class Info:
         return self.size * 8 / (self.width * self.height)
 
 
-def read_info(data: BytesLike) -> Info:
-    """Parse a file's structure, checksums included.
+def read_info(data: BytesLike | OnDemand) -> Info:
+    """Look through a file's structure, checksums included, without keeping any of it.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
     """
-    return describe(container.parse(as_bytes(data)))
-
-
-def describe(layout: Layout) -> Info:
-    """The facts of a parsed file. Raises CorruptFileError where a tile's sections are inconsistent."""
-    header = layout.header
     parts = {"framing": len(container.SIGNATURE), "header": 0, "lanes": 0}
     parts |= dict.fromkeys(container.SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
-    for chunk in layout.chunks:
+    tiles = 0
+    for header, chunk in container.walk(data if isinstance(data, OnDemand) else as_bytes(data)):
         parts["framing"] += CHUNK_OVERHEAD
         if chunk.type != "TILE":
             parts[names.get(chunk.type, "other")] += len(chunk.data)
             continue
+        tiles += 1
         _, at = container.unpack_varint(chunk.data, 0)
-        tile = container.unpack_tile(layout.header, chunk.data[at:])
+        tile = container.unpack_tile(header, chunk.data[at:])
         parts["lanes"] += len(tile.states)
         for name, section in zip(container.SECTIONS, tile.sections, strict=True):
             parts[name] += len(section)
@@ -69,6 +65,6 @@ def describe(layout: Layout) -> Info:
         model=header.model,
         model_hash=header.model_hash.hex(),
         tile_side=header.tile_side,
-        tiles=len(layout.tiles),
+        tiles=tiles,
         parts=parts,
     )

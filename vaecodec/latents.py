@@ -251,72 +251,83 @@ def pack_tiles(coded: Sequence[Coded], count: int) -> list[Tile]:
 
 
 class Reader:
-    """The symbols of some tiles of one shape, run by run, with their escapes; `most`: how many a tile can have."""
+    """The symbols of some tiles of one shape, run by run, with their escapes.
 
-    def __init__(self, tiles: Sequence[Tile], most: int) -> None:
+    Args: most: how many symbols a tile can have. strict: whether a fault of a tile raises, or ends that tile alone; see
+        `rans.Decoder`.
+    """
+
+    def __init__(self, tiles: Sequence[Tile], most: int, strict: bool = True) -> None:
+        self.strict = strict
+        words = [b"".join(bytes(s) for s in t.words) for t in tiles]
+        self.decoder = rans.Decoder([t.states for t in tiles], words, None if strict else [t.cut for t in tiles])
         # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
-        if any(sum(map(len, t.words)) > 2 * most or len(t.escapes) > 3 * most for t in tiles):
-            raise CorruptFileError("a tile has more data than symbols")
-        self.cut = any(t.cut for t in tiles)
-        self.decoder = rans.Decoder(
-            [t.states for t in tiles], [b"".join(bytes(s) for s in t.words) for t in tiles], self.cut
-        )
+        for b, tile in enumerate(tiles):
+            if len(words[b]) > 2 * most or len(tile.escapes) > 3 * most:
+                self.decoder.fault(b, "a tile has more data than symbols")
         lengths = np.array([[len(s) // 2 for s in t.words] for t in tiles])
         self.left_after = lengths.sum(1, keepdims=True) - lengths.cumsum(1)  # words left after each section
-        self.escapes = [rans.unpack_escapes(t.escapes, R_MAX) for t in tiles]
+        self.escapes = [self._escapes(b, tile) for b, tile in enumerate(tiles)]
         self.escaped = [0] * len(tiles)
+
+    def _escapes(self, b: int, tile: Tile) -> NDArray[np.int32]:
+        """All escapes of a tile; none where they are damaged. Raises CorruptFileError where faults raise."""
+        try:
+            return rans.unpack_escapes(b"" if self.decoder.ended[b] else tile.escapes, R_MAX)
+        except CorruptFileError as error:
+            self.decoder.fault(b, str(error))
+            return np.zeros(0, np.int32)
 
     def read(
         self, tables: rans.Tables, table: Sequence[NDArray[np.int64]], dependent: bool = False
     ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.integer]]]:
         """Values of the next run, and the quantiser of each (see `rans.Decoder.decode`). Raises CorruptFileError.
 
-        Of a cut tile, what is missing is 0 of quantiser 0: what the prior expects.
+        What cannot be read is 0 of quantiser 0: what the prior expects.
         """
         out = []
         symbols, quantisers = self.decoder.decode(tables, table, dependent)
         for b, (t, s, quantiser) in enumerate(zip(table, symbols, quantisers, strict=True)):
-            if self.cut:
-                unread = quantiser == rans.UNREAD
-                quantiser[unread] = 0
+            unread = quantiser == rans.UNREAD
+            quantiser[unread] = 0
             t = t + quantiser * rans.QUANTISER_ROWS
             value = tables.low[t] + s
-            at = np.flatnonzero(s == tables.size[t] - 1)
+            at = np.flatnonzero((s == tables.size[t] - 1) & ~unread)
             if len(at):
                 begin, end = self.escaped[b], self.escaped[b] + len(at)
-                if end > len(self.escapes[b]) and not self.cut:
-                    raise CorruptFileError("a tile has too few escapes")
+                if end > len(self.escapes[b]):  # what follows this run depends on them
+                    self.decoder.fault(b, "a tile has too few escapes", missing=True)
                 escapes = self.escapes[b][begin:end]
-                if end > len(self.escapes[b]):  # a cut tile's: what follows this run depends on them
-                    value[at], self.decoder.ended = 0, True
+                value[at] = 0
                 value[at[: len(escapes)]] = escapes
                 self.escaped[b] = end
-            if self.cut:
-                value[unread] = 0
+            value[unread] = 0
             out.append(value)
         return out, quantisers
 
     def end_section(self, section: int) -> None:
-        """Raises CorruptFileError unless exactly sections 0..section have been read, if they are whole."""
-        if not self.cut and (self.decoder.left() != self.left_after[:, section]).any():
-            raise CorruptFileError("a tile's section does not end where its length says")
+        """Raises CorruptFileError unless exactly sections 0..section of each tile that is whole have been read."""
+        for b in np.flatnonzero((self.decoder.left() != self.left_after[:, section]) & self.decoder.whole()):
+            self.decoder.fault(b, "a tile's section does not end where its length says")
 
     def finish(self) -> None:
-        """Raises CorruptFileError unless everything was read and the coder is back at its start, if it is there."""
-        if self.cut:
-            return
+        """Raises CorruptFileError unless, of tiles that are whole, everything was read and the coder is back at its
+        start."""
         self.decoder.finish()
-        if any(n != len(e) for n, e in zip(self.escaped, self.escapes, strict=True)):
-            raise CorruptFileError("a tile has too many escapes")
+        there = np.array([len(escapes) for escapes in self.escapes])
+        for b in np.flatnonzero((there != self.escaped) & self.decoder.whole()):
+            self.decoder.fault(b, "a tile has too many escapes")
 
 
-def decode_z(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) -> tuple[Tensor, Reader]:
+def decode_z(
+    weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int, strict: bool = True
+) -> tuple[Tensor, Reader]:
     """z_hat (B, ceil(h/4), ceil(w/4), N) of tiles of h x w positions, and the reader of what follows.
 
-    Raises: CorruptFileError.
+    Args: strict: see `Reader`. Raises: CorruptFileError.
     """
     cfg, zh, zw = weights.model.cfg, -(-h // Z_CELL), -(-w // Z_CELL)
-    reader = Reader(tiles, zh * zw * cfg.N + h * w * cfg.M)
+    reader = Reader(tiles, zh * zw * cfg.N + h * w * cfg.M, strict)
     tables, table = z_tables(weights, q, zh * zw)
     z = np.stack(reader.read(tables, [table] * len(tiles))[0])
     z_hat = torch.from_numpy(z).float().view(len(tiles), zh, zw, -1).clamp_(-Z_MAX, Z_MAX)
@@ -324,16 +335,26 @@ def decode_z(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int) ->
     return z_hat, reader
 
 
-def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int, groups: int = 2) -> Tensor:
+def decode_tiles(
+    weights: Weights,
+    q: int,
+    tiles: Sequence[Tile],
+    h: int,
+    w: int,
+    groups: int = 2,
+    damaged: list[bool] | None = None,
+) -> Tensor:
     """Decode tiles of h x w positions. Returns y_hat (B, h, w, M) in 1/16 step.
 
-    Where a tile is cut, symbols that are missing are what the prior expects: r = 0.
+    Args:
+        groups: 1 to read the low channels alone; the others are 0.
+        damaged: if given, no fault raises; it gets whether each tile has one, other than that its end is missing.
+            Symbols that cannot be read are what the prior expects: r = 0.
 
-    Args: groups: 1 to read the low channels alone; the others are 0.
     Raises: CorruptFileError.
     """
     model = weights.model
-    z_hat, reader = decode_z(weights, q, tiles, h, w)
+    z_hat, reader = decode_z(weights, q, tiles, h, w, damaged is None)
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         t, present = choose_tables(weights, mean, index, mask)
@@ -351,6 +372,9 @@ def decode_tiles(weights: Weights, q: int, tiles: Sequence[Tile], h: int, w: int
     qs = torch.full((1,), q)
     y_hat = model.contexts(z_features(model, z_hat, qs, h, w), qs, code, groups)
     if groups == 1:
-        return torch.nn.functional.pad(y_hat, (0, model.cfg.M - y_hat.shape[-1]))
-    reader.finish()
+        y_hat = torch.nn.functional.pad(y_hat, (0, model.cfg.M - y_hat.shape[-1]))
+    else:
+        reader.finish()
+    if damaged is not None:
+        damaged.extend(reader.decoder.damaged.tolist())
     return y_hat

@@ -15,8 +15,8 @@ import click
 from vaecodec import files
 from vaecodec.batch import How
 from vaecodec.console import reason
-from vaecodec.container import MAX_PIXELS
 from vaecodec.errors import VaecError
+from vaecodec.limits import MAX_PIXELS
 from vaecodec.plan import Outputs
 
 if TYPE_CHECKING:

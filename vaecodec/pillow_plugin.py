@@ -15,6 +15,7 @@ from vaecodec import container
 from vaecodec.container import METADATA, SIGNATURE, Header
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.exif import EXIF_IDENTIFIER
+from vaecodec.limits import MAX_PIXELS
 
 FORMAT, MIME = "VAEC", "image/x-vaec"
 MODES = dict(zip(container.COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
@@ -72,8 +73,10 @@ class VaecImageFile(ImageFile.ImageFile):
             from vaecodec.api import default_codec
 
             self.fp.seek(0)
+            # How many pixels there may be is for Pillow to say; how much work they may be, is not.
+            limit = max(MAX_PIXELS, self.width * self.height)
             try:
-                picture = default_codec().decode(self.fp.read(), max_pixels=None)  # Pillow has its own limit
+                picture = default_codec().decode(self.fp.read(), max_pixels=limit)
             except VaecError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vaecodec.container import Source
 from vaecodec.errors import VaecError
 from vaecodec.exif import orientation
 from vaecodec.picture import Picture
@@ -18,6 +19,7 @@ from vaecodec.writing import TURNS
 SIDE = 128  # pixels, the most that the format allows
 SAMPLED = 16 * SIDE  # of a longer side than twice this, only some pixels are looked at
 QUALITY = 60  # of WebP: 0.9 to 3 kB for the Kodak pictures
+BEGINNING = 2**20  # bytes of a file in which a preview is looked for
 FROM = 4_000_000  # pixels of a picture that gets a preview where nothing is said: next to its file the preview is small
 
 
@@ -33,9 +35,11 @@ def make_preview(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def read_preview(data: bytes) -> Picture | None:
-    """The preview of a file, which may be cut off behind it; None where it has none. Raises: VaecError."""
-    chunk = next(whole_chunks(data[: 2**20], b"prev"), None)
+def read_preview(data: Source) -> Picture | None:
+    """The preview of a file with its EXIF; None where it has none. Only the beginning of the file is read, and the rest
+    need not be there. Raises: VaecError."""
+    start = bytes(data[:BEGINNING])
+    chunk, exif = (next(whole_chunks(start, kind), None) for kind in (b"prev", b"exif"))
     if chunk is None:
         return None
     try:
@@ -48,7 +52,7 @@ def read_preview(data: bytes) -> Picture | None:
         raise
     except Exception as error:  # Pillow's plugins raise many kinds
         raise VaecError("the file's preview is damaged") from error
-    return Picture(pixels)
+    return Picture(pixels, exif=None if exif is None else bytes(exif))
 
 
 def upright(picture: Picture, size: int) -> Image.Image:

@@ -26,7 +26,6 @@ ONE = 1 << PRECISION
 ROUNDS_MAX = 20480  # of a tile: a round costs a fixed time, so few lanes would make a small file slow to decode
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
-MACHINES_MAX = 1 << LANES_LOG2_MAX
 SYMBOLS_PER_MACHINE = 512  # at least, where there are several: a machine's first symbols gain nothing
 QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
 # A machine is a systematic feedback encoder of a convolutional code with parity checks 103 and 024 (octal), the best of
@@ -236,26 +235,41 @@ class Decoder:
 
     Args:
         states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
-
-    cut: whether words may run out; from there on, what is read is `UNREAD`.
+        cut: for each tile whether its end is missing. Then no fault raises: what cannot be read of a tile is `UNREAD`,
+            and `damaged` says where that has another reason than its missing end.
 
     Raises: CorruptFileError where a state is out of range.
     """
 
     def __init__(
-        self, states: Sequence[bytes | memoryview], words: Sequence[bytes | memoryview], cut: bool = False
+        self,
+        states: Sequence[bytes | memoryview],
+        words: Sequence[bytes | memoryview],
+        cut: Sequence[bool] | None = None,
     ) -> None:
         self.lanes = [len(s) // 4 for s in states]
         self.x = np.concatenate([np.frombuffer(s, "<u4") for s in states]).astype(np.uint32)
-        if (self.x < STATE_START).any():
-            raise CorruptFileError("an entropy coder state is out of range")
+        self.strict, self.cut = cut is None, np.array(cut or [False] * len(states))
+        self.ended, self.damaged = (np.zeros(len(states), np.bool_) for _ in range(2))
+        self.round, self.last_round = 0, np.zeros(len(states), np.int64)  # of the run at hand; in which a tile ended
+        self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
+        for b in np.unique(self.tile_of_lane[self.x < STATE_START]):
+            self.fault(b, "an entropy coder state is out of range")
         sizes = [len(w) // 2 for w in words]
         self.words = np.concatenate([np.frombuffer(w, "<u2") for w in words]).astype(np.uint32)
         self.end = np.cumsum(np.array(sizes, np.int64))
         self.at = self.end - sizes
-        self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
         self.rounds = np.zeros(len(states), np.int64)
-        self.cut, self.ended = cut, False
+
+    def fault(self, tile: int | np.integer, message: str, *, missing: bool = False) -> None:
+        """Read no more of a tile. missing: something is not there, which is no fault of a tile that is cut.
+
+        Raises: CorruptFileError where faults raise.
+        """
+        if self.strict:
+            raise CorruptFileError(message)
+        self.ended[tile], self.last_round[tile] = True, self.round
+        self.damaged[tile] |= not (missing and self.cut[tile])
 
     def decode(
         self, tables: Tables, table: Sequence[IntArray], dependent: bool = False
@@ -266,11 +280,13 @@ class Decoder:
 
         Raises: CorruptFileError where a tile's words run out, or its rounds go beyond ROUNDS_MAX.
         """
-        counts = [len(part) for part in table]
-        used = lanes_used(counts, self.lanes, dependent)
-        self.rounds += [-(-n // u) for n, u in zip(counts, used, strict=True)]
-        if (self.rounds > ROUNDS_MAX).any():
-            raise CorruptFileError("a tile has too few lanes for its symbols")
+        wanted = [len(part) for part in table]
+        used = lanes_used(wanted, self.lanes, dependent)
+        self.rounds += [-(-n // u) for n, u in zip(wanted, used, strict=True)]
+        for b in np.flatnonzero(self.rounds > ROUNDS_MAX):
+            self.fault(b, "a tile has too few lanes for its symbols")
+        counts = [0 if ended else n for n, ended in zip(wanted, self.ended, strict=True)]
+        table = [part[:n] for part, n in zip(table, counts, strict=True)]
         machines = Machines(counts, self.lanes, used) if dependent else None
         shift, mask = np.uint32(PRECISION), np.uint32(ONE - 1)
         second, width = np.uint32(QUANTISER_ROWS << PRECISION), np.uint32(tables.width)
@@ -280,9 +296,10 @@ class Decoder:
         out, quantisers = np.empty(base.shape, np.uint8), np.zeros(base.shape, np.uint32)
         x = self.x
         for i, (base_i, out_i, quantiser_i) in enumerate(zip(base, out, quantisers, strict=True)):
-            if self.ended:
-                out[i:], quantisers[i:] = 0, UNREAD
-                break
+            if not self.strict:
+                if self.ended.all():
+                    break
+                self.round = i
             if machines:
                 machines.quantisers(quantiser_i)
                 base_i += quantiser_i * second
@@ -297,39 +314,48 @@ class Decoder:
                 machines.move(out_i)
         self.x = x
         found, met = (gather(matrix, counts, self.lanes, used) for matrix in (out, quantisers))
+        for b in np.flatnonzero(self.ended):
+            read = (self.last_round[b] + 1) * used[b] if counts[b] else 0
+            found[b], met[b] = filled(found[b][:read], wanted[b], 0), filled(met[b][:read], wanted[b], UNREAD)
         return found, met
 
     def _take(self, lanes: IntArray) -> NDArray[np.uint32]:
-        """The next word of each lane's tile, in lane order."""
-        if len(self.lanes) == 1:
+        """The next word of each lane's tile, in lane order; 0 where there is none."""
+        if len(self.lanes) == 1 and self.at[0] + len(lanes) <= self.end[0]:
             at, self.at[0] = self.at[0], self.at[0] + len(lanes)
-            if self.at[0] > self.end[0]:
-                return self._end(len(lanes))
             return self.words[at : self.at[0]]
         tile = self.tile_of_lane[lanes]
         counts = np.bincount(tile, minlength=len(self.lanes))
         rank = np.arange(len(lanes)) - (np.cumsum(counts) - counts)[tile]
         at = self.at[tile] + rank
         self.at = self.at + counts
-        if (self.at > self.end).any():
-            return self._end(len(lanes))
-        return self.words[at]
+        if (self.at <= self.end).all():
+            return self.words[at]
+        for b in np.flatnonzero((self.at > self.end) & ~self.ended):
+            self.fault(b, "a tile's coded data ends too early", missing=True)
+        there = at < self.end[tile]
+        self.at = np.minimum(self.at, self.end)
+        return np.where(there, np.append(self.words, np.uint32(0))[np.where(there, at, -1)], np.uint32(0))
 
-    def _end(self, count: int) -> NDArray[np.uint32]:
-        """So many words where there are none left."""
-        if not self.cut:
-            raise CorruptFileError("a tile's coded data ends too early")
-        self.ended = True
-        return np.zeros(count, np.uint32)
+    def whole(self) -> NDArray[np.bool_]:
+        """Which tiles are neither cut nor have had a fault."""
+        return ~self.cut & ~self.ended
 
     def left(self) -> IntArray:
         """How many words each tile has left."""
         return self.end - self.at
 
     def finish(self) -> None:
-        """Raises CorruptFileError unless every word was read and every lane is back where it started."""
-        if self.left().any() or (self.x != STATE_START).any():
-            raise CorruptFileError("a tile's coded data does not end where it should")
+        """Raises CorruptFileError unless, of tiles that are whole, every word was read and every lane is back where it
+        started."""
+        astray = np.bincount(self.tile_of_lane, self.x != STATE_START, len(self.lanes)) + self.left()
+        for b in np.flatnonzero((astray > 0) & self.whole()):
+            self.fault(b, "a tile's coded data does not end where it should")
+
+
+def filled(values: IntArray, count: int, fill: int) -> IntArray:
+    """So many values."""
+    return np.append(values, np.full(count - len(values), fill, values.dtype))
 
 
 def pack_escapes(values: IntArray) -> bytes:

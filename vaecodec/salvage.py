@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vaecodec import container
 from vaecodec.container import CHUNK_OVERHEAD, METADATA, Header
-from vaecodec.errors import CorruptFileError, LimitError, NotVaecError
+from vaecodec.errors import CorruptFileError, NotVaecError
 
 WORK = 16  # bytes checked for each byte of the file, at most: names of chunks may occur by chance, or by malice
 
@@ -32,7 +32,8 @@ class Salvaged:
 def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
     """Find the header, tiles and metadata of a file, by their checksums.
 
-    Raises: NotVaecError, UnsupportedError, LimitError; CorruptFileError where the header is lost.
+    Raises: NotVaecError, UnsupportedError, LimitError; CorruptFileError where the header is lost, TruncatedError where
+        there is less left than its tiles take at the least.
     """
     try:
         container.parse(data)
@@ -47,8 +48,7 @@ def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
     if not heads:
         raise CorruptFileError("the header is lost, and with it everything")
     header = Header.unpack(heads[0])
-    if max_pixels and header.width * header.height > max_pixels:
-        raise LimitError(f"{header.width} x {header.height} is more than the limit of {max_pixels} pixels")
+    container.check_header(header, len(data), max_pixels)
     rows, columns = header.grid
     tiles = numbered(whole_chunks(data, b"TILE"), rows * columns)
     cut = {n: tile for n, tile in numbered(cut_chunk(data, b"TILE"), rows * columns).items() if n not in tiles}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vaecodec import container
-from vaecodec.bands import Synthesis, decode_band
+from vaecodec.bands import Synthesis, bands, decode_band
 from vaecodec.codec import Codec
 from vaecodec.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
 from vaecodec.errors import VaecError
@@ -64,12 +64,12 @@ def random_words(codec: Codec, header: Header, number: int, rng: np.random.Gener
 
 
 def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
-    """What the decoder makes of tiles."""
+    """What the decoder makes of tiles, whatever is left of their words."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
     with codec.exactly() as weights:
         synthesis = Synthesis(weights, header, pixels, Filters.read(weights.model, header, {}))
-        for row in range(header.grid[0]):
-            synthesis.add(weights, decode_band(weights, header, tiles, row, range(header.grid[1])))
+        for band in bands(header):
+            synthesis.add(weights, decode_band(weights, header, tiles, band, range(header.grid[1]), damaged=set()))
     return Picture(pixels)
 
 
@@ -142,7 +142,7 @@ def features(codec: Codec, data: bytes) -> Features:
     h, w = -(-header.height // CELL), -(-header.width // CELL)
     z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), codec.weights.model.cfg.N), np.float32)
     with codec.exactly() as weights:
-        bands = [decode_band(weights, header, tiles, row, range(columns)) for row in range(rows)]
+        y_hat = decode_band(weights, header, tiles, range(rows), range(columns))
         for number, tile in enumerate(tiles):
             if tile.lanes_log2 == EMPTY:
                 continue
@@ -151,6 +151,6 @@ def features(codec: Codec, data: bytes) -> Features:
             z_hat = decode_z(weights, header.quality, [tile], *size)[0][0].numpy()
             z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
         step = weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
-        y = (torch.cat(bands).float() * (step / MEAN_ONE)).numpy()
+        y = (y_hat.float() * (step / MEAN_ONE)).numpy()
     pooled = np.concatenate([y.mean(axis=(0, 1)), np.abs(y).mean(axis=(0, 1)), z.mean(axis=(0, 1))])
     return Features(y, z, pooled)

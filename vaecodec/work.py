@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from vaecodec import container, files
+from vaecodec import container, files, limits
 from vaecodec.console import human
-from vaecodec.errors import LimitError, TruncatedError
+from vaecodec.errors import TruncatedError
 
 if TYPE_CHECKING:
     from vaecodec.codec import Codec
@@ -229,10 +229,14 @@ class Decode:
         """A bad file need not wait for the model. Raises: VaecError."""
         if self.partial or self.preview:
             return
-        asked = self.max_size or (self.region and max(self.region[2:]))  # the limit is for what is made
-        if asked and self.max_pixels and asked**2 > self.max_pixels:
-            raise LimitError(f"pictures of {asked} pixels a side may exceed the limit of {self.max_pixels} pixels")
-        container.parse(data, max_pixels=0 if asked else self.max_pixels * self.scale**2)
+        whole = not self.region and not self.max_size and self.scale == 1
+        header = container.parse(data, max_pixels=self.max_pixels if whole else None).header
+        if self.region:
+            limits.check_region(header, self.region, self.max_pixels)
+        elif self.max_size:
+            limits.check_within(header, self.max_size, self.max_pixels)
+        elif not whole:
+            limits.check_scale(header, self.scale, self.max_pixels)
 
     def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
@@ -259,23 +263,24 @@ class Decode:
 
     def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
+        limit = self.max_pixels or None
         if self.partial:
             return self.rescue(data, codec)
         if self.preview:
             from vaecodec.excerpt import shrunk
 
             try:
-                return codec.decode_scaled(data, 8), ""
+                return codec.decode_scaled(data, 8, max_pixels=limit), ""
             except TruncatedError:
                 picture, fault = self.rescue(data, codec)
                 size = -(-max(picture.width, picture.height) // 8)
                 return replace(picture, pixels=shrunk(picture.pixels, size)), fault
         if self.region:
-            return codec.decode_region(data, self.region), ""
+            return codec.decode_region(data, self.region, max_pixels=limit), ""
         if self.max_size:
-            return codec.decode_within(data, self.max_size), ""
+            return codec.decode_within(data, self.max_size, max_pixels=limit), ""
         if self.scale > 1:
-            return codec.decode_scaled(data, self.scale, max_pixels=self.max_pixels or None), ""
+            return codec.decode_scaled(data, self.scale, max_pixels=limit), ""
         return self.whole(data, codec, progress), ""
 
     def whole(self, data: bytes, codec: Codec, progress: Progress | None) -> Picture:
