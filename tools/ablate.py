@@ -117,10 +117,6 @@ class Rest(Run):
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.optimisers = optimisers(self.model, LR, True)
 
-    @property
-    def progress(self) -> float:
-        return self.step / self.args.steps
-
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -130,6 +126,7 @@ def main() -> None:
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--size", type=int, default=128, help="side of the crops, a multiple of 64")
     p.add_argument("--seed", type=int, default=1)
+    p.set_defaults(adam=0)
     args = p.parse_args()
     crops, heldout = Crops(args.pictures, args.size, args.seed), HeldOut(args.pictures, torch.device("cpu"))
     whole: list[tuple[float, float]] = []

@@ -72,12 +72,18 @@ class Crops:
         return (space_to_depth(x, 16) @ dct_basis().T).square().mean((0, 1, 2))
 
 
-def jpeg_point(x: np.ndarray, quality: int) -> tuple[float, float]:
-    """(bpp, RGB-PSNR) of Pillow's JPEG: 4:2:0, optimised, progressive."""
+def jpeg(x: np.ndarray, quality: int) -> tuple[float, np.ndarray]:
+    """bpp and pixels of Pillow's JPEG: 4:2:0, optimised, progressive."""
     buffer = io.BytesIO()
     Image.fromarray(x).save(buffer, "JPEG", quality=quality, optimize=True, progressive=True, subsampling="4:2:0")
     decoded = np.asarray(Image.open(buffer).convert("RGB"))
-    return buffer.tell() * 8 / (x.shape[0] * x.shape[1]), psnr(x, decoded)
+    return len(buffer.getvalue()) * 8 / (x.shape[0] * x.shape[1]), decoded
+
+
+def jpeg_point(x: np.ndarray, quality: int) -> tuple[float, float]:
+    """(bpp, RGB-PSNR) of that."""
+    bpp, decoded = jpeg(x, quality)
+    return bpp, psnr(x, decoded)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

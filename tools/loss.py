@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tools.candidates import Candidate, nearest_anchor
 from vaecodec.container import QUALITY_MAX
 from vaecodec.grid import round_ste
 from vaecodec.likelihood import index_scale, logistic_bits
 from vaecodec.model import (
-    ANCHOR_STEP,
     INDEX_ONE,
     MEAN_ONE,
     PIXEL_ONE,
@@ -27,6 +28,7 @@ from vaecodec.model import (
 from vaecodec.structure import dissimilarity
 
 
+@functools.cache
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products beat float32 ones: on GPUs, and on CPUs with instructions for them."""
     if device.type != "cpu":
@@ -51,6 +53,15 @@ def trimmed(d: Tensor, scale: Tensor, worth: Tensor) -> Tensor:
     return torch.where(saved > ((d - nearer) ** 2 - (d - r) ** 2) * worth, nearer, r)
 
 
+def z_bits(model: Model, z: Tensor, q: Tensor, exact: bool) -> Tensor:
+    """Bits (B,) of z (B,h,w,N). exact: as a file has it, not what is best to train by."""
+    if isinstance(model, Candidate) and model.z_bank is not None:
+        return model.z_bank(z, q, exact)
+    k = nearest_anchor(q)
+    loc, scale = model.z_mean[k][:, None, None, :], model.z_log_scale[k][:, None, None, :].exp()
+    return logistic_bits(z - loc, scale).sum((1, 2, 3))
+
+
 def forward(
     model: Model,
     x: Tensor,
@@ -73,13 +84,16 @@ def forward(
         z = model.h_a(y)
     if settle:
         y, z, step = y.detach(), z.detach(), step.detach()
-    worth = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (TRIM / 3)
 
-    k = ((q + ANCHOR_STEP // 2) // ANCHOR_STEP).long()
-    loc, scale = model.z_mean[k][:, None, None, :], model.z_log_scale[k][:, None, None, :].exp()
     z_hat = round_ste(z).clamp(-Z_MAX, Z_MAX)
-    z_rate = z_hat if noise is None else z + noise[0]
-    bits = logistic_bits(z_rate - loc, scale).sum((1, 2, 3))
+    bits = z_bits(model, z_hat if noise is None else z + noise[0], q, noise is None)
+    # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
+    with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
+        features = model.h_s(z_hat, q)
+    if isinstance(model, Candidate) and model.element_step is not None:
+        factor = model.element_step(features)
+        y, step = y / factor, step * factor
+    worth = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (TRIM / 3)
 
     coded: list[tuple[Tensor, Tensor]] = []  # (deviation from the mean, index) of each group
 
@@ -99,9 +113,8 @@ def forward(
             coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
         return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
 
-    # bf16 has 8 significant bits: too few for the grid, whose decoder side runs in float32.
     with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
-        y_hat = model.contexts(model.h_s(z_hat, q), q, code)
+        y_hat = model.contexts(features, q, code)
         x_hat = model.g_s(y_hat, q, step)
 
     d, index = (torch.cat(parts, dim=-1) for parts in zip(*coded, strict=True))
@@ -127,8 +140,14 @@ class Loss:
     `structure` for 1 - MS-SSIM: a relative change of that weighs as much as one of the MSE, whatever picture and rate.
     """
 
-    def __init__(self, device: torch.device, compiled: bool = False, structure: float = 0.0) -> None:
-        self.device, self.structure = device, structure
+    def __init__(
+        self,
+        device: torch.device,
+        compiled: bool = False,
+        structure: float = 0.0,
+        unlike: Callable[[Tensor, Tensor], Tensor] = dissimilarity,
+    ) -> None:
+        self.device, self.structure, self.unlike = device, structure, unlike
         self.bf16 = fast_bf16(device)
         self.forward = torch.compile(forward, dynamic=False) if compiled else forward
 
@@ -145,17 +164,21 @@ class Loss:
         mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
         lam, distortion = quality_lambda(q), mse
         if self.structure:
-            unlike = (dissimilarity(x.float(), x_hat + 128) + 1e-4).log()
+            unlike = (self.unlike(x.float(), x_hat + 128) + 1e-4).log()
             distortion = (1 - self.structure) * mse + self.structure * mse.detach() * unlike
         loss = ((bpp + lam * distortion) / (0.3 + 3 * lam.sqrt())).mean()
         return loss, bpp.mean().detach(), mse.mean().detach()
 
 
 @torch.no_grad()
+def reconstruct(model: Model, x: Tensor, quality: int) -> tuple[float, Tensor]:
+    """bpp and rounded pixels 0..255 (1,H,W,3) of one picture (1,H,W,3) uint8, symbols trimmed, bits estimated."""
+    bits, x_hat = forward(model, x, torch.tensor([quality], device=x.device), None, settle=True)
+    return bits.item() / (x.shape[1] * x.shape[2]), (x_hat.round() + 128).clamp(0, 255)
+
+
 def evaluate(model: Model, x: Tensor, quality: int) -> tuple[float, float]:
-    """(bpp, RGB-PSNR of the rounded pixels) of one picture (1,H,W,3) uint8, symbols trimmed, bits estimated."""
-    q = torch.tensor([quality], device=x.device)
-    bits, x_hat = forward(model, x, q, None, settle=True)
-    pixels = (x_hat.round() + 128).clamp(0, 255)
+    """bpp and RGB-PSNR of that."""
+    bpp, pixels = reconstruct(model, x, quality)
     mse = (pixels - x.float()).square().mean().item()
-    return bits.item() / (x.shape[1] * x.shape[2]), 10 * math.log10(255**2 / max(mse, 1e-10))
+    return bpp, 10 * math.log10(255**2 / max(mse, 1e-10))

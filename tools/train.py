@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +40,25 @@ EVAL_JPEG = (5, 10, 20, 40, 65, 85, 94, 98)
 FIELDS = ("step", "minutes", "lr", "grid", "loss", "bpp", "psnr", "skipped", "steps_per_s", "heldout_bd_rate")
 
 
-def arguments() -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path, help="folder of training pictures (searched recursively)")
     p.add_argument("out", type=Path, help="folder for checkpoint.pt and log.csv; resumed if it has a checkpoint")
     p.add_argument("--minutes", type=float, default=60, help="wall-clock budget of the whole run, over all resumes")
+    p.add_argument("--steps", type=int, help="budget of the whole run in steps, instead of minutes")
+    p.add_argument("--save-steps", type=int, default=100, help="with --steps: steps between checkpoints")
     p.add_argument("--stop-after", type=float, default=math.inf, help="leave this call after so many minutes")
     p.add_argument("--init", type=Path, help="start from a checkpoint's or shipped model's weights")
     p.add_argument("--lr", type=float, default=4e-4)
-    p.add_argument("--adam", action="store_true", help="Adam for the matrices too, instead of Muon")
+    p.add_argument(
+        "--adam",
+        type=float,
+        nargs="?",
+        default=0,
+        const=math.inf,
+        metavar="STEPS",
+        help="Adam for the matrices too, instead of Muon, for the first STEPS (all of them by default)",
+    )
     p.add_argument("--structure", type=float, default=0.3, help="share of 1 - MS-SSIM in the distortion, see loss.py")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 64")
@@ -57,7 +68,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--compile", action="store_true", help="torch.compile the loss: over twice as fast where it works")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--config", default="", help="architecture, e.g. C=16,M=48 (default: the shipped one)")
-    return p.parse_args()
+    return p
 
 
 def schedule(progress: float, step: int) -> float:
@@ -93,14 +104,15 @@ def optimisers(model: nn.Module, lr: float, muon: bool) -> list[torch.optim.Opti
 class Run:
     """A training run: everything that a checkpoint must hold to go on to the step."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.device = args, torch.device(args.device)
+    def __init__(self, args: argparse.Namespace, crops: Crops, make_model: Callable[[Config], Model] = Model) -> None:
+        self.args, self.device, self.crops = args, torch.device(args.device), crops
         torch.manual_seed(args.seed)
+        crops.rng = np.random.default_rng(args.seed)
         overrides = dict(item.split("=") for item in args.config.split(",") if item)
-        self.model = Model(Config(**{k: int(v) for k, v in overrides.items()}))
+        self.model = make_model(Config(**{k: int(v) for k, v in overrides.items()}))
+        torch.manual_seed(args.seed)  # noise and qualities are the same whatever model that was
         self.step, self.seconds, self.skipped, self.settled = 0, 0.0, 0, False
         self.norms: deque[float] = deque(maxlen=200)
-        self.crops = Crops(args.pictures, args.size, args.seed)
         self.path = args.out / "checkpoint.pt"
         saved = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
         if saved is None and args.init:
@@ -109,16 +121,20 @@ class Run:
             self.model.start_from_dct(self.crops.spectrum())
         self.model.to(self.device)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.optimisers = optimisers(self.model, args.lr, not args.adam)
+        self.optimisers = self.new_optimisers()
         if saved is not None:
             self.restore(saved)
+
+    def new_optimisers(self) -> list[torch.optim.Optimizer]:
+        return optimisers(self.model, self.args.lr, self.step >= self.args.adam)
 
     def restore(self, saved: dict) -> None:
         self.model.load_state_dict(saved["model"])
         self.ema = {k: v.to(self.device) for k, v in saved["ema"].items()}
+        self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
+        self.optimisers = self.new_optimisers()
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
         self.settled = saved["settled"]
         self.norms.extend(saved["norms"])
         torch.set_rng_state(saved["rng"])
@@ -143,6 +159,8 @@ class Run:
 
     @property
     def progress(self) -> float:
+        if self.args.steps:
+            return self.step / self.args.steps
         return self.seconds / (60 * self.args.minutes)
 
     def train_step(self, loss_of: Loss) -> tuple[float, float, float]:
@@ -175,6 +193,8 @@ class Run:
                 optimiser.step()
             decay = min(0.999, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)
+        if self.step == self.args.adam:
+            self.optimisers = self.new_optimisers()
         return loss.item(), bpp.item(), mse.item()
 
 
@@ -212,11 +232,9 @@ class HeldOut:
         return curve
 
 
-def main() -> None:
-    args = arguments()
-    args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args)
-    loss_of, heldout = Loss(run.device, args.compile, args.structure), HeldOut(args.pictures, run.device)
+def fit(run: Run, loss_of: Loss, heldout: HeldOut) -> None:
+    """Train to the end of the run's budget, or of this call's; log and checkpoints go to its folder."""
+    args = run.args
     log_path = args.out / "log.csv"
     new = not log_path.exists()
     with log_path.open("a", newline="") as handle:
@@ -224,7 +242,7 @@ def main() -> None:
         if new:
             log.writerow(FIELDS)
         begun, last, sums, since = time.monotonic(), time.monotonic(), np.zeros(3), 0
-        next_eval = run.seconds + 60 * min(2, args.eval_minutes)
+        next_eval = math.inf if args.steps else run.seconds + 60 * min(2, args.eval_minutes)
         mark, at = time.monotonic(), run.step
         while run.progress < 1 and time.monotonic() - begun < 60 * args.stop_after:
             sums += run.train_step(loss_of)
@@ -235,6 +253,9 @@ def main() -> None:
             if sys.stderr.isatty():
                 print(f"\r{run.progress:6.1%}  step {run.step}", end="", file=sys.stderr)
             due = run.seconds >= next_eval or run.progress >= 1
+            if args.steps and run.step % args.save_steps == 0:
+                run.save()
+                last = time.monotonic()
             if run.step % args.interval and not due:
                 continue
             loss, bpp, mse = sums / since
@@ -253,6 +274,13 @@ def main() -> None:
                 last = time.monotonic()
             mark, at = time.monotonic(), run.step
     run.save()
+
+
+def main() -> None:
+    args = parser().parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    run = Run(args, Crops(args.pictures, args.size, args.seed))
+    fit(run, Loss(run.device, args.compile, args.structure), HeldOut(args.pictures, run.device))
 
 
 if __name__ == "__main__":
