@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+import struct
+from contextlib import suppress
 
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 INCH = 2
 UNITS = {INCH: 1.0, 3: 2.54}  # dots per inch for one per unit; 3: the centimetre
+NUMBERS = {3: "H", 4: "I", 5: "II"}  # how numbers of a type lie in EXIF; two make a fraction
 EXIF_IDENTIFIER = b"Exif\0\0"  # before the EXIF block in a JPEG marker, no part of it
 
 # The tags of a TIFF that describe the photograph, not how its samples lie in the file
@@ -46,19 +48,39 @@ def parse_exif(data: bytes | None) -> Image.Exif | None:
     """None where the bytes are no EXIF, or one that Pillow cannot write again."""
     exif = Image.Exif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exif.load(data or b"")
-            descriptive(exif).tobytes()
+        exif.load(data or b"")
+        descriptive(exif).tobytes()
     except Exception:  # Pillow raises all kinds of errors for bad bytes
         return None
     return exif
 
 
+def numbers(exif: bytes | None) -> dict[int, float]:
+    """The numbers in the first directory of an EXIF block, by tag; of several in a tag the first.
+
+    What is damaged is left out. Pillow would warn of it, and whether that is heard, or stops the
+    program, is for the whole process to say.
+    """
+    data = (exif or b"").removeprefix(EXIF_IDENTIFIER)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    found: dict[int, float] = {}
+    if order is None:
+        return found
+    with suppress(struct.error):
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (entries,) = struct.unpack_from(f"{order}H", data, start)
+        for at in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, kind, count, offset = struct.unpack_from(f"{order}HHII", data, at)
+            with suppress(struct.error, ZeroDivisionError, KeyError):
+                inside = count * struct.calcsize(NUMBERS[kind]) <= 4  # of the entry
+                top, *bottom = struct.unpack_from(order + NUMBERS[kind], data, at + 8 if inside else offset)
+                found.setdefault(tag, top / bottom[0] if bottom else top)
+    return found
+
+
 def orientation(exif: bytes | None) -> int:
     """The EXIF orientation, 1..8; 1 where there is none that makes sense."""
-    parsed = parse_exif(exif)
-    value = parsed.get(ExifTags.Base.Orientation) if parsed else None
+    value = numbers(exif).get(ExifTags.Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -79,13 +101,10 @@ def density_exif(dpi: tuple[float, float]) -> bytes:
 
 def density(exif: bytes | None) -> tuple[float, float] | None:
     """Dots per inch across and down, or None where the EXIF names no sensible ones."""
-    parsed = parse_exif(exif)
-    if parsed is None:
-        return None
-    unit = UNITS.get(parsed.get(ExifTags.Base.ResolutionUnit, INCH))
-    found = (parsed.get(tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
-    values = [float(v) * unit for v in found if unit and isinstance(v, (int, float, IFDRational)) and 1 <= v < 65536]
-    return (values[0], values[1]) if len(values) == 2 else None
+    tags = numbers(exif)
+    unit = UNITS.get(int(tags.get(ExifTags.Base.ResolutionUnit, INCH)))
+    x, y = (tags.get(tag, 0.0) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+    return (x * unit, y * unit) if unit and 1 <= x < 65536 and 1 <= y < 65536 else None
 
 
 def well_formed(exif: bytes) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from vaecodec.errors import CorruptFileError, UnsupportedError
+from vaecodec.opening import open_picture
 
 RIFF_HEADER = 20  # what a WebP file has before its VP8L bitstream; the same in all of them but for two lengths
 VP8L_SIGNATURE = 0x2F
@@ -67,8 +67,7 @@ def unpack_overlay(data: bytes | memoryview, height: int, width: int) -> tuple[N
     padded = data + b"\0" * (len(data) % 2)
     riff = b"RIFF" + struct.pack("<I", len(padded) + RIFF_HEADER - 8) + b"WEBPVP8L" + struct.pack("<I", len(data))
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(riff + padded), formats=["WEBP"]) as image:
-            warnings.simplefilter("error")
+        with open_picture(io.BytesIO(riff + padded), formats=["WEBP"]) as image:
             rgba = np.asarray(image.convert("RGBA"))
     except Exception as error:  # Pillow's plugins raise many kinds
         raise CorruptFileError("a tile's overlay is damaged") from error

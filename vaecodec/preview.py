@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from vaecodec.container import Source
-from vaecodec.errors import VaecError
+from vaecodec.errors import LimitError, VaecError
 from vaecodec.exif import orientation
+from vaecodec.opening import open_picture
 from vaecodec.picture import Picture
 from vaecodec.salvage import whole_chunks
 from vaecodec.writing import TURNS
@@ -43,13 +43,12 @@ def read_preview(data: Source) -> Picture | None:
     if chunk is None:
         return None
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(chunk), formats=["WEBP", "JPEG"]) as image:
-            warnings.simplefilter("error")
+        with open_picture(io.BytesIO(chunk), SIDE**2, ["WEBP", "JPEG"]) as image:
             if max(image.size) > SIDE:
-                raise VaecError("the file's preview is too large")
+                raise LimitError("too long")
             pixels = np.asarray(image.convert("RGBA" if "A" in image.mode else "RGB"))
-    except VaecError:
-        raise
+    except LimitError:
+        raise VaecError("the file's preview is too large") from None
     except Exception as error:  # Pillow's plugins raise many kinds
         raise VaecError("the file's preview is damaged") from error
     return Picture(pixels, exif=None if exif is None else bytes(exif))

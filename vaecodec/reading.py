@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,13 +15,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
+from PIL import ExifTags, Image
 
 from vaecodec.arguments import shown
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
+from vaecodec.limits import check_size
+from vaecodec.opening import load, open_picture
 from vaecodec.picture import Picture, strips
 
 BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid
@@ -49,23 +48,21 @@ def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool 
             raise PictureError("the file is empty")
         if start == SIGNATURE[:5]:
             raise PictureError("this is a .vaec file already")
-        with _in_a_sentence(max_pixels), _pillow_limit(max_pixels or None), Image.open(file) as image:
-            if max_pixels and image.width * image.height > max_pixels:
-                raise LimitError(f"{image.width} x {image.height} is more than the limit of {max_pixels} pixels")
-            return from_image(image, opened, by_rows)
+        with _in_a_sentence(), open_picture(file, max_pixels) as image:
+            found = from_image(image, opened, by_rows)
+            check_size(*image.size, max_pixels)  # of an icon it may be another one by now
+            return found
 
 
 @contextmanager
-def _in_a_sentence(max_pixels: int | None = None) -> Iterator[None]:
+def _in_a_sentence() -> Iterator[None]:
     """What Pillow raises, as one of our errors: its plugins raise all kinds for bad bytes."""
     try:
         yield
     except (VaecError, MemoryError):
         raise
-    except Image.DecompressionBombError:
-        raise LimitError(f"the picture is larger than the limit of {max_pixels} pixels") from None
-    except UnidentifiedImageError:
-        raise PictureError("not a picture in a format that can be read, or one damaged at its start") from None
+    except Image.DecompressionBombError as error:  # what that is, opening.py says
+        raise LimitError(f"a part of the picture is larger than Pillow allows ({sentence(error)})") from error
     except Exception as error:
         raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
 
@@ -128,7 +125,7 @@ def from_image(
     by_rows = by_rows and plain and image.width * image.height >= BY_ROWS_FROM
     pixels = _on_disk(image, raw) if by_rows else None
     if pixels is None:
-        image.load()
+        load(image)
         pixels = _in_pillow(image) if by_rows else _pixels(image, raw, deep, notes)
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
         notes.append("the extended part of its XMP is not kept")
@@ -174,25 +171,6 @@ def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
     except Exception as error:  # Pillow raises all kinds of errors for bad bytes
         notes.append(f"its EXIF is damaged and not kept ({sentence(error)})")
         return None
-
-
-_limit_lock = threading.Lock()
-
-
-@contextmanager
-def _pillow_limit(max_pixels: int | None) -> Iterator[None]:
-    """Pillow's limit is a global: set it, silence its warnings, and put everything back.
-
-    Pillow raises from twice the limit on; `read_picture` checks the limit itself. This one guards what plugins
-    allocate while opening. Pictures are read one at a time because of it.
-    """
-    with _limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -242,7 +220,9 @@ def _in_pillow(image: Image.Image) -> NDArray[np.uint8]:
     """`Strips` of a loaded image, which takes four bytes a pixel of colour: not a second copy besides."""
 
     def fetch(first: int, last: int) -> NDArray[np.uint8]:
-        part = np.asarray(image.crop((0, first, image.width, last)))
+        rows = Image.new(image.mode, (image.width, last - first), None)
+        rows.paste(image, (0, -first))  # not `crop`, which looks at Pillow's global limit
+        part = np.asarray(rows)
         return part if part.ndim == 3 else part[:, :, None]
 
     return strips((image.height, image.width, len(image.mode)), fetch)
@@ -256,12 +236,12 @@ def _deep_samples(raw: str, opened: Callable[[], BinaryIO]) -> NDArray[np.uint16
     """
 
     def read(rawmode: str) -> NDArray[np.uint16]:
-        with opened() as file, Image.open(file) as image:
-            assert isinstance(image, ImageFile)
+        with opened() as file, open_picture(file) as image:
             image.tile = [
                 tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
                 for tile in image.tile
             ]
+            load(image)
             return np.array(image).astype(np.uint16)
 
     if raw == "LA;16B":

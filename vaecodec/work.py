@@ -134,13 +134,10 @@ class Encode:
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its beginning; 0 where that does not tell."""
-        import warnings
-
-        from PIL import Image
+        from vaecodec.opening import open_picture
 
         try:
-            with warnings.catch_warnings(), Image.open(source) as image:
-                warnings.simplefilter("ignore")
+            with source.open("rb") as file, open_picture(file, self.max_pixels) as image:
                 return image.width * image.height
         except Exception:  # what is wrong with it will be told in its turn
             return 0

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from vaecodec.errors import PictureError, UnsupportedError, VaecError
+from vaecodec.exif import sentence
+from vaecodec.limits import MAX_PIXELS
+from vaecodec.opening import load, open_picture
 from vaecodec.picture import Picture
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.restoration.denoiser import Denoiser
@@ -114,15 +117,14 @@ class Inpaint(Recipe):
                 raise VaecError("no pixel is transparent: --mask says which are missing")
             return np.asarray(picture.pixels[..., -1] == 0)
         try:
-            with Image.open(self.mask) as image:
-                grey = np.asarray(image.convert("L"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise VaecError(f"the mask {self.mask} cannot be read ({error})") from None
-        if grey.shape != picture.pixels.shape[:2]:
-            raise VaecError(
-                f"the mask is {grey.shape[1]} x {grey.shape[0]}, the picture {picture.width} x {picture.height}"
-            )
-        return grey >= 128
+            with self.mask.open("rb") as file, open_picture(file, MAX_PIXELS) as image:
+                width, height = image.size
+                if (width, height) == (picture.width, picture.height):
+                    load(image)
+                    return np.asarray(image.convert("L")) >= 128
+        except Exception as error:  # Pillow's plugins raise all kinds of errors for bad bytes
+            raise VaecError(f"the mask {self.mask} cannot be read ({sentence(error)})") from None
+        raise VaecError(f"the mask is {width} x {height}, the picture {picture.width} x {picture.height}")
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def parse_operator(text: str, data: bytes = b"") -> Operator:
         if name == "downsample" and numbers in ([2.0], [3.0], [4.0]):
             return Downsampling(int(numbers[0]))
         if name == "jpeg" and not rest:
-            with Image.open(BytesIO(data)) as image:
+            with open_picture(BytesIO(data)) as image:
                 return Jpeg.of(image)
     except (ValueError, OSError) as error:
         if isinstance(error, VaecError):
