@@ -13,6 +13,8 @@ from pictures import picture
 from PIL import Image
 
 from tools import screening, train
+from tools.candidates import ReluBlock
+from tools.checkpoint import load_checkpoint
 from tools.data import Crops, heldout_names, jpeg
 from tools.muon import Muon
 from tools.ssimulacra2_loss import distance
@@ -28,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     pictures.mkdir()
     for name in ("a.png", "b.png"):
         Image.fromarray(picture(128, 128, 3)).save(pictures / name)
-    held = picture(400, 384, 3)
+    held = picture(384, 384, 3)
     held[::2, ::3] //= 2
     Image.fromarray(held).save(pictures / sorted(heldout_names())[0], lossless=True)
     return pictures
@@ -85,6 +87,14 @@ def test_muon_follows_adam(folder: Path, tmp_path: Path) -> None:
     assert muon(run_of(folder, tmp_path / "third"))
 
 
+def test_checkpoints_know_their_candidate(folder: Path, tmp_path: Path) -> None:
+    run = run_of(folder, tmp_path / "run", candidate="relu")
+    run.save()
+    model = load_checkpoint(run.path)
+    assert isinstance(model.g_s.blocks[0], ReluBlock)
+    assert model.state_dict().keys() == run.ema.keys()
+
+
 def test_steps_are_the_budget(folder: Path, tmp_path: Path) -> None:
     run = run_of(folder, tmp_path / "run", save_steps=3)
     saves: list[int] = []
@@ -105,7 +115,7 @@ def score(total: float) -> float:
 def test_distance_is_that_of_ssimulacra2(clean: np.ndarray, quality: int) -> None:
     a = np.tile(clean, (2, 2, 1))[:256, :256]
     _, b = jpeg(a, quality)
-    x, x_hat = (torch.from_numpy(p)[None].float() for p in (a, b))
+    x, x_hat = (torch.tensor(p)[None].float() for p in (a, b))
     assert 100 - score(distance(x, x_hat).item()) == pytest.approx(100 - ssimulacra2(a, b), rel=0.03)
 
 

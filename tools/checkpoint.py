@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
+from tools.candidates import candidate
 from vaecodec.model import Config, Model
 
 
 def load_checkpoint(path: Path) -> Model:
     """The averaged (EMA) weights of a checkpoint written by tools/train.py."""
     saved = torch.load(path, map_location="cpu", weights_only=True)
-    model = Model(Config(**saved["config"]))
+    model = candidate(saved.get("candidate", "base"), Config(**saved["config"]))
     untrained = {"filter.value": model.filter.value}  # not in checkpoints of before format 8
     model.load_state_dict(untrained | saved["ema"])
     return model

@@ -104,10 +104,11 @@ def screen(job: str, args: argparse.Namespace, crops: Crops, judge: Judge) -> di
     """Train one job to its end, from its checkpoint if it has one; its row of the summary."""
     names, _, seed = job.partition(":")
     parts = [name for name in names.split("+") if name != LOSS]
-    args = argparse.Namespace(**vars(args) | {"seed": int(seed), "out": args.out / f"{names}-{seed}-{args.steps}"})
-    args.out.mkdir(parents=True, exist_ok=True)
     name = "+".join(parts) or "base"
-    run = train.Run(args, crops, lambda cfg: candidate(name, cfg))
+    own = {"seed": int(seed), "out": args.out / f"{names}-{seed}-{args.steps}", "candidate": name}
+    args = argparse.Namespace(**vars(args) | own)
+    args.out.mkdir(parents=True, exist_ok=True)
+    run = train.Run(args, crops)
     decoder, analysis = work(fold(candidate(name, run.model.cfg)))
     print(f"{job}: {decoder:.2f} kMAC/px to decode, {analysis:.2f} to analyse", flush=True)
     unlike = distance if LOSS in names.split("+") else dissimilarity

@@ -14,7 +14,6 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
+from tools.candidates import candidate
 from tools.checkpoint import load_weights
 from tools.data import Crops, find_pictures, jpeg_point, load
 from tools.loss import Loss, evaluate, fast_bf16
@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--eval-minutes", type=float, default=10, help="minutes between quick R-D checks")
     p.add_argument("--compile", action="store_true", help="torch.compile the loss: over twice as fast where it works")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--candidate", default="base", help="parts exchanged, e.g. relu+haar, see candidates.py")
     p.add_argument("--config", default="", help="architecture, e.g. C=16,M=48 (default: the shipped one)")
     return p
 
@@ -104,12 +105,12 @@ def optimisers(model: nn.Module, lr: float, muon: bool) -> list[torch.optim.Opti
 class Run:
     """A training run: everything that a checkpoint must hold to go on to the step."""
 
-    def __init__(self, args: argparse.Namespace, crops: Crops, make_model: Callable[[Config], Model] = Model) -> None:
+    def __init__(self, args: argparse.Namespace, crops: Crops) -> None:
         self.args, self.device, self.crops = args, torch.device(args.device), crops
         torch.manual_seed(args.seed)
         crops.rng = np.random.default_rng(args.seed)
         overrides = dict(item.split("=") for item in args.config.split(",") if item)
-        self.model = make_model(Config(**{k: int(v) for k, v in overrides.items()}))
+        self.model: Model = candidate(args.candidate, Config(**{k: int(v) for k, v in overrides.items()}))
         torch.manual_seed(args.seed)  # noise and qualities are the same whatever model that was
         self.step, self.seconds, self.skipped, self.settled = 0, 0.0, 0, False
         self.norms: deque[float] = deque(maxlen=200)
@@ -143,6 +144,7 @@ class Run:
     def save(self) -> None:
         state = {
             "config": self.model.cfg.to_dict(),
+            "candidate": self.args.candidate,
             "model": self.model.state_dict(),
             "ema": self.ema,
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
@@ -208,7 +210,7 @@ class HeldOut:
             x = load(path)
             if min(x.shape[:2]) >= side and len(self.pictures) < count:
                 i, j = (x.shape[0] - side) // 2, (x.shape[1] - side) // 2
-                self.pictures.append(np.ascontiguousarray(x[i : i + side, j : j + side]))
+                self.pictures.append(x[i : i + side, j : j + side].copy())
         points = [[jpeg_point(x, q) for x in self.pictures] for q in EVAL_JPEG]
         self.jpeg = [tuple(np.mean(p, axis=0)) for p in points] if self.pictures else []
 
