@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Any
@@ -29,7 +30,7 @@ from PIL import Image
 from vaecodec.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.picture import Picture
-from vaecodec.reading import read_picture
+from vaecodec.reading import from_image, read_picture
 
 # Pixels
 
@@ -119,6 +120,32 @@ def test_16_bit_grey_from_tiff_and_pgm() -> None:
     pgm = b"P5 31 9 65535\n" + samples.astype(">u2").tobytes()
     for data in (save(image, "TIFF"), save(image, "PNG"), pgm):
         assert np.array_equal(read_picture(data, None)[0].pixels, formula(samples))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_32_bit_samples_within_8_bits_are_taken_as_they_are(compression: str | None) -> None:
+    """No file says what is white in them. Pillow's own conversion to L takes them so, too."""
+    values = np.arange(256, dtype=np.int32).reshape(8, 32)
+    image = Image.fromarray(values)
+    for picture, notes in (
+        read_picture(save(image, "TIFF", compression=compression), None),
+        from_image(image),
+    ):
+        assert np.array_equal(picture.pixels[..., 0], values)
+        assert notes == ["32-bit samples within 0..255 are taken as they are"]
+    for picture, notes in (read_picture(save(Image.fromarray(values * 257), "TIFF"), None), from_image(image)):
+        assert np.array_equal(picture.pixels[..., 0], values) and len(notes) == 1
+
+
+def test_dark_16_bit_samples_stay_dark() -> None:
+    """Though Pillow hands those of PGM and of signed TIFF out as 32 bits."""
+    samples = np.array([[0, 100, 127, 128, 255]])
+    pgm = b"P5 5 1 65535\n" + samples.astype(">u2").tobytes()
+    plain = b"P2 5 1 65535\n" + " ".join(map(str, samples.ravel())).encode()
+    tiff = save(Image.fromarray(samples.astype(np.uint16)), "TIFF", tiffinfo={339: 2})
+    assert Image.open(io.BytesIO(tiff)).mode == "I"
+    for data in (pgm, plain, tiff):
+        assert read_picture(data, None)[0].pixels.ravel().tolist() == [0, 0, 0, 0, 1]
 
 
 def test_12_bit_tiff_is_stretched_from_its_own_range() -> None:

@@ -262,10 +262,13 @@ def _pixels(image: Image.Image, raw: str, deep: NDArray[np.uint16] | None, notes
     mode, key = image.mode, image.info.get("transparency")
     if deep is not None or mode.startswith("I"):
         samples = _integers(image) if deep is None else deep
-        notes.append("samples of more than 8 bits are reduced to 8")
-        # Pillow gives a 12-bit TIFF as it is and all others stretched to 16 bits
-        bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample)
-        return _with_key(_to_8bit(samples, 4095 if bits == (12,) else 65535), samples, key, notes)
+        peak = _peak(image, raw, samples)
+        notes.append(
+            "32-bit samples within 0..255 are taken as they are"
+            if peak == 255
+            else "samples of more than 8 bits are reduced to 8"
+        )
+        return _with_key(_to_8bit(samples, peak), samples, key, notes)
     if ";16" in raw:
         notes.append("16-bit samples are cut to 8 bits")
     if mode in ("P", "PA"):
@@ -295,6 +298,17 @@ def _integers(image: Image.Image) -> NDArray[np.uint16]:
     if values.min() < 0 or values.max() > 65535:
         raise PictureError("samples beyond 16 bits are not supported; convert it to 8 or 16 bits first")
     return values.astype(np.uint16)
+
+
+def _peak(image: Image.Image, raw: str, samples: NDArray[np.uint16]) -> int:
+    """What is white in an image of more than 8 bits: Pillow gives a 12-bit TIFF as it is, other samples with 16 bits.
+
+    32-bit samples have no white that anybody agrees on (ImageMagick: 2^32 - 1, which makes all others black). Those
+    that fit into 8 bits are mostly meant so: labels, or what was computed. Pillow's conversion to L takes them so, too.
+    """
+    if image.mode == "I" and ";16" not in raw and image.format != "PPM" and samples.max() <= 255:
+        return 255
+    return 4095 if getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample) == (12,) else 65535
 
 
 def _to_8bit(samples: NDArray[np.uint16], peak: int) -> NDArray[np.uint8]:
