@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import os
+import pickle
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import VECTORS
 from pictures import picture
 from PIL import Image, UnidentifiedImageError
 
 import vaecodec
 from vaecodec import container
+from vaecodec.api import default_codec
+from vaecodec.pillow_plugin import VaecImageFile
 
 vaecodec.register()
 
@@ -108,6 +118,138 @@ def test_damage() -> None:
             image.load()
 
 
+@pytest.mark.parametrize("name", ["small-overlay-mixed", "small-tiles-64-200x150", "small-with-all"])
+def test_verify_takes_whole_files(name: str) -> None:
+    with Image.open(VECTORS / "valid" / f"{name}.vaec") as image:
+        image.verify()
+
+
+def test_verify_finds_every_damage() -> None:
+    """In whatever byte it is, as the command does; none is made pixels of."""
+    data = saved(Image.fromarray(picture(40, 40)), exif=b"Exif\0\0II*\0", preview=True)
+    for at in range(60, len(data), 17):
+        with Image.open(io.BytesIO(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])) as image:
+            with pytest.raises(OSError, match=r"checksum|end|chunk"):
+                image.verify()
+            assert image._im is None
+    for end in (60, len(data) - 30, len(data) - 1):
+        with Image.open(io.BytesIO(data[:end])) as image, pytest.raises(OSError, match="end"):
+            image.verify()
+    with Image.open(VECTORS / "invalid" / "empty-tile.vaec") as image, pytest.raises(OSError):
+        image.verify()
+
+
+def test_verify_comes_before_loading_and_ends_it() -> None:
+    data = saved(Image.fromarray(picture(8, 8)))
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    image.verify()
+    assert image.size == (8, 8) and image.copy().size == (8, 8)
+    verified = Image.open(io.BytesIO(data))
+    verified.verify()
+    with pytest.raises(OSError, match="cannot load"):
+        verified.load()
+
+
+def test_lossless_is_refused(tmp_path: Path) -> None:
+    image, path = Image.fromarray(picture(8, 8)), tmp_path / "a.vaec"
+    with pytest.raises(ValueError, match=r"^\.vaec files are lossy"):
+        image.save(path, lossless=True)
+    assert not path.exists()
+    assert saved(image, lossless=False) == saved(image)
+
+
+class OneWay:
+    """A stream that can be read once, from the beginning on, as a socket's."""
+
+    def __init__(self, data: bytes) -> None:
+        self.stream = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self.stream.read(size)
+
+
+def test_streams_that_cannot_be_moved() -> None:
+    data = saved(Image.fromarray(picture(40, 50)))
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe:
+        with os.fdopen(writing, "wb") as other:
+            other.write(data)
+        for stream in (OneWay(data), pipe):
+            with Image.open(stream) as image:  # type: ignore[arg-type]
+                np.testing.assert_array_equal(np.asarray(image), vaecodec.decode(data))
+
+
+def test_streams_that_others_have_moved() -> None:
+    data = saved(Image.fromarray(picture(40, 50)))
+    stream = io.BytesIO(data)
+    stream.seek(20)
+    image = Image.open(stream)
+    stream.seek(7)
+    np.testing.assert_array_equal(np.asarray(image), vaecodec.decode(data))
+
+
+def test_a_file_within_another() -> None:
+    """As Pillow's plugins for containers read what they hold: from where the stream is."""
+    data = saved(Image.fromarray(picture(40, 50)), xmp=b"<x/>")
+    for action in (VaecImageFile.load, VaecImageFile.verify):
+        stream = io.BytesIO(b"something else" + data)
+        stream.seek(14)
+        image = VaecImageFile(stream)
+        assert image.info["xmp"] == b"<x/>"
+        action(image)
+
+
+@pytest.mark.parametrize("through", [lambda image: pickle.loads(pickle.dumps(image)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_copies_of_an_image(through: Callable[[Image.Image], Image.Image], loaded: bool) -> None:
+    data = saved(Image.fromarray(picture(20, 30)))
+    image = Image.open(io.BytesIO(data))
+    if loaded:
+        image.load()
+    other = through(image)
+    for one in (other, other.copy(), other.convert("RGB"), image):
+        np.testing.assert_array_equal(np.asarray(one), vaecodec.decode(data))
+
+
+def test_eight_threads_of_an_image_each() -> None:
+    data = saved(Image.fromarray(picture(60, 80)))
+    expected = Image.fromarray(vaecodec.decode(data))
+
+    def work(number: int) -> None:
+        image = Image.open(io.BytesIO(data))
+        for one, same in ((image.copy(), expected), (image.convert("L"), expected.convert("L"))):
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(same))
+        small = expected.copy()
+        for one in (image, small):
+            one.thumbnail((20, 20))
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(small))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8), timeout=120))
+
+
+def test_eight_threads_of_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is decoded once: the others wait."""
+    data = saved(Image.fromarray(picture(60, 80)))
+    image, expected = Image.open(io.BytesIO(data)), vaecodec.decode(data)
+    codec, calls, second = default_codec(), [], threading.Event()
+
+    class Slow:
+        def decode(self, *arguments: Any, **options: Any) -> vaecodec.Picture:
+            calls.append(1)
+            if len(calls) > 1:
+                second.set()
+            second.wait(0.3)  # for one that there must not be
+            return codec.decode(*arguments, **options)
+
+    monkeypatch.setattr("vaecodec.api.default_codec", Slow)
+    with ThreadPoolExecutor(8) as pool:
+        for copied in pool.map(lambda _: image.copy(), range(8), timeout=120):
+            np.testing.assert_array_equal(np.asarray(copied), expected)
+    assert len(calls) == 1
+
+
 def test_a_file_that_is_closed_stays_usable_once_loaded(tmp_path: Path) -> None:
     path = tmp_path / "a.vaec"
     Image.fromarray(picture(20, 20)).save(path)
@@ -125,3 +267,7 @@ def test_imageio_reads_and_writes(tmp_path: Path) -> None:
     assert path.read_bytes() == vaecodec.encode(pixels, 50)
     np.testing.assert_array_equal(iio.imread(path), vaecodec.decode(path.read_bytes()))
     assert iio.improps(path).shape == (30, 40, 3)
+    assert iio.imwrite("<bytes>", pixels, extension=".vaec") == vaecodec.encode(pixels)
+    assert iio.imwrite("<bytes>", pixels, extension=".vaec", quality=50) == path.read_bytes()
+    np.testing.assert_array_equal(iio.imread(path.read_bytes()), iio.imread(path))
+    np.testing.assert_array_equal(iio.imread(path.read_bytes(), extension=".vaec"), iio.imread(path))

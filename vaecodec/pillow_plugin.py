@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
+import threading
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -15,9 +17,10 @@ from vaecodec import container
 from vaecodec.container import METADATA, SIGNATURE, Header
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.exif import EXIF_IDENTIFIER
+from vaecodec.info import read_info
 from vaecodec.limits import MAX_PIXELS
 
-FORMAT, MIME = "VAEC", "image/x-vaec"
+FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/x-vaec", ".vaec", "vaecodec learned image"
 MODES = dict(zip(container.COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
 INFO = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
 CHUNK_MAX = 2**28  # of metadata that is read before the pixels
@@ -27,11 +30,12 @@ class VaecImageFile(ImageFile.ImageFile):
     """A `.vaec` file that Pillow has opened. `info` has icc_profile, exif and xmp as stored, quality and model."""
 
     format = FORMAT
-    format_description = "vaecodec learned image"
+    format_description = NAME
 
     def _open(self) -> None:
         """Raises: SyntaxError where this is no .vaec file (Pillow then asks others), OSError where it is damaged."""
         assert self.fp is not None
+        self._start, self._loading = self.fp.tell(), threading.Lock()
         if self.fp.read(len(SIGNATURE)) != SIGNATURE:
             raise SyntaxError("not a .vaec file")
         try:
@@ -67,12 +71,32 @@ class VaecImageFile(ImageFile.ImageFile):
         self.fp.seek(4, io.SEEK_CUR)
         return data
 
+    def verify(self) -> None:
+        """Check the structure and all checksums, without decoding; to be called before `load`, and ends the image.
+
+        Raises: OSError where the file is damaged.
+        """
+        if self.fp is not None:
+            self.fp.seek(self._start)
+            try:
+                read_info(self.fp.read())
+            except VaecError as error:
+                raise OSError(str(error)) from error
+        super().verify()
+
     def load(self) -> Any:
-        """Decode, once. Raises: OSError where the file is damaged."""
+        """Decode, once, whoever asks for it. Raises: OSError where the file is damaged."""
+        if self._im is not None and not self.tile:
+            return super().load()
+        with self._loading:
+            return self._load()
+
+    def _load(self) -> Any:
+        """`load`, in one thread."""
         if self.fp is not None and not self.tile and self._im is None:
             from vaecodec.api import default_codec
 
-            self.fp.seek(0)
+            self.fp.seek(self._start)
             # How many pixels there may be is for Pillow to say; how much work they may be, is not.
             limit = max(MAX_PIXELS, self.width * self.height)
             try:
@@ -96,6 +120,8 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if image.mode not in MODES.values():
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
+    if options.get("lossless"):
+        raise ValueError(".vaec files are lossy: quality 100 is the best there is")
     known = {"quality", "effort", "tile", "preview", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
@@ -121,8 +147,18 @@ def register() -> None:
     """Tell Pillow. May be called again."""
     Image.register_open(FORMAT, VaecImageFile, accept)
     Image.register_save(FORMAT, save)
-    Image.register_extension(FORMAT, ".vaec")
+    Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME)
+    tell_imageio()
+
+
+def tell_imageio() -> None:
+    """Without this imageio, if it is there, forgets the extension where it is to write bytes; it asks Pillow anyway."""
+    config = sys.modules.get("imageio.config")
+    if config and EXTENSION not in config.known_extensions:
+        extension = config.FileExtension(name=NAME, extension=EXTENSION, priority=["pillow"])
+        config.extension_list.append(extension)
+        config.known_extensions[EXTENSION] = [extension]
 
 
 register()
