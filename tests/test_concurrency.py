@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pictures import picture
 
+from vaecodec import container
 from vaecodec.codec import Codec
 
 SHARED: Codec | None = None  # what forked processes inherit
@@ -22,8 +23,15 @@ def work(seed: int) -> tuple[str, str]:
     return coded(SHARED, seed)
 
 
-def coded(codec: Codec, seed: int) -> tuple[str, str]:
+def pixels_of(seed: int) -> np.ndarray:
+    """A picture of four tiles, the first of which gets an overlay."""
     pixels = np.roll(picture(150, 170, 3), 7 * seed, axis=0)
+    pixels[:128, :128] = (picture(8, 8, 3, seed) // 128 * 255).repeat(16, 0).repeat(16, 1)
+    return pixels
+
+
+def coded(codec: Codec, seed: int) -> tuple[str, str]:
+    pixels = pixels_of(seed)
     data = codec.encode(pixels, 40 + seed, tile=128)
     decoded = codec.decode(data).pixels
     return hashlib.sha256(data).hexdigest(), hashlib.sha256(decoded.tobytes()).hexdigest()
@@ -37,6 +45,11 @@ def work_afresh(seed: int) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def alone() -> list[tuple[str, str]]:
     return [coded(Codec(threads=1), seed) for seed in range(8)]
+
+
+def test_there_are_overlays() -> None:
+    data = Codec(threads=1).encode(pixels_of(3), 43, tile=128)
+    assert [bool(container.unpack_tile(container.parse(data).header, t).overlay) for t in container.parse(data).tiles][0]
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])

@@ -1,8 +1,11 @@
-"""Small files that say much: python tools/bombs.py
+"""Small files that say much: python tools/bombs.py [NAME...]
 
-Files made to cost as much as they can for their size are decoded by the command line, with and without --partial and
---preview, each in a process of its own. Printed are how it ended, and the processor seconds and the peak memory beyond
-those of a picture of one pixel.
+Files made to cost as much as they can for their size, thin, tall and square, are read in every way by a process of its
+own: whole, in part, a region, an eighth, the preview, a thumbnail, by Pillow, `info`; pictures are encoded. Each is
+compared with an ordinary square picture that is as much work (`limits.worked`), for which two sizes are measured first.
+Printed are how it ended, and the processor seconds and the megabytes beyond that square's. A bomb may take a second for
+each megapixel of work, and half a second where there is less, and 500 MB; what takes more is marked with "!", and the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -11,20 +14,45 @@ import struct
 import sys
 import tempfile
 import zlib
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.measured import vaecodec
+from tools.measured import PLUGIN, vaecodec
 from vaecodec import container
+from vaecodec.codec import Codec
 from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.limits import MAX_PIXELS, MAX_SIDE, worked
 from vaecodec.weights import DEFAULT, load
 
-WAYS: tuple[list[str], ...] = ([], ["--partial"], ["--preview"])
+MORE_SECONDS, MORE_MB = 1.0, 500  # for each megapixel of work, and in all
+LEAST_SECONDS = 0.5
+WAYS = {
+    "decode": ["decode"],
+    "partial": ["decode", "--partial"],
+    "region": ["decode", "--region", "0,0,1,1"],
+    "1/8": ["decode", "--scale", "1/8"],
+    "preview": ["decode", "--preview"],
+    "thumbnail": ["thumbnail"],
+    "plugin": [PLUGIN],
+    "info": ["info"],
+}
+SQUARES = (512, 2048)  # sides of the ordinary pictures
+
+
+@dataclass(frozen=True)
+class Bomb:
+    """A file, and the pixels of a square that is as much work."""
+
+    data: bytes
+    work: int
+    encoded: bool = False  # a picture, to encode
 
 
 def header(width: int, height: int, **fields: int) -> Header:
@@ -33,65 +61,161 @@ def header(width: int, height: int, **fields: int) -> Header:
     return Header(container.VERSION, width, height, depth=8, model=weights.name, model_hash=weights.hash, **values)
 
 
-def file(head: Header, tiles: list[Tile], *others: bytes) -> bytes:
-    chunks = [*others, *(tile_chunk(n, tile) for n, tile in enumerate(tiles)), pack_chunk("DONE", b"")]
-    return container.SIGNATURE + pack_chunk("HEAD", head.pack()) + b"".join(chunks)
+def start(head: Header) -> bytes:
+    return container.SIGNATURE + pack_chunk("HEAD", head.pack())
 
 
-def one_lane(words: bytes = b"") -> Tile:
-    return Tile(0, struct.pack("<I", 65536), (b"", words, b"", b"", b"", b""))
+def file(head: Header, tile: Tile | None, *others: bytes) -> Bomb:
+    """A file all of whose tiles are alike."""
+    rows, columns = head.grid
+    tiles = (tile_chunk(n, tile) for n in range(rows * columns)) if tile else ()
+    data = start(head) + b"".join([*others, *tiles, pack_chunk("DONE", b"")])
+    return Bomb(data, worked(head.width, head.height, head.tile_side))
 
 
-def overlay(side: int) -> bytes:
-    """The shortest lossless WebP of a square of one colour."""
+def one_lane(words: bytes = b"", state: int = 65536) -> Tile:
+    """All symbols in one lane, which needs as many rounds."""
+    return Tile.empty(0, struct.pack("<I", state)).having(z=words)
+
+
+def overlay(width: int, height: int) -> bytes:
+    """The shortest lossless WebP of one colour."""
     stream = BytesIO()
-    Image.new("RGBA", (side, side), (1, 2, 3, 255)).save(stream, "WEBP", lossless=True)
+    Image.new("RGBA", (width, height), (1, 2, 3, 255)).save(stream, "WEBP", lossless=True)
     return stream.getvalue()[20:]
 
 
-def bombs() -> dict[str, bytes]:
-    square = header(1024, 1024)
-    alpha = Tile.empty().having(alpha=zlib.compress(bytes(1024 * 1025), 9))
-    preview = BytesIO()
-    Image.new("RGB", (16383, 16383)).save(preview, "WEBP", quality=1)
-    covered = Tile.empty().having(overlay=overlay(1024))
-    side = 2**31 - 1
-    return {
-        "the header of 2^62 pixels, no tile": file(header(side, side), []),
-        "a megapixel, one tile without latents": file(square, [Tile.empty()]),
-        "a megapixel, one lane without words": file(square, [one_lane()]),
-        "a megapixel, one lane, four words": file(square, [one_lane(bytes(8))]),
-        "a megapixel of alpha that inflates": file(replace(square, colour=container.RGB_ALPHA, alpha=2), [alpha]),
-        "a megapixel under an overlay of one colour": file(square, [covered]),
-        "a preview of 268 megapixels": file(header(1, 1), [Tile.empty()], pack_chunk("prev", preview.getvalue())),
-        "67 megapixels, 64 tiles without latents": file(header(8192, 8192), [Tile.empty()] * 64),
-        "67 megapixels, 64 overlays": file(header(8192, 8192), [covered] * 64),
-        "268 megapixels, 256 tiles without latents": file(header(16384, 16384), [Tile.empty()] * 256),
-        "419 megapixels, 400 tiles without latents": file(header(20480, 20480), [Tile.empty()] * 400),
-    }
+def png(width: int, height: int) -> Bomb:
+    """Noise, one row or one column of it over and over, in a small file."""
+    part = np.random.default_rng(0).integers(0, 256, (min(height, 4096), min(width, 4096), 3), np.uint8)
+    pixels = np.resize(part, (height, width, 3))
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return Bomb(stream.getvalue(), worked(width, height, 1024), True)
 
 
-def run(data: bytes, options: list[str]) -> tuple[str, float, float]:
-    """How decoding ends, processor seconds, peak megabytes."""
+def coded(side: int, width: int, height: int) -> Bomb:
+    """A file of tiles that are alike, and have latents."""
+    flat = np.full((min(side, height), min(side, width), 3), 99, np.uint8)
+    tile = Tile.unpack(container.parse(Codec(threads=1).encode(flat, 0, tile=side, effort=2)).tiles[0])
+    return file(header(width, height, tile=side // 64), tile)
+
+
+def bombs() -> Iterator[tuple[str, Callable[[], Bomb]]]:
+    square, long = header(1024, 1024), header(MAX_SIDE, 1)
+    side, empty = 2**31 - 1, Tile.empty()
+
+    def alone(width: int, height: int) -> Bomb:
+        return Bomb(start(header(width, height)), 2**20)
+
+    def preview() -> Bomb:
+        stream = BytesIO()
+        Image.new("RGB", (16383, 16383)).save(stream, "WEBP", quality=1)
+        return file(header(1, 1), empty, pack_chunk("prev", stream.getvalue()))
+
+    def alpha(head: Header) -> Bomb:
+        _, _, height, width = head.tile_box(0)
+        section = zlib.compress(bytes(height * (width + 1)), 9)
+        return file(replace(head, colour=container.RGB_ALPHA, alpha=2), empty.having(alpha=section))
+
+    def covered(head: Header) -> Bomb:
+        return file(head, empty.having(overlay=overlay(*head.tile_box(0)[:1:-1])))
+
+    yield "the header of 2^62 pixels alone", lambda: alone(side, side)
+    yield "the header of 2^25 x 1 alone", lambda: alone(2**25, 1)
+    yield "the header of 1 x 2^25 alone", lambda: alone(1, 2**25)
+    yield "2^24 x 1, no latents", lambda: file(header(2**24, 1), empty)
+    yield "1 x 2^17, no latents", lambda: file(header(1, 2**17), empty)
+    yield "32768 x 1, no latents", lambda: file(long, empty)
+    yield "1 x 16384, tiles of 64", lambda: coded(64, 1, 16384)
+    yield "16384 x 1, tiles of 64", lambda: coded(64, 16384, 1)
+    yield "1 x 32768", lambda: coded(1024, 1, 32768)
+    yield "32768 x 1", lambda: coded(1024, 32768, 1)
+    yield "32768 x 1024, no latents", lambda: file(header(MAX_SIDE, 1024), empty)
+    yield "1024 x 32768, no latents", lambda: file(header(1024, MAX_SIDE), empty)
+    yield "32768 x 512", lambda: coded(1024, 32768, 512)
+    yield "1 x 16384, one lane to a tile of 64", lambda: file(header(1, 16384, tile=1), one_lane())
+    yield "4096 x 4096, each tile of 64 damaged", lambda: file(header(4096, 4096, tile=1), one_lane(bytes(400), 99999))
+    yield "a megapixel without latents", lambda: file(square, empty)
+    yield "a megapixel, one lane without words", lambda: file(square, one_lane())
+    yield "a megapixel, one lane, four words", lambda: file(square, one_lane(bytes(8)))
+    yield "a megapixel of alpha that inflates", lambda: alpha(square)
+    yield "32768 x 1 of alpha", lambda: alpha(long)
+    yield "a megapixel under overlays", lambda: covered(square)
+    yield "32768 x 1 under overlays", lambda: covered(long)
+    yield "a preview of 268 megapixels", preview
+    yield "67 megapixels without latents", lambda: file(header(8192, 8192), empty)
+    yield "67 megapixels under overlays", lambda: covered(header(8192, 8192))
+    yield "2 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("none", b"") * 166_000)
+    yield "48 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("none", b"") * 4_000_000)
+    yield "419 megapixels without latents", lambda: file(header(20480, 20480), empty)
+    yield "2^30 pixels without latents", lambda: file(header(2**15, 2**15), empty)
+    yield "a PNG of 2^22 x 1", lambda: png(2**22, 1)
+    yield "a PNG of 32768 x 1", lambda: png(MAX_SIDE, 1)
+    yield "a PNG of 1 x 32768", lambda: png(1, MAX_SIDE)
+    yield "a PNG of 32768 x 512", lambda: png(MAX_SIDE, 512)
+
+
+def run(data: bytes, *command: str) -> tuple[str, float, float]:
+    """How a command ends, processor seconds, peak megabytes."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "a.vaec")
+        source = Path(folder, "a.vaec" if data[:8] == container.SIGNATURE else "a.png")
         source.write_bytes(data)
-        code, seconds, memory = vaecodec("decode", *options, "--threads", "1", source, source.with_suffix(".png"))
-        return f"refused ({code})" if code else "decoded", seconds, memory / 1e6
+        alone = command[0] in (PLUGIN, "info")
+        threads = ["--threads", "1"] if command[0] in ("encode", "decode") else []
+        code, seconds, memory = vaecodec(*command, *threads, source, *([] if alone else [Path(folder, "out.png")]))
+        return f"refused ({code})" if code else "done", seconds, memory / 1e6
 
 
-def main() -> None:
-    _, seconds, memory = run(file(header(1, 1), [Tile.empty()]), [])
-    print(f"One pixel: {seconds:.1f} s, {memory:.0f} MB. What the others take besides:\n")
-    print("| file | bytes | decode | s | MB | --partial | s | MB | --preview | s | MB |")
-    print("| --- | ---: " + "| --- | ---: | ---: " * 3 + "|")
-    for name, data in bombs().items():
-        cells = [name, str(len(data))]
-        for options in WAYS:
-            end, s, mb = run(data, options)
-            cells += [end, f"{max(s - seconds, 0):.1f}", f"{max(mb - memory, 0):.0f}"]
-        print(f"| {' | '.join(cells)} |", flush=True)
+class Squares:
+    """What ordinary square pictures take, by a line through two of them; nothing is less than a pixel's."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, list[tuple[float, float]]] = {}
+
+    def __call__(self, way: str, work: int) -> tuple[float, float]:
+        """Seconds and megabytes."""
+        if way not in self.costs:
+            command = ["encode"] if way == "encode" else WAYS[way]
+            self.costs[way] = [run(self.picture(way, side), *command)[1:] for side in SQUARES]
+        (s0, m0), (s1, m1) = self.costs[way]
+        share = (work - SQUARES[0] ** 2) / (SQUARES[1] ** 2 - SQUARES[0] ** 2)
+        return max(0.0, s0 + share * (s1 - s0)), max(m0 + share * (m1 - m0), min(m0, m1))
+
+    @staticmethod
+    def picture(way: str, side: int) -> bytes:
+        rng = np.random.default_rng(0)
+        small = Image.fromarray(rng.integers(0, 256, (side // 16, side // 16, 3), np.uint8))
+        pixels = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC))
+        if way != "encode":
+            return Codec(threads=1).encode(pixels, 50)
+        stream = BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        return stream.getvalue()
+
+
+def main() -> int:
+    squares, failed = Squares(), False
+    print("| file | bytes | Mpx of work | way | ends | s more | MB more |")
+    print("| --- | ---: | ---: | --- | --- | ---: | ---: |")
+    for name, make in bombs():
+        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+            continue
+        bomb = make()
+        work = min(bomb.work, 2 * MAX_PIXELS)
+        for way, command in {"encode": ["encode"]}.items() if bomb.encoded else WAYS.items():
+            end, seconds, megabytes = run(bomb.data, *command)
+            s, mb = squares(way, work)
+            more, larger = seconds - s, megabytes - mb
+            bad = more > max(LEAST_SECONDS, MORE_SECONDS * work / 1e6) or larger > MORE_MB
+            failed |= bad
+            print(
+                f"| {name} | {len(bomb.data)} | {bomb.work / 1e6:.1f} | {way} | {end} "
+                f"| {max(more, 0):.1f} | {max(larger, 0):.0f}{' !' if bad else ''} |",
+                flush=True,
+            )
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
