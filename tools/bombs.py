@@ -1,15 +1,16 @@
 """Small files that say much: python tools/bombs.py [NAME...]
 
-Files made to cost as much as they can for their size, thin, tall and square, are read in every way by a process of its
-own: whole, in part, a region, an eighth, the preview, a thumbnail, by Pillow, `info`; pictures are encoded. Each is
-compared with an ordinary square picture that is as much work (`limits.worked`), for which two sizes are measured first.
-Printed are how it ended, and the processor seconds and the megabytes beyond that square's. A bomb may take a second for
-each megapixel of work, and half a second where there is less, and 500 MB; what takes more is marked with "!", and the
-exit code is 1.
+Files made to cost as much as they can for their size, thin, tall and square, are read in every way, each by a process
+of its own (on Unix): whole, in part, a region, an eighth, the preview, a thumbnail, by Pillow, `info`; pictures are
+encoded. Each is compared with an ordinary square picture that is as much work (`limits.worked`), for which two sizes
+are measured first. Printed are how it ended, and the processor seconds and the megabytes beyond that square's. A bomb
+may take a second for each megapixel of work, and half a second where there is less, and 500 MB; what takes more is
+marked with "!", and the exit code is 1.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import tempfile
@@ -24,13 +25,15 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.measured import PLUGIN, vaecodec
 from vaecodec import container
+from vaecodec.cli import main as main_of_vaecodec
 from vaecodec.codec import Codec
 from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
 from vaecodec.limits import MAX_PIXELS, MAX_SIDE, worked
+from vaecodec.pillow_plugin import register
 from vaecodec.weights import DEFAULT, load
 
+PLUGIN = "plugin"  # in place of a command: Pillow opens the file
 MORE_SECONDS, MORE_MB = 1.0, 500  # for each megapixel of work, and in all
 LEAST_SECONDS = 0.5
 WAYS = {
@@ -157,14 +160,44 @@ def bombs() -> Iterator[tuple[str, Callable[[], Bomb]]]:
 
 
 def run(data: bytes, *command: str) -> tuple[str, float, float]:
-    """How a command ends, processor seconds, peak megabytes."""
+    """How a command ends, processor seconds, peak megabytes: in a fork of this process, which has loaded PyTorch."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "a.vaec" if data[:8] == container.SIGNATURE else "a.png")
         source.write_bytes(data)
         alone = command[0] in (PLUGIN, "info")
         threads = ["--threads", "1"] if command[0] in ("encode", "decode") else []
-        code, seconds, memory = vaecodec(*command, *threads, source, *([] if alone else [Path(folder, "out.png")]))
-        return f"refused ({code})" if code else "done", seconds, memory / 1e6
+        arguments = [*command, *threads, str(source), *([] if alone else [str(Path(folder, "out.png"))])]
+        child = os.fork()
+        if not child:
+            os._exit(silently(arguments))
+        _, status, used = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    end = f"refused ({code})" if code > 0 else f"killed ({-code})" if code else "done"
+    return end, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
+
+
+def silently(arguments: list[str]) -> int:
+    """The exit code of a command whose words go nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    try:
+        plugin(arguments[1]) if arguments[0] == PLUGIN else main_of_vaecodec(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except BaseException:  # a traceback
+        return 70
+    return 0
+
+
+def plugin(source: str) -> None:
+    """Exits with 1 where Pillow cannot load a file."""
+    register()
+    try:
+        with Image.open(source) as image:
+            image.load()
+    except OSError as error:
+        sys.exit(str(error))
 
 
 class Squares:

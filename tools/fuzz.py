@@ -1,8 +1,9 @@
 """Coverage-guided fuzzing with atheris: python tools/fuzz.py file|model CORPUS [libFuzzer's options]
 
-`file`: changed files of tests/vectors go through everything that reads a `.vaec` file. `model`: changed model files are
-loaded. Only a `VaecError` may come of it, within two seconds of one core, in a process of 2 GB at most; what a strict
-decoder takes, partial decoding must give bit for bit. What fails is written beside CORPUS as crash-..., and belongs
+`file`: changed files of tests/vectors, of other shapes too, thin and tall ones, go through everything that reads a
+`.vaec` file. `model`: changed model files are loaded. Only a `VaecError` may come of it, within two seconds of one core
+and some for each megapixel of work, in a process of 2 GB at most; what a strict decoder takes, partial decoding must
+give bit for bit. What fails is written beside CORPUS as crash-..., and belongs
 into tests/data/fuzz, minimised (-minimize_crash=1), where CI tries it again and again.
 
     pip install atheris
@@ -32,7 +33,8 @@ VECTORS = ROOT / "tests" / "vectors"
 SHIPPED = (VECTORS / "valid" / "base-middle.vaec").read_bytes()
 SAMPLE = (VECTORS / "valid" / "small-size-33x17.vaec").read_bytes()
 PIXELS_MAX = 2**16
-SECONDS = 2.0  # of one core, for a file
+SECONDS, SECONDS_EACH = 2.0, 8.0  # of one core, for a file, and for each megapixel of its work: it is read eight times
+TILES_MAX = 300  # of a file that is given another shape
 LARGEST = 20_000  # bytes of a file
 HEADER = "<BIIBBHBBB8s8s"
 EDGES = (0, 1, 2, 63, 64, 127, 128, 255, 256, 1000, 65535, 2**31 - 1, 2**31, 2**32 - 1)
@@ -50,7 +52,7 @@ def check_file(data: bytes) -> None:
     from vaecodec.preview import read_preview, upright
     from vaecodec.writing import write_picture
 
-    codec, start = small_codec(), time.process_time()
+    codec, start, least = small_codec(), time.process_time(), SECONDS + SECONDS_EACH * work(data) / 1e6
     strict = partial = None
     with suppress(VaecError):
         strict = codec.decode(data, max_pixels=PIXELS_MAX)
@@ -60,7 +62,8 @@ def check_file(data: bytes) -> None:
         assert partial is not None and partial.whole and np.array_equal(partial.picture.pixels, strict.pixels)
         read_info(data)
         for scale in (2, 8):
-            codec.decode_scaled(data, scale)
+            codec.decode_scaled(data, scale, max_pixels=PIXELS_MAX)
+        assert max(codec.decode_within(data, 20, max_pixels=PIXELS_MAX).pixels.shape[:2]) <= 20
         left, top = strict.width // 2, strict.height // 2
         part = codec.decode_region(data, (left, top, 1, 1))
         assert np.array_equal(part.pixels, strict.pixels[top : top + 1, left : left + 1])
@@ -72,8 +75,20 @@ def check_file(data: bytes) -> None:
         read_info(data)
     with suppress(VaecError):
         read_preview(data)
-    if time.process_time() - start > SECONDS:
+    if time.process_time() - start > least:
         raise Slow(f"{time.process_time() - start:.1f} s")
+
+
+def work(data: bytes) -> int:
+    """The pixels of a square that is as much work as a file within the limit says that it is; 0 of others."""
+    from vaecodec.container import walk
+    from vaecodec.errors import VaecError
+    from vaecodec.limits import worked
+
+    with suppress(VaecError):
+        header, _ = next(walk(data, max_pixels=PIXELS_MAX))
+        return worked(header.width, header.height, header.tile_side)
+    return 0
 
 
 def check_model(data: bytes) -> None:
@@ -131,6 +146,8 @@ def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     chunks = split(data)
     if not chunks or not rng.randrange(8):
         return mutate(data)
+    if not rng.randrange(4):
+        chunks = reshaped(chunks, rng)
     i = rng.randrange(len(chunks))
     kind, content = chunks[i]
     what = rng.randrange(8)
@@ -151,6 +168,24 @@ def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     else:
         chunks[i] = kind, mutate(content)
     return join(data[:8], chunks)
+
+
+def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tuple[bytes, bytes]]:
+    """A file of another shape: its tiles, over and over, as many as that has."""
+    from vaecodec.container import pack_varint
+
+    heads = [c for c in chunks if c[0] == b"HEAD" and len(c[1]) == struct.calcsize(HEADER)]
+    tiles = [content for kind, content in chunks if kind == b"TILE" and content]
+    if not heads or not tiles:
+        return chunks
+    side, thick = rng.choice([1, 2, 16]), rng.choice([1, 15, 16, 17, 64, 65])
+    long = rng.randint(1, min(64 * side * TILES_MAX // -(-thick // (64 * side)), 2 * PIXELS_MAX // thick))
+    fields = list(struct.unpack(HEADER, heads[0][1]))
+    fields[1], fields[2], fields[6] = *rng.choice([(thick, long), (long, thick)]), side
+    count = -(-fields[1] // (64 * side)) * -(-fields[2] // (64 * side))
+    others = [c for c in chunks if c[0] not in (b"HEAD", b"TILE", b"DONE")]
+    numbered = [(b"TILE", pack_varint(n) + tiles[n % len(tiles)][1:]) for n in range(count)]
+    return [(b"HEAD", struct.pack(HEADER, *fields)), *others, *numbered, (b"DONE", b"")]
 
 
 def mutate_tile(content: bytes, rng: random.Random, mutate: Mutate) -> bytes:

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PLUGIN = "plugin"  # in place of a command: Pillow opens the file
 
 
 def vaecodec(*arguments: str | Path) -> tuple[int, float, int]:
@@ -22,28 +21,11 @@ def vaecodec(*arguments: str | Path) -> tuple[int, float, int]:
         return code, float(seconds), int(memory)
 
 
-def plugin(source: str) -> None:
-    """Exits with 1 where Pillow cannot load a file."""
-    from PIL import Image
-
-    import vaecodec
-
-    vaecodec.register()
-    try:
-        with Image.open(source) as image:
-            image.load()
-    except OSError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
     from vaecodec.bench.resources import peak_memory
     from vaecodec.cli import main
 
     try:
-        if sys.argv[2] == PLUGIN:
-            plugin(sys.argv[3])
-        else:
-            main(sys.argv[2:])
+        main(sys.argv[2:])
     finally:
         Path(sys.argv[1]).write_text(f"{time.process_time()} {peak_memory()}")
