@@ -48,8 +48,8 @@ def alone() -> list[tuple[str, str]]:
 
 
 def test_there_are_overlays() -> None:
-    data = Codec(threads=1).encode(pixels_of(3), 43, tile=128)
-    assert [bool(container.unpack_tile(container.parse(data).header, t).overlay) for t in container.parse(data).tiles][0]
+    layout = container.parse(Codec(threads=1).encode(pixels_of(3), 43, tile=128))
+    assert container.unpack_tile(layout.header, layout.tiles[0]).overlay
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])

@@ -15,7 +15,7 @@ from pictures import picture
 from PIL import Image
 
 import vaecodec
-from vaecodec import container, files, info
+from vaecodec import container, files, info, limits
 from vaecodec.codec import Codec
 from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
 from vaecodec.errors import LimitError, TruncatedError, VaecError
@@ -190,3 +190,12 @@ def test_unknown_chunks_are_not_kept(small: Codec) -> None:
         tracemalloc.stop()
         assert peak < len(data) / 4
     assert info.read_info(data).parts["framing"] > 5_000 * 12
+
+
+def test_pixels_of_a_picture_file_are_counted_alike(real: Run) -> None:
+    Image.new("L", (MAX_SIDE + 1, 1)).save("thin.png")
+    Image.new("L", (300, 200)).save("plain.png")
+    result = real("encode", "thin.png")
+    assert (result.code, result.err.count(f"limit of {MAX_SIDE} pixels a side")) == (5, 1)
+    assert limits.worked(300, 200, 1024) > 300 * 200
+    assert real("encode", "--max-pixels", 300 * 200, "plain.png").code == 0
