@@ -6,7 +6,10 @@ import ast
 import hashlib
 import io
 import json
+import os
 import struct
+import subprocess
+import sys
 import types
 import warnings
 import zlib
@@ -79,14 +82,28 @@ def in_eight_threads(tasks: list[Callable[[], Any]]) -> None:
 
 
 def test_no_switch_of_the_process_is_in_the_library() -> None:
-    """But for the commands: what a program does with warnings is its own affair."""
+    """But for the commands: what a program of its own does with warnings is its own affair."""
     found = []
     for path in sorted(LIBRARY.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
             if name in ("catch_warnings", "simplefilter", "filterwarnings", "MAX_IMAGE_PIXELS"):
                 found.append((path.name, name))
-    assert found == []
+    assert found == [("console.py", "simplefilter")]
+
+
+@pytest.mark.parametrize(("options", "asked"), [((), ""), (("-j", "2"), ""), ((), "default")])
+def test_the_commands_are_silent_about_what_pillow_warns_of(
+    tmp_path: Path, options: tuple[str, ...], asked: str
+) -> None:
+    """Here and in worker processes, unless Python is asked for warnings."""
+    for name in ("a.jpg", "b.jpg"):
+        data = save(Image.fromarray(noise(20, 30, 3)), "JPEG", exif=b"Exif\0\0" + TORN)
+        (tmp_path / name).write_bytes(data)
+    command = [sys.executable, "-m", "vaecodec", "encode", *options, "a.jpg", "b.jpg"]
+    environment = os.environ | {"PYTHONPATH": str(LIBRARY.parent), "PYTHONWARNINGS": asked}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, "Warning" in run.stderr) == (0, bool(asked)), run.stderr
 
 
 @pytest.mark.parametrize("limit", [LOW, None])

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from vaecodec import files
-from vaecodec.console import Overall, Progress, count, reason, report, say
+from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.plan import Plan
 from vaecodec.work import CodecOnDemand, Decode, Done, Encode, Restore
@@ -234,6 +234,7 @@ def ignore_interrupts() -> None:
 @lru_cache(maxsize=1)
 def worker_codec(threads: int) -> CodecOnDemand:
     """The model of this process."""
+    hush_warnings()
     return CodecOnDemand(threads)
 
 

@@ -17,7 +17,7 @@ import click
 from vaecodec import __version__, container, files, limits
 from vaecodec.batch import How, each, run
 from vaecodec.bench.command import bench
-from vaecodec.console import Progress, count, human, say
+from vaecodec.console import Progress, count, human, hush_warnings, say
 from vaecodec.info import Info, read_info
 from vaecodec.parameters import (
     FileName,
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 @click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    pass
+    hush_warnings()
 
 
 @cli.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,12 @@ def say(message: str) -> None:
     """One line on stderr, if there is one; stdout is for data."""
     with suppress(OSError):
         click.echo(message, err=True)
+
+
+def hush_warnings() -> None:
+    """Pillow warns of odd metadata, for programmers; in a process of our own they have to ask Python for it (-W)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def reason(error: Exception, source: Path) -> str:
