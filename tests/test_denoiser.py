@@ -68,13 +68,17 @@ def test_noise_beyond_the_scale_is_its_end() -> None:
 
 
 def test_unusable_files(small: Codec, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="no denoiser for model"):
+    with pytest.raises(UnsupportedError, match="none for model small"):
         Denoiser(small.weights)
     for name, data, what in (
-        ("missing", None, "not a readable"),
-        ("cut", SHIPPED.read_bytes()[:-5], "not a readable"),
-        ("model", weights.DEFAULT.read_bytes(), "no denoiser"),
-        ("other", pack(DenoisingAnalysis(weights.load().model.cfg, 3), small.weights.hash), "unusable"),
+        ("missing", None, "no such file"),
+        ("cut", SHIPPED.read_bytes()[:-5], "cut off"),
+        ("model", weights.DEFAULT.read_bytes(), "none for model small"),
+        (
+            "other",
+            pack(DenoisingAnalysis(weights.load().model.cfg, 3), small.weights.hash),
+            "tensor shortcut is not",
+        ),
     ):
         path = tmp_path / name
         if data is not None:

@@ -220,7 +220,8 @@ def mutate_model(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     eight any bytes."""
     from safetensors.numpy import save
 
-    from vaecodec.weights import model_hash, read_file
+    from vaecodec.tensors import read_file
+    from vaecodec.weights import model_hash
 
     try:
         with tempfile.NamedTemporaryFile() as file:

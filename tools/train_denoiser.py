@@ -124,9 +124,10 @@ def trained(path: Path, cfg: Config) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
         return torch.load(path, map_location="cpu", weights_only=True)["ema"]
     from vaecodec.restoration.denoiser import build  # needs safetensors, which the trainer otherwise does without
-    from vaecodec.weights import read_file
+    from vaecodec.tensors import tensor_file
 
-    return build(*read_file(path), cfg).state_dict()
+    with tensor_file(path, "denoiser") as file:
+        return build(file, cfg).state_dict()
 
 
 class Run:

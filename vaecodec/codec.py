@@ -7,6 +7,7 @@ with an overlay of exact pixels beside the latents in tiles that were drawn, not
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -49,9 +50,9 @@ from vaecodec.postfilter import Filters
 from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
+from vaecodec.settings import own_settings
 from vaecodec.weights import DEFAULT, Weights, find, load
 
-IMPORTED_BY = os.getpid()
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
@@ -73,10 +74,9 @@ class Codec:
         self.threads = min(int(threads), os.cpu_count() or 1) if threads else None
         if model is not None and not isinstance(model, (str, os.PathLike)):
             raise VaecError(f"a model is the path of a file, not {type(model).__name__}")
-        self.path = Path(model) if model else DEFAULT
-        self._others: dict[bytes, Codec] = {}  # by the hash of their model
-        with self._own_threads():
-            self.weights = load(self.path)  # `exactly` hands out those to compute with
+        self._others: dict[tuple[str, bytes], Codec] = {}  # by name and hash of their model
+        with own_settings(self.threads):
+            self.weights = load(Path(model) if model else DEFAULT)  # `exactly` hands out those to compute with
 
     def encode(
         self,
@@ -203,7 +203,9 @@ class Codec:
     ) -> tuple[NDArray[np.uint8], dict[int, Overlay]]:
         """Pixels for the networks, and the overlays over them by tile."""
         rows, columns = header.grid
-        worth = float(quality_lambda(torch.tensor(header.quality))) / 3  # bits for a squared error of a sample
+        worth = (
+            float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3
+        )  # bits for a squared error of a sample
         overlays: dict[int, Overlay] = {}
         below: dict[int, NDArray[np.uint8]] = {}
         for index in range(rows * columns):
@@ -377,31 +379,22 @@ class Codec:
 
     def _for(self, header: Header) -> Codec:
         """A codec that has a file's model. Raises: UnsupportedError where there is none."""
-        if header.model == self.weights.name and header.model_hash == self.weights.hash:
+        wanted = header.model, header.model_hash
+        if wanted == (self.weights.name, self.weights.hash):
             return self
-        if header.model_hash not in self._others:
-            self._others[header.model_hash] = Codec(find(header.model, header.model_hash), self.threads)
-        return self._others[header.model_hash]
+        if wanted not in self._others:
+            other = copy.copy(self)
+            with own_settings(self.threads):
+                other.weights = find(*wanted)
+            self._others[wanted] = other
+        return self._others[wanted]
 
     @contextmanager
     def exactly(self) -> Iterator[Weights]:
-        """No gradients, no autocast, this codec's threads, and weights whose products are exact; all as before
-        afterwards. The caller's settings may be others the next time, and then the weights are."""
-        with self._own_threads(), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        """Settings to compute under (settings.py), and the weights whose products are exact under them. The caller's
+        may be others the next time, and then the weights are."""
+        with own_settings(self.threads):
             yield self.weights if float32_is_exact() else self.weights.wide
-
-    @contextmanager
-    def _own_threads(self) -> Iterator[None]:
-        """As many as are wanted; in a forked process one: OpenMP's did not come along, but would be waited for."""
-        before = torch.get_num_threads()
-        threads = 1 if os.getpid() != IMPORTED_BY else self.threads or before
-        if threads != before:
-            torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            if torch.get_num_threads() != before:
-                torch.set_num_threads(before)
 
 
 def encode_band(

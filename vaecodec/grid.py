@@ -16,8 +16,8 @@ switched on and gradients passed straight through it (`grid=True`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +134,7 @@ class Linear(nn.Module):
     ) -> None:
         super().__init__()
         self.limit, self.wide, self.grid = limit, wide, False
-        self.weight = nn.Parameter(torch.randn(n_out, n_in) * (0.0 if zero else n_in**-0.5))
+        self.weight = nn.Parameter(torch.empty(n_out, n_in).normal_(std=0.0 if zero else n_in**-0.5))
         self.bias = nn.Parameter(torch.zeros(n_out))  # in units of FEATURE_ONE
         self.frozen: tuple[Tensor, Tensor] | None = None
 
@@ -179,11 +179,9 @@ class Linear(nn.Module):
         if (w.abs().sum(1) * self.limit + b.abs() >= 2.0**self.bits).any():
             raise ValueError("a layer's weights fail the overflow proof")
         scale = torch.exp2(-k)
-        with torch.no_grad():
-            self.weight.copy_(w * scale[:, None])
-            self.bias.copy_(b * scale / FEATURE_ONE)
-        dtype = torch.float64 if self.wide else torch.float32
-        self.frozen = (w * scale[:, None]).to(dtype), (b * scale).to(dtype)
+        weight, bias = w * scale[:, None], b * scale
+        self.weight, self.bias = nn.Parameter(weight.float()), nn.Parameter((bias / FEATURE_ONE).float())
+        self.frozen = (weight, bias) if self.wide else (weight.float(), bias.float())
         self.grid = True
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,7 +201,7 @@ class Depthwise(nn.Module):
     def __init__(self, channels: int, *, limit: float | None = None) -> None:
         super().__init__()
         self.limit, self.grid = limit, False
-        weight = torch.randn(channels, 9) * 0.1
+        weight = torch.empty(channels, 9).normal_(std=0.1)
         weight[:, 4] += 1.0  # near the identity
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -288,14 +286,11 @@ def half() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=bool(has.get("avx512_bf16") or has.get("amx_bf16")))
 
 
-@contextmanager
-def float32_by_default() -> Iterator[None]:
-    """New tensors are float32, whatever the program around has set."""
-    before = torch.get_default_dtype()
-    if before != torch.float32:
-        torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        if before != torch.float32:
-            torch.set_default_dtype(before)
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def declared(make: Callable[[], Network]) -> Network:
+    """Networks in float32 that have names and shapes, but no numbers and no memory: they are for a file to fill. Making
+    them draws no random numbers, and asks for no default that the program around may have set."""
+    with torch.device("meta"):
+        return make().float()

@@ -107,8 +107,7 @@ class QualityTable(nn.Module):
         if integers.min() < self.low or integers.max() > self.high:
             raise ValueError("a quality table is out of range")
         value = integers.float() / self.unit
-        with torch.no_grad():
-            self.value.copy_(value.log() if self.log else value - self.start)
+        self.value = nn.Parameter(value.log() if self.log else value - self.start)
         self.frozen = integers.long()
 
     def forward(self, q: Tensor, grid: bool) -> Tensor:
@@ -288,7 +287,7 @@ class Model(nn.Module):
             ContextStep(cfg, known, group) for known, group in ((0, low), (low, low), (low, high), (cfg.M, high))
         )
         self.step = QualityTable(cfg.M, STEP_ONE, 1, 32767, log=True)
-        lam = quality_lambda(torch.linspace(0, QUALITY_MAX, ANCHORS))
+        lam = quality_lambda(torch.linspace(0, QUALITY_MAX, ANCHORS, device="cpu"))
         with torch.no_grad():
             # The high-rate optimum of a uniform quantiser: dD/dR gives step = sqrt(18 / (ln 2 * lambda)).
             self.step.value.copy_(torch.log(5.1 / lam.sqrt())[:, None])

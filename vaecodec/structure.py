@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 # Of the five scales of Wang, Simoncelli, Bovik (2003) the finest, which counts 0.04 there, is left to the MSE.
 SCALES = (0.2856, 0.3001, 0.2363, 0.1333)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-WINDOW = torch.exp(-(torch.arange(-5.0, 6) ** 2) / (2 * 1.5**2))
+WINDOW = torch.exp(-(torch.arange(-5, 6, dtype=torch.float32, device="cpu") ** 2) / (2 * 1.5**2))
 WINDOW /= WINDOW.sum()
 
 

@@ -10,6 +10,8 @@ import copy
 import hashlib
 import json
 import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,23 +19,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from vaecodec.errors import UnsupportedError
-from vaecodec.grid import Depthwise, Linear, float32_by_default
+from vaecodec.grid import Depthwise, Linear, declared
 from vaecodec.model import ANCHORS, TABLES, Config, Model, QualityTable
 from vaecodec.postfilter import check_defaults
 from vaecodec.rans import Tables
+from vaecodec.tensors import Declared, TensorFile, check_tensors, tensor_file
 
 DEFAULT = Path(__file__).with_name("weights") / "base.safetensors"
 FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
 FORMAT = "vaecodec-model-3"
 ENCODER = "enc."
-WIDTH_MAX, BLOCKS_MAX = (
-    4096,
-    64,
-)  # of an architecture: far beyond any use, and soon refused; scale indices end at 64 too
+WIDTHS, BLOCKS = range(1, 4097), range(65)  # far beyond any use
+# What a config has, and the ranges of its integers.
+RANGES = {name: BLOCKS if name.startswith("blocks") else WIDTHS for name in Config().to_dict()} | {
+    "skip": range(TABLES),
+    "dependent": range(TABLES + 1),
+}
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,55 @@ def model_hash(config: str, tensors: dict[str, NDArray]) -> bytes:
     return digest.digest()
 
 
+def decoding(model: Model) -> Iterator[tuple[str, Linear | Depthwise | QualityTable]]:
+    """The modules that decoders need, by path: exact layers, and tables but that of g_a. Their numbers are integers."""
+    for path, module in model.named_modules():
+        exact = isinstance(module, (Linear, Depthwise)) and module.limit is not None
+        if exact or (isinstance(module, QualityTable) and not path.startswith("g_a.")):
+            yield path, module
+
+
+def encoding(model: Model) -> dict[str, torch.Tensor]:
+    """All other numbers, which serve encoders only."""
+    exact = {path for path, _ in decoding(model)}
+    return {key: value for key, value in model.state_dict().items() if key.rpartition(".")[0] not in exact}
+
+
+def layout(model: Model, there: Mapping[str, Declared]) -> dict[str, Declared]:
+    """The tensors of a model's file. there: those of the file, which says how long its tables are, and whether it has
+    the numbers that serve encoders."""
+    found: dict[str, tuple[str, Sequence[int]]] = {}
+    for path, module in decoding(model):
+        if isinstance(module, QualityTable):
+            found[f"{path}.t"] = "int16", module.value.shape
+        else:
+            w, b = module.weight.shape, module.bias.shape
+            found |= {f"{path}.w": ("int16", w), f"{path}.b": ("int32", b), f"{path}.k": ("int8", b)}
+    for kind, rows in (("y", 2 * TABLES), ("z", ANCHORS * model.cfg.N)):
+        name = f"{kind}.frequency"
+        width = there[name].shape[-1:] if name in there else (0,)
+        found |= {
+            name: ("uint16", (rows, *width)),
+            f"{kind}.low": ("int16", (rows,)),
+            f"{kind}.size": ("int16", (rows,)),
+        }
+    if any(name.startswith(ENCODER) for name in there):
+        found |= {ENCODER + key: ("float16", value.shape) for key, value in encoding(model).items()}
+    return {name: Declared(np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in found.items()}
+
+
 def pack(name: str, model: Model, skip: int, dependent: int, tables: dict[str, NDArray]) -> bytes:
     """A model file. `tables` has {y,z}.{low,size,frequency}, frequencies less one so that they fit 16 bits."""
     check_name(name)
     tensors = dict(tables)
-    exact: set[str] = set()
-    for path, module in model.named_modules():
-        if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
+    for path, module in decoding(model):
+        if isinstance(module, QualityTable):
+            tensors[f"{path}.t"] = int16(module.integers())
+        else:
             w, b, k = module.grid_weights()
             tensors |= {f"{path}.w": int16(w), f"{path}.b": b.numpy().astype(np.int32)}
             tensors[f"{path}.k"] = k.numpy().astype(np.int8)
-            exact |= {f"{path}.weight", f"{path}.bias"}
-        elif isinstance(module, QualityTable) and not path.startswith("g_a"):
-            tensors[f"{path}.t"] = int16(module.integers())
-            exact.add(f"{path}.value")
-    for key, value in model.state_dict().items():
-        if key not in exact:
-            tensors[ENCODER + key] = value.numpy().astype(np.float16)
+    tensors |= {ENCODER + key: value.numpy().astype(np.float16) for key, value in encoding(model).items()}
     config = json.dumps(model.cfg.to_dict() | {"skip": skip, "dependent": dependent}, sort_keys=True)
     digest = model_hash(config, tensors)
     metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest.hex()}
@@ -114,126 +150,129 @@ def int16(t: torch.Tensor) -> NDArray[np.int16]:
     return t.numpy().astype(np.int16)
 
 
-def read_file(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
-    """Metadata and tensors of a safetensors file. Raises: UnsupportedError where it is none."""
-    try:
-        with safe_open(path, framework="np") as f:
-            return f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise UnsupportedError(f"{path}: not a readable model file ({error})") from error
-
-
 def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
-    """Metadata and tensors of a model file whose hash is right.
+    """Metadata and tensors of a model file: those that its architecture has, and its hash is right.
 
     Raises: UnsupportedError where it is not a model file this version reads.
     """
-    metadata, tensors = read_file(path)
-    if metadata.get("format") != FORMAT:
-        raise UnsupportedError(f"{path}: not a model file of format {FORMAT}")
-    if model_hash(metadata.get("config", ""), tensors).hex() != metadata.get("hash"):
-        raise UnsupportedError(f"{path}: the model file is damaged (its hash is wrong)")
-    return metadata, tensors
+    with tensor_file(path, "model file") as file:
+        return file.metadata, checked(file, architecture(file))
 
 
 def load(path: Path = DEFAULT) -> Weights:
     """Read a model file, check its hash and the overflow proof, and freeze the networks. Raises: UnsupportedError."""
-    metadata, tensors = read(path)
-    try:
-        config, skip, dependent = parse_config(metadata["config"])
-        check_name(metadata["name"])
-        check_size(config, tensors)
-        with float32_by_default():
-            model = Model(config)
+    with tensor_file(path, "model file") as file:
+        model = architecture(file)
+        tensors = checked(file, model)
         fill(model, tensors)
         check_defaults(tensors["filter.t"].astype(np.int64))
         y_tables = read_tables(tensors, "y", slice(None))
-        if y_tables.null != 2 * TABLES:
-            raise ValueError(f"{y_tables.null} tables of y")
         if (y_tables.low % 2).any():
             raise ValueError("a table of y begins at an odd value")
         n = model.cfg.N
         z_tables = tuple(read_tables(tensors, "z", slice(a * n, (a + 1) * n)) for a in range(ANCHORS))
-    except (ValueError, LookupError, TypeError, RuntimeError) as error:
-        raise UnsupportedError(f"{path}: unusable model file: {error}") from error
     model.eval().requires_grad_(False)
-    digest, encodes = bytes.fromhex(metadata["hash"])[:8], any(name.startswith(ENCODER) for name in tensors)
-    return Weights(metadata["name"], digest, skip, dependent, model, y_tables, z_tables, encodes)
+    config, digest = parse_config(file.metadata), bytes.fromhex(file.metadata["hash"])[:8]
+    encodes = any(name.startswith(ENCODER) for name in tensors)
+    skip, dependent = config["skip"], config["dependent"]
+    return Weights(file.metadata["name"], digest, skip, dependent, model, y_tables, z_tables, encodes)
 
 
-def parse_config(text: str) -> tuple[Config, int, int]:
-    """The architecture, and the scale indices `skip` and `dependent`. Raises: ValueError, KeyError, TypeError."""
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError("its config is not an object")
+def parse_config(metadata: Mapping[str, str]) -> dict[str, int]:
+    """The integers of a model's config. Raises: ValueError where metadata are not those of a model, or say nothing
+    sensible."""
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"it is none of format {FORMAT}")
+    check_name(metadata.get("name", ""))
+    if not re.fullmatch("[0-9a-f]{64}", metadata.get("hash", "")):
+        raise ValueError("it has no hash")
+    try:
+        values = json.loads(metadata.get("config", ""))
+    except (ValueError, RecursionError):
+        raise ValueError("its config is no JSON") from None
+    if not isinstance(values, dict) or values.keys() != RANGES.keys():
+        raise ValueError(f"its config is not of {', '.join(RANGES)}")
     for name, value in values.items():
-        width = name in ("C", "M", "N", "D", "low")
-        if type(value) is not int or not width <= value <= (WIDTH_MAX if width else BLOCKS_MAX):
-            raise ValueError(f"its config has {name} = {value!r}")
-    skip, dependent = values.pop("skip"), values.pop("dependent")
-    return Config(**values), skip, dependent
+        if type(value) is not int or value not in RANGES[name]:
+            raise ValueError(f"its config has {name} out of range")
+    if values["low"] >= values["M"]:
+        raise ValueError("its config has more low channels than channels")
+    return values
 
 
-def check_size(config: Config, tensors: dict[str, NDArray]) -> None:
-    """Refuse an architecture that is not the file's before memory is taken for it. Raises: ValueError, KeyError."""
-    there = {"M": "step.t", "D": "h_s.bias.t", "C": "g_s.film_bias.t"}
-    if any(tensors[name].shape != (ANCHORS, getattr(config, width)) for width, name in there.items()):
-        raise ValueError("its tensors have not the widths of its config")
-    if tensors["z.low"].shape != (ANCHORS * config.N,) or config.low > config.M:
-        raise ValueError("its tables are not those of its config")
+def architecture(file: TensorFile) -> Model:
+    """The networks that a file is for, without numbers. Raises: ValueError; see `parse_config`."""
+    config = parse_config(file.metadata)
+    return declared(lambda: Model(Config(**{name: config[name] for name in Config().to_dict()})))
 
 
-def find(name: str, digest: bytes) -> Path:
-    """The model file of that name and hash (its first 8 bytes): in the package, or where FOLDERS says.
+def checked(file: TensorFile, model: Model) -> dict[str, NDArray]:
+    """The tensors of a model's file. Raises: ValueError where they are others than its architecture has, or were
+    changed."""
+    check_tensors(file.tensors, layout(model, file.tensors))
+    tensors = file.read()
+    if model_hash(file.metadata["config"], tensors).hex() != file.metadata["hash"]:
+        raise ValueError("it is damaged (its hash is wrong)")
+    return tensors
+
+
+def find(name: str, digest: bytes) -> Weights:
+    """The model of that name and hash (its first 8 bytes): in the package, or where FOLDERS says. A file that only says
+    so stands in nobody's way.
 
     Raises: UnsupportedError where there is none.
     """
-    folders = [DEFAULT.parent, *(Path(f) for f in os.environ.get(FOLDERS, "").split(os.pathsep) if f)]
-    seen = []
-    for path in (p for folder in folders for p in sorted(folder.glob("*.safetensors"))):
-        try:
-            with safe_open(path, framework="np") as f:
-                metadata = f.metadata() or {}
-        except (SafetensorError, OSError):
-            continue
-        if metadata.get("format") == FORMAT:
-            there = metadata.get("name", ""), metadata.get("hash", "")[:16]
-            if there == (name, digest.hex()):
-                return path
-            seen.append("{} ({})".format(*there))
+    seen, fault = [], ""
+    for path, there in models_around():
+        if there == (name, digest.hex()):
+            try:
+                return load(path)
+            except UnsupportedError as error:
+                fault = f"; {error}"
+        seen.append("{} ({})".format(*there))
+    names = ", ".join(seen) or "none"
     raise UnsupportedError(
-        f"needs model {name} ({digest.hex()}); there is {', '.join(seen)}; {FOLDERS} may name folders with others"
+        f"needs model {name} ({digest.hex()}); there is {names}; {FOLDERS} may name folders with others{fault}"
     )
 
 
+def models_around() -> Iterator[tuple[Path, tuple[str, str]]]:
+    """The model files that there are, with the name and the hash (of 8 bytes, in hex) that they say they have."""
+    folders = [DEFAULT.parent, *(Path(f) for f in os.environ.get(FOLDERS, "").split(os.pathsep) if f)]
+    for path in (p for folder in folders for p in sorted(folder.glob("*.safetensors"))):
+        try:
+            with tensor_file(path, "model file") as file:
+                parse_config(file.metadata)
+        except UnsupportedError:
+            continue
+        yield path, (file.metadata["name"], file.metadata["hash"][:16])
+
+
 def read_tables(tensors: dict[str, NDArray], kind: str, rows: slice) -> Tables:
-    """Some rows of a model file's tables. Raises ValueError or KeyError."""
+    """Some rows of a model file's tables. Raises ValueError."""
     low, size, stored = (tensors[f"{kind}.{name}"][rows].astype(np.int64) for name in ("low", "size", "frequency"))
-    if (low.ndim, size.ndim, stored.ndim) != (1, 1, 2):
-        raise ValueError("a table has another shape")
     used = np.arange(stored.shape[1]) < size[:, None]
     return Tables(low, size, np.where(used, stored + 1, 0))
 
 
 def fill(model: Model, tensors: dict[str, NDArray]) -> None:
-    """Put a model file's tensors into the networks.
+    """Put a model file's tensors into networks that are declared. What is not in the file stays without numbers.
 
-    Raises: KeyError, ValueError or RuntimeError where they do not fit.
+    Raises: ValueError where they are out of range.
     """
 
-    def get(name: str, dtype: type[np.generic]) -> torch.Tensor:
-        if tensors[name].dtype != dtype:
-            raise ValueError(f"tensor {name} is of {tensors[name].dtype}")
-        return torch.from_numpy(np.ascontiguousarray(tensors[name]))
+    def get(name: str) -> torch.Tensor:
+        return torch.from_numpy(tensors[name])
 
-    for path, module in model.named_modules():
-        if isinstance(module, (Linear, Depthwise)) and module.limit is not None:
-            w, b, k = (get(f"{path}.{name}", of) for name, of in (("w", np.int16), ("b", np.int32), ("k", np.int8)))
-            module.freeze(w, b, k)
-        elif isinstance(module, QualityTable) and f"{path}.t" in tensors:
-            module.freeze(get(f"{path}.t", np.int16))
-    encoder = {k.removeprefix(ENCODER): get(k, np.float16).float() for k in tensors if k.startswith(ENCODER)}
-    model.load_state_dict(encoder, strict=False)
+    for path, module in decoding(model):
+        if isinstance(module, QualityTable):
+            module.freeze(get(f"{path}.t"))
+        else:
+            module.freeze(*(get(f"{path}.{name}") for name in "wbk"))
+    encoder = {key: get(ENCODER + key).float() for key in encoding(model) if ENCODER + key in tensors}
+    if not all(value.isfinite().all() for value in encoder.values()):
+        raise ValueError("a number of its encoder is not finite")
+    model.load_state_dict(encoder, strict=False, assign=True)
 
 
 def melt(model: Model) -> None:

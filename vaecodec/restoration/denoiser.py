@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from vaecodec.errors import UnsupportedError
-from vaecodec.grid import float32_by_default
+from vaecodec.grid import declared
 from vaecodec.model import Config
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.restoration.network import DenoisingAnalysis
-from vaecodec.weights import DEFAULT, Weights, read_file
+from vaecodec.tensors import Declared, TensorFile, check_tensors, tensor_file
+from vaecodec.weights import DEFAULT, Weights
 
 SHIPPED = DEFAULT.with_suffix(".denoiser.safetensors")
 FORMAT = "vaecodec-denoiser-1"
@@ -48,18 +48,22 @@ def pack(analysis: DenoisingAnalysis, model_hash: bytes) -> bytes:
 
 def load(path: Path, weights: Weights) -> DenoisingAnalysis:
     """The denoiser of a model. Raises: UnsupportedError."""
-    metadata, tensors = read_file(path)
-    if metadata.get("format") != FORMAT or metadata.get("model") != weights.hash.hex():
-        raise UnsupportedError(f"{path}: no denoiser for model {weights.name} {weights.hash.hex()}")
-    try:
-        return build(metadata, tensors, weights.model.cfg).eval().requires_grad_(False)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise UnsupportedError(f"{path}: unusable denoiser: {error}") from error
+    with tensor_file(path, "denoiser") as file:
+        if file.metadata.get("model") != weights.hash.hex():
+            raise ValueError(f"it is none for model {weights.name} {weights.hash.hex()}")
+        return build(file, weights.model.cfg).eval().requires_grad_(False)
 
 
-def build(metadata: dict[str, str], tensors: dict[str, NDArray[np.generic]], cfg: Config) -> DenoisingAnalysis:
-    """The network of a denoiser's file. Raises: KeyError, ValueError, RuntimeError where it does not fit."""
-    with float32_by_default():
-        analysis = DenoisingAnalysis(cfg, int(metadata["blocks"]))
-    analysis.load_state_dict({name: torch.from_numpy(value).float() for name, value in tensors.items()})
+def build(file: TensorFile, cfg: Config) -> DenoisingAnalysis:
+    """The network of a denoiser's file. Raises: ValueError where it is none, or does not fit the architecture."""
+    blocks = file.metadata.get("blocks", "")
+    if file.metadata.get("format") != FORMAT or not re.fullmatch("[1-9]|[1-5][0-9]|6[0-4]", blocks):
+        raise ValueError(f"it is none of format {FORMAT}")
+    analysis = declared(lambda: DenoisingAnalysis(cfg, int(blocks)))
+    half = np.dtype(np.float16)
+    check_tensors(file.tensors, {k: Declared(half, tuple(v.shape)) for k, v in analysis.state_dict().items()})
+    numbers = {name: torch.from_numpy(value).float() for name, value in file.read().items()}
+    if not all(value.isfinite().all() for value in numbers.values()):
+        raise ValueError("one of its numbers is not finite")
+    analysis.load_state_dict(numbers, assign=True)
     return analysis
