@@ -81,7 +81,8 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
         model_hash=bytes(range(8)),
     )
     metadata = [(kind, getattr(picture, name)) for name, kind in container.METADATA.items()]
-    tile = Tile(0, bytes(4), (b"esc", b"zz", b"low!", b"highhigh", b"a" if header.alpha else b"", b"", b""))
+    coded = {"escapes": b"esc", "z": b"zz", "low": b"low!", "high": b"highhigh", "alpha": b"a" if header.alpha else b""}
+    tile = Tile.empty(0, bytes(4)).having(**coded)
     rows, columns = header.grid
     return b"".join(
         [container.SIGNATURE, pack_chunk("HEAD", header.pack())]

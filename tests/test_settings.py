@@ -17,6 +17,7 @@ from vaecodec import settings
 from vaecodec.codec import Codec
 from vaecodec.picture import Picture
 from vaecodec.restoration.recipes import Denoise, Models
+from vaecodec.work import CodecOnDemand
 
 REFINED = 5  # an effort whose progress is told from within the work
 
@@ -80,6 +81,18 @@ def test_one_thread_is_one(two_threads: None, wide: bool) -> None:
             model.g_s(y_hat, q, model.steps(q))
             shares.append((time.process_time() - whole) / (time.thread_time() - own) - 1)
     assert shares[0] < 0.1 < shares[1]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_threads_where_openmp_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, coded: bytes, there: bool) -> None:
+    """On some systems. A Codec has PyTorch's number then; a command, whose process it is, may set that."""
+    found: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", found.append)
+    monkeypatch.setattr(settings, "openmp", (lambda: lambda _: 0) if there else (lambda: None))
+    Codec(threads=1).decode(coded)
+    assert not found
+    CodecOnDemand(1)()
+    assert found == ([] if there else [1])
 
 
 def test_nothing_of_the_process_is_set(monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray, coded: bytes) -> None:

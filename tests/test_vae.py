@@ -16,6 +16,7 @@ from tools.data import load
 from vaecodec import vae
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.container import SECTIONS, Tile
 from vaecodec.errors import VaecError
 from vaecodec.picture import Picture
 from vaecodec.rans import ONE, STATE_START, Decoder
@@ -60,6 +61,23 @@ def test_the_hyperprior_carries_something(shipped: Codec) -> None:
 
     drawn = [np.corrcoef(activity(vae.sample(shipped, (256, 256), 60, s).pixels), activity(x))[0, 1] for s in range(3)]
     assert np.corrcoef(activity(again), activity(x))[0, 1] > max(0.3, max(drawn))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_is_left_out(small: Codec, channels: int) -> None:
+    """Of a sample like a picture; that of grey ones was whatever the memory held."""
+    pixels = picture(70, 50, channels)
+    drawn = vae.resample(small, Picture(pixels), 60, 3).pixels
+    np.testing.assert_array_equal(drawn, vae.resample(small, Picture(pixels[..., :-1]), 60, 3).pixels)
+
+
+def test_tiles_that_are_made_are_tiles(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
+    """With all the sections that the format has."""
+    made: list[Tile] = []
+    monkeypatch.setattr(vae, "shown", lambda _codec, _header, tiles: made.extend(tiles))
+    vae.sample(small, (70, 50), 60, 0)
+    vae.resample(small, Picture(picture(70, 50)), 60, 0)
+    assert len(made) == 2 and all(len(tile.sections) == len(SECTIONS) for tile in made)
 
 
 def test_the_bound(shipped: Codec) -> None:

@@ -131,6 +131,8 @@ def test_container_bytes_are_pinned() -> None:
     """Given fields, given bytes: these may only change with the format's version."""
     header = Header(1, 300, 200, 3, 8, 623, 4, 1, 200, "base", bytes(range(8)))
     assert header.pack().hex() == "012c010000c800000003086f020401c8" + "6261736500000000" + "0001020304050607"
-    tile = Tile(1, b"\0\0\1\0\1\0\1\0", (b"e", b"zz", b"lowlow", b"h" * 200, b""))
-    assert tile.pack() == b"\x01\x01\x02\x06\xc8\x01\x00" + b"\0\0\1\0\1\0\1\0" + b"ezzlowlow" + b"h" * 200
+    coded = {"escapes": b"e", "z": b"zz", "low": b"lowlow", "high": b"h" * 200, "alpha": b"", "overlay": b"o"}
+    tile = Tile.empty(1, b"\0\0\1\0\1\0\1\0").having(**coded, filter=b"ff")
+    content = b"ezzlowlow" + b"h" * 200 + b"off"
+    assert tile.pack() == b"\x01\x01\x02\x06\xc8\x01\x00\x01\x02" + b"\0\0\1\0\1\0\1\0" + content
     assert pack_chunk("DONE", b"").hex() == "00000000444f4e451f0db826"

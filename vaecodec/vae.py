@@ -37,14 +37,15 @@ def sample(codec: Codec, shape: tuple[int, int], quality: float, seed: int) -> P
     states = STATE_START + rng.integers(0, 1 << 16, 1 << LANES_LOG2_MAX)
     tiles = []
     for number in range(math.prod(header.grid)):
-        words = random_words(codec, header, number, rng)
-        tiles.append(Tile(LANES_LOG2_MAX, states.astype("<u4").tobytes(), (b"", words, *[b""] * 4), cut=True))
+        coded = Tile.empty(LANES_LOG2_MAX, states.astype("<u4").tobytes())
+        tiles.append(replace(coded.having(z=random_words(codec, header, number, rng)), cut=True))
     return shown(codec, header, tiles)
 
 
 def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Picture:
-    """A picture with the z of another and a y drawn anew: what the hyperprior carries, and what it leaves open."""
-    layout = container.parse(codec.encode(picture.pixels[..., :3], quality, effort=1))
+    """A picture with the z of another and a y drawn anew: what the hyperprior carries, and what it leaves open. It is
+    opaque: transparency has no latents."""
+    layout = container.parse(codec.encode(colours(picture), quality, effort=1))
     rng = np.random.default_rng(seed)
     tiles = []
     for number, tile in enumerate(map(Tile.unpack, layout.tiles)):
@@ -73,6 +74,11 @@ def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
     return Picture(pixels)
 
 
+def colours(picture: Picture) -> NDArray[np.uint8]:
+    """Its pixels (H, W, 1 or 3) without transparency."""
+    return picture.pixels[..., : 3 if picture.pixels.shape[2] >= 3 else 1]
+
+
 @dataclass(frozen=True)
 class Bound:
     """Bits per dimension, a dimension being a sample of a pixel. deviation: of the Gaussian around x_hat, in levels."""
@@ -95,7 +101,7 @@ def bound(codec: Codec, picture: Picture, quality: float, effort: int) -> Bound:
     normal around the decoded ones, with the deviation that suits this picture best, integrated over each level and
     normalised over the 256. (Kingma and Welling 2014, eq. 3, the posterior a point mass.)
     """
-    pixels = np.ascontiguousarray(picture.pixels[..., : 3 if picture.pixels.shape[2] >= 3 else 1])
+    pixels = np.ascontiguousarray(colours(picture))
     data = codec.encode(pixels, quality, effort=effort)
     decoded = codec.decode(data).pixels
     rate = 8 * len(data) / pixels.size

@@ -37,8 +37,13 @@ class CodecOnDemand:
 
     def __call__(self) -> Codec:
         if self.codec is None:
+            import torch
+
+            from vaecodec import settings
             from vaecodec.codec import Codec
 
+            if self.threads and settings.openmp() is None:
+                torch.set_num_threads(self.threads)  # for the whole process, which is the command's
             self.codec = Codec(threads=self.threads)
         return self.codec
 
