@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,16 @@ def test_declared_networks_take_no_memory(tmp_path: Path) -> None:
     whole = Codec(SMALL)
     data = whole.encode(pixels, 60)
     np.testing.assert_array_equal(codec.decode(data).pixels, whole.decode(data).pixels)
+
+
+def test_loading_imports_no_compiler() -> None:
+    """Some of what can be done with tensors that have no memory makes PyTorch import a thousand modules."""
+    code = (
+        "import sys; from vaecodec.codec import Codec; there = set(sys.modules); Codec();"
+        "print(*(sys.modules.keys() - there))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=VECTORS.parent)
+    assert len(done.stdout.split()) < 20
 
 
 def test_files_that_are_too_long(tmp_path: Path) -> None:

@@ -120,6 +120,13 @@ def matmul(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.linear(x, weight, bias)
 
 
+def normal(*shape: int, std: float) -> Tensor:
+    """Random weights to begin a training with. Networks that are `declared` only need none: to draw these without a
+    device, PyTorch would import its compiler first, for two seconds."""
+    weight = torch.empty(*shape)
+    return weight if weight.is_meta else weight.normal_(std=std)
+
+
 class Linear(nn.Module):
     """A 1x1 convolution on NHWC tensors; on the decoder side an exact one.
 
@@ -134,7 +141,7 @@ class Linear(nn.Module):
     ) -> None:
         super().__init__()
         self.limit, self.wide, self.grid = limit, wide, False
-        self.weight = nn.Parameter(torch.empty(n_out, n_in).normal_(std=0.0 if zero else n_in**-0.5))
+        self.weight = nn.Parameter(normal(n_out, n_in, std=0.0 if zero else n_in**-0.5))
         self.bias = nn.Parameter(torch.zeros(n_out))  # in units of FEATURE_ONE
         self.frozen: tuple[Tensor, Tensor] | None = None
 
@@ -201,7 +208,7 @@ class Depthwise(nn.Module):
     def __init__(self, channels: int, *, limit: float | None = None) -> None:
         super().__init__()
         self.limit, self.grid = limit, False
-        weight = torch.empty(channels, 9).normal_(std=0.1)
+        weight = normal(channels, 9, std=0.1)
         weight[:, 4] += 1.0  # near the identity
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(channels))
