@@ -56,19 +56,27 @@ def opened(path: Path) -> Iterator[bytes | OnDemand]:
 def check_target(target: Path, source: Path, force: bool) -> None:
     """Refuse, before any work is done, an output that cannot or must not be written.
 
-    Raises: FileExistsError for the input itself and, without `force`, for any existing file;
+    Raises: FileExistsError for the input itself and, without `force`, for any existing file or link;
     FileNotFoundError where its folder is missing.
     """
     if target == STREAM:
         return
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent}")
-    if not target.is_file():  # devices and pipes take data without losing any
+    for folder in (target.parent, Path(os.path.realpath(target)).parent):  # the second: where a link leads
+        if not folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder}")
+    if takes_data(target) or not os.path.lexists(target):
         return
-    if source != STREAM and source.exists() and target.samefile(source):
+    if not target.exists() and not force:
+        raise FileExistsError(f"{target} is a link to a file that is not there; -f makes that file")
+    if target.exists() and source != STREAM and source.exists() and target.samefile(source):
         raise FileExistsError("the output would replace the input")
     if not force:
         raise FileExistsError(f"{target} exists already; -f replaces it")
+
+
+def takes_data(target: Path) -> bool:
+    """Whether it is a device or a pipe, which loses nothing when it is written to."""
+    return target.exists() and not target.is_file()
 
 
 def folder_of(target: Path) -> Path | None:
@@ -78,8 +86,9 @@ def folder_of(target: Path) -> Path | None:
 
 
 def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force: bool) -> None:
-    """Write `data` beside `target`, then rename: on any failure what was there before is still there.
+    """Write `data` beside `target`, then give it that name: on any failure what was there before is still there.
 
+    Without `force`, of several writers of one new name exactly one has success.
     Raises: what `check_target` does; OSError.
     """
     if target == STREAM:
@@ -88,23 +97,44 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
         put(data, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    if target.exists() and not target.is_file():
+    if takes_data(target):
         with target.open("wb") as handle:
             put(data, handle)
         return
-    target = Path(os.path.realpath(target))  # through a symbolic link, which stays
-    temporary = target.with_name(f".vaecodec-{secrets.token_hex(8)}.tmp")
+    final = Path(os.path.realpath(target)) if force else target  # through a symbolic link, which stays
+    temporary = final.with_name(f".vaecodec-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
             put(data, handle)
             handle.flush()
             os.fsync(handle.fileno())  # or the new name may outlive a power cut, and what was written not
         check_target(target, source, force)  # it may have appeared meanwhile
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        os.replace(temporary, target)
+        if not force:
+            name_anew(temporary, final)
+            return
+        if final.exists():
+            temporary.chmod(final.stat().st_mode & 0o7777)
+        os.replace(temporary, final)
+    except FileExistsError:
+        check_target(target, source, force)  # says it better
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_anew(temporary: Path, target: Path) -> None:
+    """Give a file a name that is nobody's. Raises: FileExistsError; OSError."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: an empty file holds the name for a moment
+        target.open("xb").close()
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            target.unlink()
+            raise
 
 
 def put(data: bytes | memoryview | BinaryIO, handle: BinaryIO) -> None:
