@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from vaecodec import batch
 from vaecodec.batch import How
 from vaecodec.cli import main
 from vaecodec.effort import EFFORTS
+from vaecodec.plan import Plan
 from vaecodec.work import Decode, Encode
 
 
@@ -170,30 +171,55 @@ def test_sizes_are_seen_without_decoding(tree: Path) -> None:
     assert Encode(75.0, 3, 0).pixels(Path("in/notes.txt")) == 0 == Decode({}, 0).pixels(Path("in/notes.txt"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says")
 def test_available_memory_is_plausible() -> None:
     available = batch.available_bytes()
-    assert available is None or 2**20 < available < 2**50
+    assert available is not None and 2**20 < available <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_available_memory_is_read(tmp_path: Path) -> None:
+    told = tmp_path / "meminfo"
+    assert batch.available_bytes(told) is None
+    told.write_text("MemTotal:       16384000 kB\nMemFree:         1000000 kB\n")
+    assert batch.available_bytes(told) is None
+    told.write_text("MemTotal:       16384000 kB\nMemAvailable:    8192000 kB\n")
+    assert batch.available_bytes(told) == 8192000 * 1024
 
 
 def test_a_worker_that_dies_is_told(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = [(Path("in/a.png"), Path("a.vaec"))] * 2
-    outcomes = list(batch.in_workers(jobs, Dies(), 2, How(workers=2)))  # type: ignore[arg-type]
-    assert all(isinstance(o, batch.Failure) and "died" in o.message for o in outcomes)
+    Path("out").mkdir()
+    jobs = [(Path("in/sub/c.bmp" if n in (2, 7) else "in/a.png"), Path(f"out/{n}.vaec")) for n in range(11)]
+    assert batch.run(Plan(jobs), Dies(), How(workers=2)) == 1
+    assert names("out") == sorted(f"{n}.vaec" for n in range(11) if n not in (2, 7))
+    reason = "the worker process died, perhaps for lack of memory: try fewer --jobs"
+    last = ["vaecodec: 2 of 11 failed:", *[f"  in/sub/c.bmp: {reason}"] * 2]
+    assert capsys.readouterr().err.splitlines()[-3:] == last
 
 
 class Dies(Encode):
-    """Work of which the system kills the process."""
+    """Work of which the system kills the process over one picture."""
 
     def __init__(self) -> None:
         super().__init__(75.0, 3, 0)
 
-    def check(self, data: bytes) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def check(self, data: bytes | Path) -> None:
+        if data == Path("in/sub/c.bmp"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupt_leaves_whole_files_only(tree: Path, jobs: int) -> None:
-    """Ctrl-C, which a terminal sends to all processes of the group."""
+@pytest.mark.parametrize(
+    ("number", "jobs", "code"),
+    [
+        (signal.SIGINT, 1, 130),
+        (signal.SIGINT, 2, 130),
+        (signal.SIGTERM, 2, 143),
+        (signal.SIGKILL, 2, -signal.SIGKILL),
+    ],
+)
+def test_an_end_before_its_time_leaves_whole_files_only(
+    tree: Path, number: signal.Signals, jobs: int, code: int
+) -> None:
+    """Ctrl-C goes to all processes of the group, other signals to the first alone: the others end with it."""
     for n in range(40):
         Image.fromarray(picture(300, 300, seed=n)).save(f"in/{n}.png")
     command = [sys.executable, "-m", "vaecodec", "encode", "-r", "in", "--out-dir", "out", "-j", str(jobs)]
@@ -202,16 +228,14 @@ def test_an_interrupt_leaves_whole_files_only(tree: Path, jobs: int) -> None:
     )
     assert process.stderr is not None
     process.stderr.readline()  # the first file is done
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "vaecodec: interrupted" in said and "Traceback" not in said
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    try:
+        said = process.communicate(timeout=60)[1]  # ends when nobody has the pipe any more
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == code and "Traceback" not in said
+    assert {130: "interrupted", 143: "terminated"}.get(code, "") in said
     whole = names("out")
     assert 1 <= len(whole) < 44 and all(name.endswith(".vaec") for name in whole)
     assert vaecodec("verify", *(Path("out", name) for name in whole)) == 0
-    for _ in range(50):  # no process of the group is left
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("a worker lives on")

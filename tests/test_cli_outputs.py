@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
-import stat
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from commands import FakeCodec, Run, picture_file, pixels_of, vaec_file
+from commands import Run, picture_file, pixels_of, vaec_file
 from PIL import Image
-
-from vaecodec import cli, container, files
 
 # Where outputs go
 
@@ -92,17 +86,6 @@ def test_what_is_no_vaec_file_is_told_first(run: Run) -> None:
     assert run("decode", picture_file("a.png")).code == 3
 
 
-@pytest.mark.parametrize("name, arguments", [("stdout", ["decode", "a.vaec", "-"]), ("stdin", ["info", "-"])])
-def test_closed_standard_streams(run: Run, monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]) -> None:
-    vaec_file("a.vaec")
-    monkeypatch.setattr(sys, name, None)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
-    assert ended.value.code == 1
-    assert f"{name} is closed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
-
-
 def test_streams(run: Run) -> None:
     picture = picture_file("a.png").read_bytes()
     for arguments in (("-",), ("-", "-"), ("-", "-o", "-"), ("a.png", "-"), ("a.png", "-o", "-")):
@@ -166,106 +149,3 @@ def test_data_does_not_go_to_a_terminal(run: Run) -> None:
     result = run("encode", "a.png", "-", terminal=True)
     assert result.code == 2 and result.out == b"" and "terminal" in result.err
     assert run("encode", "a.png", "-", "-f", terminal=True).out != b""
-
-
-# Nothing is lost
-
-
-def test_existing_files_are_kept_without_force(run: Run) -> None:
-    picture_file("a.png")
-    Path("a.vaec").write_bytes(b"precious")
-    result = run("encode", "a.png")
-    assert result.code == 1
-    assert result.err == "vaecodec: a.png: a.vaec exists already; -f replaces it\n"
-    assert Path("a.vaec").read_bytes() == b"precious" and FakeCodec.made == 0
-    assert run("encode", "a.png", "-f").code == 0
-    assert Path("a.vaec").read_bytes().startswith(container.SIGNATURE)
-
-
-@pytest.mark.parametrize("force", [(), ("-f",)])
-@pytest.mark.parametrize("output", ["a.vaec", "./sub/../a.vaec", "link.vaec", "hard.vaec"])
-def test_the_input_is_never_the_output(run: Run, force: tuple[str, ...], output: str) -> None:
-    picture_file("a.vaec", format="PNG")
-    Path("sub").mkdir()
-    Path("link.vaec").symlink_to("a.vaec")
-    os.link("a.vaec", "hard.vaec")
-    before = Path("a.vaec").read_bytes()
-    result = run("encode", "a.vaec", "-o", output, *force)
-    assert result.code == 1 and "replace the input" in result.err
-    assert Path("a.vaec").read_bytes() == before
-
-
-@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failure_while_writing_leaves_everything_as_it_was(
-    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    picture_file("a.png")
-    Path("a.vaec").write_bytes(b"precious")
-
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(os, "replace", fail)
-    assert run("encode", "-f", "a.png").code == (130 if isinstance(error, KeyboardInterrupt) else 1)
-    assert Path("a.vaec").read_bytes() == b"precious"
-    assert sorted(p.name for p in Path().iterdir()) == ["a.png", "a.vaec"]
-
-
-def test_a_file_that_appears_meanwhile_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture_file("a.png")
-    encode = FakeCodec.encode
-
-    def slow(self: FakeCodec, *arguments: Any, **options: Any) -> bytes:
-        Path("a.vaec").write_bytes(b"precious")
-        return encode(self, *arguments, **options)
-
-    monkeypatch.setattr(FakeCodec, "encode", slow)
-    assert run("encode", "a.png").code == 1
-    assert Path("a.vaec").read_bytes() == b"precious"
-
-
-def test_permissions_and_links_of_a_replaced_file_stay(run: Run) -> None:
-    picture_file("a.png")
-    Path("real").mkdir()
-    Path("real/x.vaec").touch()
-    Path("real/x.vaec").chmod(0o640)
-    Path("a.vaec").symlink_to("real/x.vaec")
-    assert run("encode", "a.png", "-f").code == 0
-    assert Path("a.vaec").is_symlink()
-    assert stat.S_IMODE(Path("real/x.vaec").stat().st_mode) == 0o640
-    assert Path("real/x.vaec").read_bytes().startswith(container.SIGNATURE)
-
-
-def test_a_new_file_has_the_usual_permissions(run: Run) -> None:
-    picture_file("a.png")
-    before = os.umask(0o027)
-    try:
-        run("encode", "a.png")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(Path("a.vaec").stat().st_mode) == 0o640
-
-
-def test_devices_are_written_to(run: Run) -> None:
-    picture_file("a.png")
-    assert run("encode", "a.png", "-o", os.devnull).code == 0
-    assert not Path(os.devnull).is_file()
-
-
-def test_a_missing_folder_is_an_error_before_any_work(run: Run) -> None:
-    picture_file("a.png")
-    result = run("encode", "a.png", "-o", "none/a.vaec")
-    assert result.code == 1 and "there is no folder none" in result.err and FakeCodec.made == 0
-
-
-# The helper
-
-
-def test_write_never_follows_a_planted_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    victim = tmp_path / "victim"
-    victim.write_bytes(b"precious")
-    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
-    (tmp_path / ".vaecodec-known.tmp").symlink_to(victim)
-    with pytest.raises(FileExistsError):
-        files.write(tmp_path / "out", b"data", files.STREAM, force=False)
-    assert victim.read_bytes() == b"precious"

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import click
-
 from vaecodec import files
-from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
+from vaecodec.console import Overall, Progress, count, hush_warnings, put, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.plan import Plan
 from vaecodec.work import CodecOnDemand, Decode, Done, Encode, Restore
+from vaecodec.workers import as_done, in_order
 
 FAILED = 1
-AHEAD = 2  # jobs handed out for each worker, so that none waits and few results lie about
+AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
 # What a worker takes, PyTorch, the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
 # picture: `tools/bench_huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
 WORKER_BYTES = 900_000_000
@@ -66,8 +61,9 @@ def run(plan: Plan, work: Work, how: How) -> int:
         say(f"vaecodec: note: memory allows {count(workers, 'job')} at a time")
     batch = Reports(plan, how)
     outcomes = in_workers(plan.jobs, work, workers, how) if workers > 1 else here(plan.jobs, work, how, batch)
-    for job, outcome in zip(plan.jobs, outcomes, strict=True):
-        batch.finish(*job, outcome)
+    with closing(outcomes):  # the workers end with it
+        for job, outcome in zip(plan.jobs, outcomes, strict=True):
+            batch.finish(*job, outcome)
     return batch.end()
 
 
@@ -130,7 +126,7 @@ class Reports:
             figures = outcome.figures + ("  (not written)" if self.how.dry_run else "")
             report(source, target, outcome.notes, figures, seconds, self.how.quiet)
         if self.how.as_json:
-            click.echo(as_json(source, target, outcome))
+            put(as_json(source, target, outcome))
         if isinstance(outcome, Done) and outcome.fault:
             say(f"vaecodec: {source}: {outcome.fault}")
             self.failures.append((source, Failure(outcome.fault, CorruptFileError.exit_code)))
@@ -174,7 +170,7 @@ def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
 # Here, one after the other
 
 
-def here(jobs: list[Job], work: Work, how: How, batch: Reports) -> Iterator[Done | Failure]:
+def here(jobs: list[Job], work: Work, how: How, batch: Reports) -> Generator[Done | Failure, None, None]:
     """The outcomes of all jobs, in order."""
     codec = CodecOnDemand(how.threads)
     for number, (source, target) in enumerate(jobs):
@@ -203,32 +199,13 @@ def one(
 # In worker processes
 
 
-def in_workers(jobs: list[Job], work: Work, workers: int, how: How) -> Iterator[Done | Failure]:
+def in_workers(jobs: list[Job], work: Work, workers: int, how: How) -> Generator[Done | Failure, None, None]:
     """The outcomes of all jobs, in order, the jobs being done by so many processes with a model each."""
     threads = how.threads or max(1, cores() // workers)
-    context = multiprocessing.get_context("spawn")  # forking a process with PyTorch's threads in it may hang
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=ignore_interrupts)
-    waiting: deque[Future[Done | Failure]] = deque()
-    left = iter(jobs)
-    try:
-        for _ in jobs:
-            while len(waiting) < AHEAD * workers and (job := next(left, None)):
-                waiting.append(pool.submit(in_worker, work, *job, threads, how))
-            try:
-                yield waiting.popleft().result()
-            except BrokenProcessPool:
-                yield Failure("the worker process died, perhaps for lack of memory: try fewer --jobs")
-    except BaseException:  # an interrupt: nothing is written but here, so that they may die at any point
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; one answer is enough."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    done = as_done(partial(in_worker, work, threads, how), jobs, workers, AHEAD * workers)
+    with closing(done):
+        for outcome in in_order(done):
+            yield outcome or Failure("the worker process died, perhaps for lack of memory: try fewer --jobs")
 
 
 @lru_cache(maxsize=1)
@@ -238,7 +215,7 @@ def worker_codec(threads: int) -> CodecOnDemand:
     return CodecOnDemand(threads)
 
 
-def in_worker(work: Work, source: Path, target: Path, threads: int, how: How) -> Done | Failure:
+def in_worker(work: Work, threads: int, how: How, source: Path, target: Path) -> Done | Failure:
     outcome = one(work, source, target, worker_codec(threads), how, None)
     if isinstance(outcome, Done):
         outcome.data = outcome.held()  # a view cannot be sent
@@ -260,10 +237,10 @@ def affordable(jobs: list[Job], work: Work, how: How) -> int:
     return max(1, min(workers, available // (WORKER_BYTES + work.pixel_bytes * largest)))
 
 
-def available_bytes() -> int | None:
-    """Memory that can be had without swapping; None where the system does not say."""
+def available_bytes(told: Path = Path("/proc/meminfo")) -> int | None:
+    """Memory that can be had without swapping; None where the system does not say, as only Linux does."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = told.read_text().splitlines()
     except OSError:
         return None
     kilobytes = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vaecodec import __version__, container, files, limits
-from vaecodec.batch import How, each, run
+from vaecodec.batch import FAILED, How, each, run
 from vaecodec.bench.command import bench
-from vaecodec.console import Progress, count, human, hush_warnings, say
+from vaecodec.console import Progress, count, human, hush_warnings, printable, put, reason, say
 from vaecodec.info import Info, read_info
 from vaecodec.parameters import (
     FileName,
@@ -30,6 +31,7 @@ from vaecodec.parameters import (
     strip_option,
 )
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.process import Ended, ends_in_order, hold_streams
 from vaecodec.restoration.commands import Sigma, denoising
 from vaecodec.restoration.commands import commands as restoration_commands
 from vaecodec.vae_commands import commands as vae_commands
@@ -61,21 +63,34 @@ Exit codes:
   3  not a .vaec file, or damaged (3, 4 and 5: when there is one input)
   4  made with a format version or a model that this program does not have
   5  more pixels than --max-pixels
-  130  interrupted
+  130  interrupted; 143: terminated
 """
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `vaecodec` and `python -m vaecodec`: runs a command and exits with its code."""
+    hold_streams()
+    with ends_in_order():
+        sys.exit(code_of(argv))
+
+
+def code_of(argv: Sequence[str] | None) -> int:
+    """Run a command. Returns its exit code; what ended it before its time is told."""
     try:
-        code = cli.main(argv, prog_name="vaecodec", standalone_mode=False)
+        return cli.main(argv, prog_name="vaecodec", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        with suppress(OSError):
+            click.UsageError(printable(error.format_message()), getattr(error, "ctx", None)).show()
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("vaecodec: interrupted")
-        code = INTERRUPTED
-    sys.exit(code)
+        return INTERRUPTED
+    except Ended as end:
+        say("vaecodec: terminated")
+        return end.code
+    except OSError as error:  # not of a file, of which the command tells, but of stdout or the system
+        say(f"vaecodec: {reason(error, files.STREAM)}")
+        return FAILED
 
 
 @click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -197,7 +212,7 @@ def info(file: Path, as_json: bool) -> int:
     def look(source: Path) -> None:
         with files.opened(source) as data:
             facts = read_info(data)
-        click.echo(as_json_text(source, facts) if as_json else as_text(source, facts))
+        put(*(as_json_text(source, facts) if as_json else as_text(source, facts)))
 
     return each((file,), look)
 
@@ -235,12 +250,12 @@ for command in (bench, *restoration_commands, *vae_commands):
 # What `info` says
 
 
-def as_json_text(source: Path, info: Info) -> str:
-    """One JSON object, its keys in the order of `Info`; sizes in bytes, `parts` adds up to `size`."""
-    return json.dumps({"file": str(source), **asdict(info), "bpp": round(info.bpp, 4)}, indent=2)
+def as_json_text(source: Path, info: Info) -> list[str]:
+    """The lines of one JSON object, its keys in the order of `Info`; sizes in bytes, `parts` adds up to `size`."""
+    return json.dumps({"file": str(source), **asdict(info), "bpp": round(info.bpp, 4)}, indent=2).split("\n")
 
 
-def as_text(source: Path, info: Info) -> str:
+def as_text(source: Path, info: Info) -> list[str]:
     """The same for a person; parts that take nothing are left out."""
     rows = {
         "picture": f"{info.width} x {info.height}, {info.colour}, {info.depth} bits",
@@ -251,4 +266,4 @@ def as_text(source: Path, info: Info) -> str:
     }
     lines = [str(source), *(f"  {name:<10}{value}" for name, value in rows.items()), "  bytes by part"]
     parts = ((name, size) for name, size in info.parts.items() if size)
-    return "\n".join(lines + [f"    {name:<8}{size:>10}  {100 * size / info.size:5.1f} %" for name, size in parts])
+    return lines + [f"    {name:<8}{size:>10}  {100 * size / info.size:5.1f} %" for name, size in parts]

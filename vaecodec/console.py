@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import warnings
@@ -18,7 +19,31 @@ PROGRESS_AFTER = 1.0  # seconds until a progress bar shows
 def say(message: str) -> None:
     """One line on stderr, if there is one; stdout is for data."""
     with suppress(OSError):
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
+
+
+def put(*lines: str) -> None:
+    """Lines on stdout. Raises: OSError."""
+    if sys.stdout is None:
+        raise OSError("stdout is closed")
+    text = "\n".join(map(printable, lines))
+    click.echo(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+
+
+# Control characters, line ends, what turns the direction of text, and lone surrogates: as such Python holds the bytes
+# of a file name that are no UTF-8.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey; a name in it may come from anybody."""
+    return UNPRINTABLE.sub(lambda found: escaped(found[0]), text)
+
+
+def escaped(character: str) -> str:
+    code = ord(character)
+    code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def hush_warnings() -> None:
@@ -67,7 +92,7 @@ class Overall:
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.total, self.start, self.shown = total, time.perf_counter(), 0.0
-        self.wanted = total > 1 and not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self.wanted = total > 1 and not quiet and sys.stderr.isatty()
 
     def show(self, done: float) -> None:
         """done: files, with the share of the one at hand."""
@@ -101,7 +126,8 @@ class Progress:
     def __init__(self, source: Path, quiet: bool) -> None:
         self.start = time.perf_counter()
         self.wanted = not quiet and sys.stderr.isatty()
-        self.make = partial(click.progressbar, length=self.STEPS, label=source.name, file=sys.stderr)
+        label = printable(source.name)
+        self.make = partial(click.progressbar, length=self.STEPS, label=label, file=sys.stderr)
         self.bar: Any = None
 
     def __call__(self, share: float) -> None:

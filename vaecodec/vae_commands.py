@@ -12,6 +12,7 @@ import click
 
 from vaecodec import files
 from vaecodec.batch import each
+from vaecodec.console import put
 from vaecodec.parameters import QUALITY, FileName, options, read_once
 from vaecodec.plan import output_format
 from vaecodec.work import CodecOnDemand
@@ -102,9 +103,9 @@ def elbo(
         found = bound(codec(), read_picture(files.read(source), max_pixels)[0], quality, effort)
         facts = {"rate": found.rate, "distortion": found.distortion, "total": found.total}
         if as_json:
-            click.echo(json.dumps({"file": str(source), **{name: round(bits, 4) for name, bits in facts.items()}}))
+            put(json.dumps({"file": str(source), **{name: round(bits, 4) for name, bits in facts.items()}}))
         else:
-            click.echo("  ".join([str(source), *(f"{name} {bits:.3f}" for name, bits in facts.items())]))
+            put("  ".join([str(source), *(f"{name} {bits:.3f}" for name, bits in facts.items())]))
 
     return each(inputs, look)
 

@@ -159,6 +159,15 @@ def test_failures_do_not_stop_the_rest(run: Run) -> None:
     assert len(listed) == 5
 
 
+def test_workers_that_die_take_no_other_result_along(run: Run) -> None:
+    deadly = line("import os; os.kill(os.getppid(), 9)", "{in} {out} {q}")
+    result = run(CROPS, "--codecs", "toy,jpeg", "--external", f"toy={deadly}", line(DEC, "{in} {out}"), "-j", "2",
+                 "--qualities", "toy=1,2", "--qualities", "jpeg=20,40,60,80", *CHECKING)  # fmt: skip
+    assert result.return_value == 1
+    assert [row.codec for row in results()] == ["jpeg"] * 8
+    assert result.stderr.count("toy: a worker process died") == 4
+
+
 def test_an_external_codec_stands_beside_the_others(run: Run) -> None:
     pair = [f"toy={line(ENC, '{in} {out} {q}')}", line(DEC, "{in} {out}")]
     result = run(CROPS / "kodim05-crop.png", "--codecs", "jpeg,toy", "--external", *pair, "--no-report",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaecodec.console import count, say
+from vaecodec.console import count, put, say
 from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def list_all(programs: tuple[tuple[str, str, str], ...]) -> int:
     for name, codec in catalogue(Options(external=programs)).items():
         lack = codec.missing()
         dial = "lossless" if codec.lossless else ",".join(f"{s:g}" for s in codec.settings)
-        click.echo(f"{name:<20}{codec.label:<42}{f'not here: {lack}' if lack else dial}")
+        put(f"{name:<20}{codec.label:<42}{f'not here: {lack}' if lack else dial}")
     return 0
 
 
@@ -338,7 +338,7 @@ def print_tables(choices: Choices, results: Results) -> None:
     if not choices.quiet:
         from vaecodec.bench.tables import summary
 
-        click.echo(summary(results))
+        put(*summary(results).split("\n"))
         say(f"written to {choices.out}")
 
 
@@ -360,5 +360,5 @@ def check(baseline: Sequence[Row], measured: Results, choices: Choices) -> bool:
         figure = "cannot be compared" if delta.pchip is None else f"{delta.pchip:+.2f} % BD-rate"
         on = count(len(both.complete(name, name + old)), "picture")
         verdict = "WORSE" if bad else "ok"
-        click.echo(f"{name}: {figure} against {choices.check} on {on}, tolerance {choices.tolerance:g} %: {verdict}")
+        put(f"{name}: {figure} against {choices.check} on {on}, tolerance {choices.tolerance:g} %: {verdict}")
     return worse

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from vaecodec.bench.metrics import MS_SSIM_ABOVE
 from vaecodec.bench.rows import Row
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
+from vaecodec.workers import as_done
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif"}
 
@@ -105,18 +104,9 @@ class Runner:
         if jobs == 1:
             yield from map(attempt, self.left)
             return
-        # Spawned, as threads of torch and of the encoders do not survive a fork.
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            waiting: dict[Future[Row | Failure], Task] = {pool.submit(attempt, task): task for task in self.left}
-            try:
-                for future in as_completed(waiting):
-                    try:
-                        yield future.result()
-                    except BrokenProcessPool:
-                        yield failure(waiting[future], "a worker process died")
-            except BaseException:  # Ctrl-C: what has not begun need not begin
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with closing(as_done(attempt, [(task,) for task in self.left], jobs)) as results:
+            for number, result in results:
+                yield result or failure(self.left[number], "a worker process died")
 
 
 def _still_holds(row: Row, task: Task) -> bool:

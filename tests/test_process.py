@@ -1,0 +1,153 @@
+"""The process of the command line: signals, standard streams that are closed or full, names that a terminal obeys."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Run, picture_file, vaec_file
+
+from vaecodec import cli, console, container
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("stdin", ["info", "-"]),
+        ("stdin", ["encode", "-", "b.vaec"]),
+        ("stdout", ["decode", "a.vaec", "-"]),
+        ("stdout", ["encode", "--json", "a.png"]),
+        ("stdout", ["info", "a.vaec"]),
+        ("stdout", ["info", "--json", "a.vaec"]),
+    ],
+)
+def test_a_closed_stream_that_is_needed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]
+) -> None:
+    picture_file("a.png"), vaec_file("a.vaec")
+    monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments, "-f"] if arguments[0] == "encode" else arguments)
+    assert ended.value.code == 1
+    assert f"{name} is closed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("encode", "a.png"), 0),
+        (("encode", "a.png", "b.png", "--json"), 0),
+        (("decode", "c.vaec"), 0),
+        (("verify", "--decode", "c.vaec"), 0),
+        (("info", "c.vaec"), 0),
+        (("encode", "none.png"), 1),
+        (("encode", "--fast", "a.png"), 2),
+    ],
+)
+def test_nobody_need_hear_the_messages(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int
+) -> None:
+    picture_file("a.png"), picture_file("b.png"), vaec_file("c.vaec")
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == code
+
+
+def test_what_goes_to_a_closed_stderr_is_in_no_output(tmp_path: Path) -> None:
+    """Such as a warning of a library, while the output is the only file that is open."""
+    picture = picture_file(tmp_path / "a.png")
+    script = (
+        "import os, sys\nfrom vaecodec import cli, files\nput = files.put\n"
+        "files.put = lambda data, handle: (handle.flush(), os.write(2, b'a warning'), put(data, handle))\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", script, "encode", str(picture)]
+    ended = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], check=False)
+    assert ended.returncode == 0
+    assert container.parse((tmp_path / "a.vaec").read_bytes()).header.width == 8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_while_writing_leaves_nothing(tmp_path: Path, name: str) -> None:
+    picture = picture_file(tmp_path / "a.png")
+    script = (
+        "import os, signal, sys\nfrom vaecodec import cli\n"
+        f"os.fsync = lambda _: os.kill(os.getpid(), signal.{name})\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", script, "encode", str(picture)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    code = 128 + getattr(signal, name)
+    assert (ended.returncode, ended.stderr) == (code, "vaecodec: terminated\n")
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_a_signal_that_is_ignored_stays_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nohup has it."""
+    picture_file("a.png")
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run("encode", "a.png").code == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_stdout_gets_one_sentence() -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "vaecodec", "--help"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "vaecodec: No space left on device\n")
+
+
+# Names that a terminal would obey
+
+
+HOSTILE = "a\x1b[2J\n\x9b\u202e\udcff.png"
+SHOWN = r"a\x1b[2J\x0a\x9b\u202e\xff.png"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are files on Linux only")
+def test_names_are_escaped(run: Run) -> None:
+    picture_file(HOSTILE)
+    coded, shown = HOSTILE.replace("png", "vaec"), SHOWN.replace("png", "vaec")
+    assert run("encode", HOSTILE).err.startswith(f"{SHOWN} -> {shown}  ")
+    assert run("encode", HOSTILE).err == f"vaecodec: {SHOWN}: {shown} exists already; -f replaces it\n"
+    assert run("info", coded).out.decode().splitlines()[0] == shown
+    assert run("verify", coded).err.startswith(f"{shown}: ok ")
+    assert run("encode", HOSTILE, "-o", "none/" + HOSTILE).err.endswith(": there is no folder none\n")
+    assert SHOWN in run("encode", HOSTILE, "b.png", "-o", HOSTILE).err
+    assert SHOWN in run("encode", "--icc", HOSTILE + "x", "b.png").err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are files on Linux only")
+def test_names_in_json_come_back(run: Run) -> None:
+    picture_file(HOSTILE)
+    result = run("encode", "--json", HOSTILE, "none.png")
+    assert json.loads(result.out.splitlines()[0])["input"] == HOSTILE
+    assert json.loads(run("info", "--json", HOSTILE.replace("png", "vaec")).out)["file"].startswith(HOSTILE[:-3])
+    assert all(b" " <= bytes([byte]) < b"\x7f" for line in result.out.splitlines() for byte in line)
+
+
+def test_names_in_progress_bars_are_escaped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "PROGRESS_AFTER", 0.0)
+    name = "a\x1b]0;owned\x07.png"
+    picture_file(name)
+    said = run("encode", name, terminal=True).err
+    assert r"a\x1b]0;owned\x07.png  [" in said and "\x1b]" not in said and "\x07" not in said
+
+
+@pytest.mark.parametrize("name", ["ärger.png", "写真　1.png", "👩‍👩‍👧.png", "a\\b c.png", "עברית.png"])
+def test_other_names_stay_as_they_are(name: str) -> None:
+    assert console.printable(name) == name
