@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -65,3 +66,10 @@ def test_the_man_page_is_up_to_date() -> None:
                     option in text for option in (*parameter.opts, *parameter.secondary_opts) if option[0] == "-"
                 )
     assert set(re.findall(r"--[a-z-]+", made)) == set(re.findall(r"--[a-z-]+", written))
+
+
+def test_numbers_of_vectors_are_those_that_are_there() -> None:
+    """What a page says of tests/vectors, a command can count."""
+    record = json.loads((ROOT / "tests" / "vectors" / "vectors.json").read_text())
+    said = re.findall(r"has (\d+) (valid|invalid) files", (ROOT / "docs" / "robustness.md").read_text())
+    assert dict(map(reversed, said)) == {kind: str(len(record[kind])) for kind in ("valid", "invalid")}
