@@ -93,7 +93,9 @@ class Vaec(BenchCodec):
     @cached_property
     def model_name(self) -> str:
         """With a hash of the whole file: the model's own hash leaves the encoder out."""
-        digest = hashlib.sha256(self.codec.path.read_bytes()).hexdigest()
+        from vaecodec.weights import DEFAULT
+
+        digest = hashlib.sha256((self.options.model or DEFAULT).read_bytes()).hexdigest()
         return f"model {self.codec.weights.name} {self.codec.weights.hash.hex()}, file {digest[:16]}"
 
     def version(self) -> str:
