@@ -58,6 +58,17 @@ def test_outputs_go_into_a_folder(run: Run) -> None:
     assert not Path("a.vaec").exists()
 
 
+@pytest.mark.parametrize("option", ["-o", "--out-dir"])
+def test_a_name_with_a_slash_at_its_end_is_a_folder(run: Run, option: str) -> None:
+    picture_file("a.png"), picture_file("b.png")
+    assert run("encode", "a.png", option, "new/", "--dry-run").code == 0 and not Path("new").exists()
+    assert run("encode", "a.png", option, "new/").code == 0
+    assert run("encode", "a.png", "b.png", option, "new/deep/").code == 0
+    assert sorted(map(str, Path("new").rglob("*.vaec"))) == ["new/a.vaec", "new/deep/a.vaec", "new/deep/b.vaec"]
+    result = run("encode", "a.png", option, "b.png/")
+    assert result.code == 1 and "File exists: b.png" in result.err
+
+
 def test_a_last_positional_that_is_a_folder_is_the_output(run: Run) -> None:
     picture_file("a.png"), picture_file("b.png")
     Path("out").mkdir()
@@ -109,8 +120,10 @@ def test_streams(run: Run) -> None:
         (("-", "-o", "out"), "name of an output file"),
         (("a.png", "-", "b.png"), "stdout takes"),
         (("a.png", "a.jpg"), "both become"),
-        (("a.png", "-o", "nowhere/"), "no folder nowhere/"),
-        (("a.png", "b.png", "-o", "nowhere"), "no folder nowhere"),
+        (("nowhere/", "-o", "out"), "no folder nowhere/"),
+        (("a.png", "nowhere/"), "no folder nowhere/"),
+        (("a.png", "b.png", "-o", "nowhere"), "no folder nowhere, -o nowhere/ makes it"),
+        (("a.png", "-o", "out/", "--out-dir", "out"), "exclude each other"),
         ((".",), "is a folder"),
         (("",), "is a folder"),
         (("a.png", "a.png"), "both become"),

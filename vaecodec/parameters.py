@@ -26,14 +26,20 @@ QUALITY = 75.0  # where nothing is said
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]
-    """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes."""
+    """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes.
+
+    new_folder: a name that ends in a slash may be that of a folder that is not there yet.
+    """
 
     name = "path"
+
+    def __init__(self, new_folder: bool = False) -> None:
+        self.new_folder = new_folder
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if isinstance(value, Path):
             return value
-        if value.endswith("/") and not os.path.isdir(value):
+        if is_folder(value) and not self.new_folder and not os.path.isdir(value):
             self.fail(f"there is no folder {value}", param, ctx)
         path = Path(value)
         if path == files.STREAM and value != "-":  # ./- is a file
@@ -48,12 +54,14 @@ def read_once(ctx: click.Context, param: click.Parameter, names: tuple[Path, ...
     return names
 
 
+def is_folder(name: str) -> bool:
+    """Whether it can be nothing else, as its end shows."""
+    return name.endswith(("/", os.sep))
+
+
 def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """The options of these names, shared by several commands."""
     known = {
-        "output": click.option(
-            "-o", "--output", type=FileName(), metavar="PATH", help="File, folder, or - for stdout."
-        ),
         "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
         "threads": click.option(
             "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, by default all."
@@ -82,8 +90,13 @@ inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type
 def batch_options(command: Callable[..., int]) -> Callable[..., int]:
     """What goes where and how it is run, which the command gets as `outputs` and `how`, and max_pixels."""
 
-    @options("output")
-    @click.option("--out-dir", type=FileName(), metavar="DIR", help="Folder for outputs, as a tree like the inputs'.")
+    @click.option("-o", "--output", metavar="PATH", help="File, folder (FOLDER/ is made), or - for stdout.")
+    @click.option(
+        "--out-dir",
+        type=FileName(new_folder=True),
+        metavar="DIR",
+        help="Folder for outputs, as a tree like the inputs'.",
+    )
     @click.option("-r", "--recursive", is_flag=True, help="Take what is in folders, at any depth.")
     @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
     @options("force")
@@ -96,7 +109,7 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
     @wraps(command)
     def with_batch(
         *arguments: Any,
-        output: Path | None,
+        output: str | None,
         out_dir: Path | None,
         recursive: bool,
         skip_existing: bool,
@@ -109,7 +122,10 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
         quiet: bool,
         **others: Any,
     ) -> int:
-        outputs = Outputs(output, out_dir, recursive, skip_existing, force, as_json)
+        target = None if output is None else FileName(new_folder=True).convert(output, None, None)
+        if output is not None and is_folder(output) and out_dir is None:
+            target, out_dir = None, target
+        outputs = Outputs(target, out_dir, recursive, skip_existing, force, as_json)
         folders = out_dir is not None or recursive
         how = How(jobs, threads, force, quiet, as_json, dry_run, preserve, folders)
         return command(*arguments, outputs=outputs, how=how, **others)

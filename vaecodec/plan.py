@@ -88,7 +88,8 @@ def plan(
         targets = [output / inside.with_suffix(ending) for _, inside in sources]
     elif output is not None:
         if len(sources) > 1 or outputs.recursive:
-            where = "go to stdout" if output == files.STREAM else f"go into one file; there is no folder {output}"
+            missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
+            where = "go to stdout" if output == files.STREAM else missing
             raise click.UsageError(f"several inputs cannot {where}")
         targets = [output]
     else:
