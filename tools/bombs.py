@@ -195,7 +195,7 @@ def plugin(source: str) -> None:
     try:
         with Image.open(source) as image:
             image.load()
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:  # the latter is Pillow's own limit
         sys.exit(str(error))
 
 
