@@ -4,8 +4,8 @@ Files made to cost as much as they can for their size, thin, tall and square, ar
 of its own (on Unix): whole, in part, a region, an eighth, the preview, a thumbnail, by Pillow, `info`; pictures are
 encoded. Each is compared with an ordinary square picture that is as much work (`limits.worked`), by a line through two
 sizes of it. Printed are the exit codes, and the most that a way took beyond that square, in processor seconds and
-megabytes. A bomb may take a second for each megapixel of work, half a second where there is less, and 500 MB; what
-takes more, or ends in a traceback, is marked with "!", and the exit code is 1.
+megabytes. A bomb may take a second for each megapixel of work, half a second for each megabyte of its file and at the
+least, and 500 MB; what takes more, or ends in a traceback, is marked with "!", and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from vaecodec.weights import DEFAULT, load
 PLUGIN = "plugin"  # in place of a command: Pillow opens the file
 MORE_SECONDS, MORE_MB = 1.0, 500  # for each megapixel of work, and in all
 LEAST_SECONDS = 0.5
+SECONDS_A_MB = 0.5  # of a file, for its checksums and chunks; an ordinary one of a megabyte holds some megapixels
 WAYS = {
     "decode": ["decode"],
     "partial": ["decode", "--partial"],
@@ -243,7 +244,7 @@ def main() -> int:
             codes.append(str(code))
             seconds[way], megabytes[way] = max(0.0, taken - ordinary[0]), max(0.0, used - ordinary[1])
         slow, large = max(seconds, key=seconds.__getitem__), max(megabytes, key=megabytes.__getitem__)
-        allowed = max(LEAST_SECONDS, MORE_SECONDS * work / 1e6)
+        allowed = max(LEAST_SECONDS, MORE_SECONDS * work / 1e6, SECONDS_A_MB * len(bomb.data) / 1e6)
         bad = (
             seconds[slow] > allowed
             or megabytes[large] > MORE_MB

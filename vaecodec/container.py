@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError, UnsupportedError
 from vaecodec.limits import CELL as CELL  # the geometry of the format, for all who read it here
@@ -28,6 +28,7 @@ TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples
 TILE_UNITS_MAX = 16
 LANES_LOG2_MAX = 7
 CHUNK_OVERHEAD = 12  # length, type, CRC
+CHUNK_START = struct.Struct("<I4s")
 EMPTY = 255  # in place of log2 of lanes: the tile has no latents
 TILE_SMALLEST = CHUNK_OVERHEAD + 9  # a tile chunk: its number, EMPTY and 7 section lengths
 
@@ -36,6 +37,7 @@ COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
 CHANNELS = (1, 3, 2, 4)
 ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
 METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
+METADATA_CHUNKS = frozenset((*METADATA.values(), "prev"))  # at most one of each, ahead of the tiles
 SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay", "filter")
 
 
@@ -143,8 +145,7 @@ class Sliced(Protocol):
 Source = bytes | memoryview | Sliced  # of a whole file
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A chunk as it lies in the file: `start` is the offset of its first byte."""
 
     type: str
@@ -179,28 +180,26 @@ def chunks(data: Source) -> Iterator[Chunk]:
         if head[:5] == SIGNATURE[:5]:
             raise NotVaecError("the signature is damaged: the file was probably transferred as text")
         raise NotVaecError("not a .vaec file")
-    at = len(SIGNATURE)
-    while True:
-        if len(view) - at < CHUNK_OVERHEAD:
-            raise TruncatedError(f"the file ends at byte {len(view)}, before its DONE chunk")
-        (length,) = struct.unpack("<I", view[at : at + 4])
-        kind = bytes(view[at + 4 : at + 8])
+    at, end = len(SIGNATURE), len(view)
+    kind = b""
+    while kind != b"DONE":
+        if end - at < CHUNK_OVERHEAD:
+            raise TruncatedError(f"the file ends at byte {end}, before its DONE chunk")
+        length, kind = CHUNK_START.unpack(view[at : at + 8])
         if not (kind.isalpha() and kind.isascii()):
             raise CorruptFileError(f"no chunk type at byte {at + 4}")
-        if length > len(view) - at - CHUNK_OVERHEAD:
+        if length > end - at - CHUNK_OVERHEAD:
             raise TruncatedError(f"chunk {kind.decode()} at byte {at} reaches past the end of the file")
-        body = view[at + 4 : at + 12 + length]
-        body, crc = body[:-4], body[-4:]
-        if struct.pack("<I", zlib.crc32(body)) != crc:
+        body = view[at + 8 : at + 12 + length]
+        data = body[:length]
+        if zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "little") != body[length:]:
             raise CorruptFileError(f"chunk {kind.decode()} at byte {at} has a wrong checksum")
-        yield Chunk(kind.decode(), at, body[4:])
+        yield Chunk(kind.decode(), at, data)
         at += length + CHUNK_OVERHEAD
-        if kind == b"DONE":
-            break
     if length:
         raise CorruptFileError("the DONE chunk is not empty")
-    if at != len(view):
-        raise CorruptFileError(f"{len(view) - at} bytes follow the DONE chunk")
+    if at != end:
+        raise CorruptFileError(f"{end - at} bytes follow the DONE chunk")
 
 
 @dataclass(frozen=True)
@@ -331,7 +330,7 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
     """
     header: Header | None = None
-    tiles, ancillary = 0, {*METADATA.values(), "prev"}
+    tiles, ancillary = 0, set(METADATA_CHUNKS)
     for chunk in chunks(data):
         if (header is None) != (chunk.type == "HEAD"):
             raise CorruptFileError("the first chunk, and no other, must be HEAD")
@@ -343,7 +342,7 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
             if number != tiles:
                 raise CorruptFileError(f"tile {number} stands where tile {tiles} must")
             tiles += 1
-        elif chunk.type in (*METADATA.values(), "prev"):
+        elif chunk.type in METADATA_CHUNKS:
             if chunk.type not in ancillary or tiles:
                 raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
             ancillary.remove(chunk.type)
@@ -363,7 +362,7 @@ def parse(data: Source, *, max_pixels: int | None = None) -> Layout:
     for header, chunk in walk(data, max_pixels=max_pixels):  # noqa: B007 (the last one is returned)
         if chunk.type == "TILE":
             tiles.append(chunk.data[unpack_varint(chunk.data, 0)[1] :])
-        elif chunk.type in METADATA.values() or chunk.type == "prev":
+        elif chunk.type in METADATA_CHUNKS:
             ancillary[chunk.type] = bytes(chunk.data)
     metadata = {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
     return Layout(header, tuple(tiles), metadata, ancillary.get("prev"))

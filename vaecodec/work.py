@@ -290,13 +290,13 @@ class Decode:
         from vaecodec.picture import Picture, from_above
         from vaecodec.reading import BY_ROWS_FROM
 
-        layout, limit = container.parse(data), self.max_pixels or None
-        header = layout.header
+        limit = self.max_pixels or None
+        header, _ = next(container.walk(data))
         if header.width * header.height < BY_ROWS_FROM:
             return codec.decode(data, max_pixels=limit, progress=progress)
         rows = codec.decode_rows(data, max_pixels=limit, progress=progress)
         pixels = from_above((header.height, header.width, header.channels), rows)
-        return Picture(pixels, **layout.metadata)
+        return Picture(pixels, **container.parse(data).metadata)
 
     def rescue(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
         """What can be made of a damaged file, and what is wrong with it. Raises: VaecError."""
