@@ -78,10 +78,15 @@ def bombs() -> dict[str, bytes]:
     wide = Config(C=200, M=200, N=100, D=200, low=100, blocks_a=64, blocks_s=1, blocks_h=0, blocks_c=0)
     tables = Config(C=1, M=2, N=4096, D=1, low=1, blocks_a=0, blocks_s=0, blocks_h=0, blocks_c=0)
     small = weights.read(SMALL)[1]
+    some: Tensors = {f"{name}.t": np.ones((9, 1024), np.int16) for name in ("step", "h_s.bias", "g_s.film_bias")}
+    some["z.low"] = np.zeros(9 * claims.N, np.int16)
     few = {f"t{i}": np.zeros(0, np.int8) for i in range(HEADER_MAX // 80)}
     brackets = struct.pack("<Q", HEADER_MAX) + b"[" * HEADER_MAX
     return {
         "1024 channels and 64 blocks, the tensors of the small model": pack(claims, small),
+        "1024 channels and 64 blocks, the tensors of the small model, four tables of the large one": pack(
+            claims, small | some
+        ),
         "1024 channels and 64 blocks, no tensor": pack(claims, {}),
         "64 blocks, one shape wrong": changed(deep, lambda t: t.update({"step.t": t["step.t"][:1]})),
         "64 blocks, the hash wrong": pack(deep, tensors_of(deep), "00" * 32),
