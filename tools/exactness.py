@@ -42,6 +42,9 @@ SETTINGS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "mkldnn.matmul.fp32_precision bf16": ({}, {"mkldnn": "bf16"}),
     "denormals flushed": ({}, {"flush": True}),
     "default type float64": ({}, {"default": "float64"}),
+    "default type float16": ({}, {"default": "float16"}),
+    "default device without memory": ({}, {"device": "meta"}),
+    "within inference mode": ({}, {"inference": True}),
 }
 
 
@@ -63,7 +66,12 @@ def caller(how: dict[str, Any]) -> Iterator[None]:
         torch.set_flush_denormal(True)
     if "default" in how:
         torch.set_default_dtype(getattr(torch, how["default"]))
-    with torch.autocast("cpu", torch.bfloat16, enabled=how.get("autocast", False)):
+    if "device" in how:
+        torch.set_default_device(how["device"])
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=how.get("autocast", False)),
+        torch.inference_mode(how.get("inference", False)),
+    ):
         yield
 
 

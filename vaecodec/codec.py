@@ -63,7 +63,8 @@ class Codec:
 
     Args:
         model: a model file; the one in the package by default.
-        threads: CPU threads for the networks; PyTorch's own setting by default. Never changes the bytes decoded.
+        threads: CPU threads for the networks, in the calls of this codec alone; PyTorch's own setting by default, and
+            where it cannot be left alone otherwise (settings.py). Never changes the bytes decoded.
 
     Raises: UnsupportedError where the model file cannot be used.
     """

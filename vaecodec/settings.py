@@ -1,7 +1,7 @@
 """PyTorch as the codec needs it, whatever the program around has set, and without setting anything for that program.
 
 `torch.set_num_threads` is for the whole process: a thread that starts while it says 1 has one thread for life. OpenMP
-itself keeps the number for each thread (OpenMP 5.2, section 18.2.1: `omp_set_num_threads` sets an internal control
+itself keeps the number for each thread (OpenMP 4.5, section 3.2.1: `omp_set_num_threads` sets an internal control
 variable of the calling task), and so does MKL. Their functions are called here, in the libraries that PyTorch has
 loaded. Where those cannot be reached, in PyTorch for Windows or built without OpenMP, its own number of threads stays.
 """

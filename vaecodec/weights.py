@@ -229,7 +229,8 @@ def find(name: str, digest: bytes) -> Weights:
                 return load(path)
             except UnsupportedError as error:
                 fault = f"; {error}"
-        seen.append("{} ({})".format(*there))
+        else:
+            seen.append("{} ({})".format(*there))
     names = ", ".join(seen) or "none"
     raise UnsupportedError(
         f"needs model {name} ({digest.hex()}); there is {names}; {FOLDERS} may name folders with others{fault}"
