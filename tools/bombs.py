@@ -91,7 +91,7 @@ def overlay(width: int, height: int) -> bytes:
 
 def png(width: int, height: int) -> Bomb:
     """Noise, one row or one column of it over and over, in a small file."""
-    part = np.random.default_rng(0).integers(0, 256, (min(height, 4096), min(width, 4096), 3), np.uint8)
+    part = np.random.default_rng(0).integers(0, 256, (min(height, 64), min(width, 64), 3), np.uint8)
     pixels = np.resize(part, (height, width, 3))
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
@@ -168,7 +168,8 @@ def run(data: bytes, *command: str) -> tuple[int, float, float]:
         source.write_bytes(data)
         alone = command[0] in (PLUGIN, "info")
         threads = ["--threads", "1"] if command[0] in ("encode", "decode") else []
-        arguments = [*command, *threads, str(source), *([] if alone else [str(Path(folder, "out.png"))])]
+        target = Path(folder, "out.vaec" if command[0] == "encode" else "out.png")
+        arguments = [*command, *threads, str(source), *([] if alone else [str(target)])]
         child = os.fork()
         if not child:
             os._exit(silently(arguments))
