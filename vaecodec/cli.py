@@ -194,7 +194,8 @@ def thumbnail(size: int, force: bool, max_pixels: int, source: Path, target: Pat
         with files.opened(source) as data:
             picture = read_preview(data) if size <= SIDE else None
             if picture is None:
-                limits.check_within(container.parse(data).header, size, max_pixels)
+                header, _ = next(container.walk(data))
+                limits.check_within(header, size, max_pixels)
                 picture = CodecOnDemand(None)().decode_within(bytes(data[:]), size, max_pixels=max_pixels or None)
         buffer = BytesIO()
         upright(picture, size).save(buffer, "PNG")

@@ -366,7 +366,7 @@ class Codec:
         Raises: as `decode`; VaecError where size is not positive.
         """
         data, size, limit = as_bytes(data), as_whole(size, "size"), as_limit(max_pixels, "max_pixels")
-        header = container.parse(data).header
+        header, _ = next(container.walk(data))
         limits.check_within(header, size, limit)
         scale = limits.scale_within(header, size)
         picture = self.decode(data, max_pixels=None) if scale == 1 else self.decode_scaled(data, scale, max_pixels=None)
