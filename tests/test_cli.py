@@ -61,7 +61,8 @@ def test_progress_shows_on_a_terminal_after_a_second(run: Run, monkeypatch: pyte
     picture_file("a.png")
     assert "%" not in run("encode", "a.png", terminal=True).err
     monkeypatch.setattr(console, "PROGRESS_AFTER", 0.0)
-    assert "100%" in run("encode", "-f", "a.png", terminal=True).err
+    said = run("encode", "-f", "a.png", terminal=True).err
+    assert "100%" in said and "\na.png -> a.vaec" in said, "on a line of its own"
     assert "%" not in run("encode", "-f", "a.png", terminal=False).err
     assert "%" not in run("encode", "-f", "--quiet", "a.png", terminal=True).err
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import Run, picture_file, vaec_file
 
-from vaecodec import cli, console, container
+from vaecodec import batch, cli, console, container
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,60 @@ def test_names_in_progress_bars_are_escaped(run: Run, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["ärger.png", "写真　1.png", "👩‍👩‍👧.png", "a\\b c.png", "עברית.png"])
 def test_other_names_stay_as_they_are(name: str) -> None:
     assert console.printable(name) == name
+
+
+# A sign of life
+
+WHERE_TORCH_IS_IMPORTED = """
+import sys
+from vaecodec.cli import main
+
+class Torch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            sys.stderr.write("<torch>")
+            sys.exit(0)
+
+sys.meta_path.insert(0, Torch())
+sys.stderr.isatty = lambda: sys.argv[1] == "terminal"
+for line in sys.argv[2:]:
+    try:
+        main(line.split())
+    except SystemExit as ended:
+        assert not ended.code, line
+"""
+LOADING = "\r\x1b[Kloading the model ...<torch>\r\x1b[K"
+
+
+def said_of_loading(terminal: str, *commands: str) -> str:
+    command = [sys.executable, "-c", WHERE_TORCH_IS_IMPORTED, terminal, *commands]
+    return subprocess.run(command, capture_output=True, check=True).stderr.decode()
+
+
+def test_loading_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture_file("a.png"), picture_file("b.png"), vaec_file("c.vaec")
+    commands = (
+        *("encode a.png", "encode a.png b.png", "encode --denoise auto a.png", "encode --target-psnr 30 a.png"),
+        *("encode -q 50 --effort 9 a.png", "decode c.vaec", "decode --scale 1/2 c.vaec", "decode --partial c.vaec"),
+        *("verify --decode c.vaec", "thumbnail -s 500 c.vaec t.png", "denoise a.png d.png", "inpaint a.png d.png"),
+        *("restore --operator blur:1 a.png d.png", "enhance a.png d.png", "sample s.png", "sample --like a.png s.png"),
+        *("elbo a.png", "features a.png -o f.npz", "features c.vaec -o f.npz"),
+    )
+    assert said_of_loading("terminal", *commands) == LOADING * len(commands)
+
+
+def test_loading_is_not_shown_where_nobody_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture_file("a.png"), vaec_file("c.vaec")
+    quiet = ("encode --quiet a.png", "decode --quiet c.vaec", "verify --quiet --decode c.vaec", "enhance --quiet a.png")
+    assert said_of_loading("terminal", *quiet) == "<torch>" * 4
+    assert said_of_loading("file", "encode a.png", "sample s.png") == "<torch>" * 2
+
+
+def test_a_batch_is_shown_while_its_workers_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture_file("a.png"), picture_file("b.png")
+    monkeypatch.setattr(batch, "in_workers", lambda jobs, *_: (batch.Failure("no") for _ in jobs))
+    assert run("encode", "-j", "2", "a.png", "b.png", terminal=True).err.startswith("\r\x1b[K0 of 2 files\r\x1b[K")
+    assert "of 2 files" not in run("encode", "-j", "2", "--quiet", "a.png", "b.png", terminal=True).err
+    assert "of 2 files" not in run("encode", "-j", "2", "a.png", "b.png").err

@@ -91,7 +91,7 @@ def test_threads_where_openmp_cannot_be_reached(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(settings, "openmp", (lambda: lambda _: 0) if there else (lambda: None))
     Codec(threads=1).decode(coded)
     assert not found
-    CodecOnDemand(1)()
+    CodecOnDemand(1, quiet=True)()
     assert found == ([] if there else [1])
 
 

@@ -60,6 +60,8 @@ def run(plan: Plan, work: Work, how: How) -> int:
     if workers < how.workers and workers < len(plan.jobs) and not how.quiet:
         say(f"vaecodec: note: memory allows {count(workers, 'job')} at a time")
     batch = Reports(plan, how)
+    if workers > 1:
+        batch.overall.begin()
     outcomes = in_workers(plan.jobs, work, workers, how) if workers > 1 else here(plan.jobs, work, how, batch)
     with closing(outcomes):  # the workers end with it
         for job, outcome in zip(plan.jobs, outcomes, strict=True):
@@ -172,11 +174,12 @@ def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
 
 def here(jobs: list[Job], work: Work, how: How, batch: Reports) -> Generator[Done | Failure, None, None]:
     """The outcomes of all jobs, in order."""
-    codec = CodecOnDemand(how.threads)
+    codec = CodecOnDemand(how.threads, how.quiet)
     for number, (source, target) in enumerate(jobs):
         if len(jobs) == 1:
             with Progress(source, how.quiet) as progress:
-                yield one(work, source, target, codec, how, progress)
+                outcome = one(work, source, target, codec, how, progress)
+            yield outcome
         else:
             yield one(work, source, target, codec, how, partial(batch.overall.part, number))
 
@@ -212,7 +215,7 @@ def in_workers(jobs: list[Job], work: Work, workers: int, how: How) -> Generator
 def worker_codec(threads: int) -> CodecOnDemand:
     """The model of this process."""
     hush_warnings()
-    return CodecOnDemand(threads)
+    return CodecOnDemand(threads, quiet=True)
 
 
 def in_worker(work: Work, threads: int, how: How, source: Path, target: Path) -> Done | Failure:

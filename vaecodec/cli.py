@@ -18,7 +18,7 @@ import click
 from vaecodec import __version__, container, files, limits
 from vaecodec.batch import FAILED, How, each, run
 from vaecodec.bench.command import bench
-from vaecodec.console import Progress, count, human, hush_warnings, printable, put, reason, say
+from vaecodec.console import Progress, count, human, hush_warnings, loading, printable, put, reason, say
 from vaecodec.info import Info, read_info
 from vaecodec.parameters import (
     FileName,
@@ -132,7 +132,10 @@ def encode(
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
     Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
     """
-    recipe = denoising(denoise) if denoise else None
+    recipe = None
+    if denoise:
+        with loading(how.quiet):
+            recipe = denoising(denoise)
     work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
@@ -196,7 +199,8 @@ def thumbnail(size: int, force: bool, max_pixels: int, source: Path, target: Pat
             if picture is None:
                 header, _ = next(container.walk(data))
                 limits.check_within(header, size, max_pixels)
-                picture = CodecOnDemand(None)().decode_within(bytes(data[:]), size, max_pixels=max_pixels or None)
+                codec = CodecOnDemand(None, quiet=False)()
+                picture = codec.decode_within(bytes(data[:]), size, max_pixels=max_pixels or None)
         buffer = BytesIO()
         upright(picture, size).save(buffer, "PNG")
         files.write(target, buffer.getbuffer(), source, force)
@@ -226,7 +230,7 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
     """Check the structure and the checksums of .vaec files; with --decode, their whole content."""
     if inputs.count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
-    codec = CodecOnDemand(threads)
+    codec = CodecOnDemand(threads, quiet)
 
     def look(source: Path) -> None:
         data = files.read(source)

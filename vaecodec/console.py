@@ -6,7 +6,8 @@ import re
 import sys
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,26 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def status(text: str) -> None:
+    """Instead of the line at the foot of a terminal."""
+    with suppress(OSError):
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
+@contextmanager
+def loading(quiet: bool) -> Iterator[None]:
+    """On a terminal, a line for the seconds that PyTorch and a model take to load, and no trace of it afterwards."""
+    wanted = not quiet and sys.stderr.isatty()
+    if wanted:
+        status("loading the model ...")
+    try:
+        yield
+    finally:
+        if wanted:
+            status("")
+
+
 class Overall:
     """One line at the foot of a terminal for a batch: how many files are done, and about how long the rest takes."""
 
@@ -94,6 +115,11 @@ class Overall:
         self.total, self.start, self.shown = total, time.perf_counter(), 0.0
         self.wanted = total > 1 and not quiet and sys.stderr.isatty()
 
+    def begin(self) -> None:
+        """Show at once, as it is long until the first file is done."""
+        if self.wanted:
+            status(f"0 of {self.total} files")
+
     def show(self, done: float) -> None:
         """done: files, with the share of the one at hand."""
         now = time.perf_counter()
@@ -101,7 +127,7 @@ class Overall:
             return
         self.shown = now
         left = f", about {(now - self.start) * (self.total / done - 1):.0f} s left" if done else ""
-        self._put(f"{int(done)} of {self.total} files{left}")
+        status(f"{int(done)} of {self.total} files{left}")
 
     def part(self, number: int, share: float) -> None:
         """The file after so many is done to this share."""
@@ -110,12 +136,7 @@ class Overall:
     def clear(self) -> None:
         """Make room for a line of its own."""
         if self.wanted:
-            self._put("")
-
-    def _put(self, text: str) -> None:
-        with suppress(OSError):
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
+            status("")
 
 
 class Progress:

@@ -62,13 +62,14 @@ def sample(
     format = output_format(target)
 
     def make(target: Path) -> None:
-        from vaecodec import vae
         from vaecodec.reading import read_picture
         from vaecodec.writing import write_picture
 
         source = like or files.STREAM
         files.check_target(target, source, force)
-        codec, written = CodecOnDemand(threads)(), BytesIO()
+        codec, written = CodecOnDemand(threads, quiet=False)(), BytesIO()
+        from vaecodec import vae  # wants PyTorch, which the codec has loaded
+
         if like is None:
             picture = vae.sample(codec, size or (512, 512), quality, seed)
         else:
@@ -94,13 +95,15 @@ def elbo(
     normal distribution of the best deviation. A dimension is one colour of one pixel. Together they bound what the
     model says the picture costs without loss; the bound is tightest at quality 100.
     """
-    codec = CodecOnDemand(threads)
+    codec = CodecOnDemand(threads, quiet=False)
 
     def look(source: Path) -> None:
         from vaecodec.reading import read_picture
+
+        picture, ready = read_picture(files.read(source), max_pixels)[0], codec()
         from vaecodec.vae import bound
 
-        found = bound(codec(), read_picture(files.read(source), max_pixels)[0], quality, effort)
+        found = bound(ready, picture, quality, effort)
         facts = {"rate": found.rate, "distortion": found.distortion, "total": found.total}
         if as_json:
             put(json.dumps({"file": str(source), **{name: round(bits, 4) for name, bits in facts.items()}}))
@@ -131,13 +134,12 @@ def features(
     `files` (n,) and `pooled` (n, 2 M + N): means and mean magnitudes of y_hat, in 8-bit levels, and means of z_hat.
     With --latents also y_hat_0, z_hat_0 and so on (rows, columns, channels).
     """
-    codec = CodecOnDemand(threads)
+    codec = CodecOnDemand(threads, quiet=False)
     found: dict[str, Any] = {}
     names: list[str] = []
     pooled: list[Any] = []
 
     def look(source: Path) -> None:
-        from vaecodec import vae
         from vaecodec.container import SIGNATURE, parse
         from vaecodec.reading import read_picture
 
@@ -145,7 +147,10 @@ def features(
         if not data.startswith(SIGNATURE):
             data = codec().encode(read_picture(data, max_pixels)[0], quality)
         parse(data, max_pixels=max_pixels)
-        one = vae.features(codec(), data)
+        ready = codec()
+        from vaecodec import vae
+
+        one = vae.features(ready, data)
         if latents:
             found.update({f"y_hat_{len(names)}": one.y_hat, f"z_hat_{len(names)}": one.z_hat})
         names.append(str(source))

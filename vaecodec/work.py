@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from vaecodec import container, files, limits
-from vaecodec.console import human
+from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 
 if TYPE_CHECKING:
@@ -29,22 +29,26 @@ REFINED_FROM, REFINED_BYTES = 5, 100
 
 
 class CodecOnDemand:
-    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch."""
+    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch.
 
-    def __init__(self, threads: int | None) -> None:
-        self.threads = threads
+    quiet: nothing is shown meanwhile.
+    """
+
+    def __init__(self, threads: int | None, quiet: bool) -> None:
+        self.threads, self.quiet = threads, quiet
         self.codec: Codec | None = None
 
     def __call__(self) -> Codec:
         if self.codec is None:
-            import torch
+            with loading(self.quiet):
+                import torch
 
-            from vaecodec import settings
-            from vaecodec.codec import Codec
+                from vaecodec import settings
+                from vaecodec.codec import Codec
 
-            if self.threads and settings.openmp() is None:
-                torch.set_num_threads(self.threads)  # for the whole process, which is the command's
-            self.codec = Codec(threads=self.threads)
+                if self.threads and settings.openmp() is None:
+                    torch.set_num_threads(self.threads)  # for the whole process, which is the command's
+                self.codec = Codec(threads=self.threads)
         return self.codec
 
 

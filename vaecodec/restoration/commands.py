@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec.batch import How, run
+from vaecodec.console import loading
 from vaecodec.parameters import FileName, batch_options, inputs, rate_options
 from vaecodec.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.work import Encode, Restore
@@ -64,7 +65,8 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
             device: str,
             **options: Any,
         ) -> int:
-            what = recipe(**options)
+            with loading(how.quiet):  # a recipe wants PyTorch
+                what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
             encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device)
