@@ -2,7 +2,8 @@
 
 Times are medians of `--repeats` runs in one process with the model loaded, quality 75, from array to
 bytes and back: the first picture, and a 4000x3000 mosaic of all of them. Peak memory is that of a
-process of its own for each direction. Multiply-accumulates are those that torch really ran.
+process of its own for each direction (not on Windows, which does not tell it). Multiply-accumulates are
+those that torch really ran.
 
 Where compressai can be imported (the `train` environment, which is the one to run this in for the
 comparison) its mbt2018_mean decodes the same picture in the same process, in turn with this codec;

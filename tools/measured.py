@@ -1,4 +1,7 @@
-"""A command of vaecodec in a process of its own: how it ends, its processor seconds and its peak memory."""
+"""A command of vaecodec in a process of its own: how it ends, its processor seconds and its peak memory.
+
+Not on Windows, which does not tell the last.
+"""
 
 from __future__ import annotations
 

@@ -22,12 +22,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.bench.test_codecs import DEC, ENC, line
+from vaecodec.bench import resources
 from vaecodec.bench import rows as csv_rows
+from vaecodec.bench.analysis import Results
 from vaecodec.bench.command import bench
+from vaecodec.bench.report import times
 from vaecodec.bench.rows import Row
 from vaecodec.bench.runner import coded_file, find_pictures
+from vaecodec.bench.tables import environment_notes
 from vaecodec.errors import VaecError
 
+ROOT = Path(__file__).parents[2]
 CROPS = Path(__file__).parents[1] / "data" / "bench"
 BASELINE = CROPS / "baseline.csv"
 CHECKING = ("--metrics", "psnr", "--no-report", "--quiet")
@@ -276,11 +281,37 @@ def other(tmp_path: Path) -> Path:
     return folder
 
 
+# Memory
+
+
+def test_a_system_without_the_module_resource(tmp_path: Path) -> None:
+    """As Windows."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "resource.py").write_text("raise ModuleNotFoundError(name='resource')")
+    path = os.pathsep.join([str(tmp_path / "hidden"), str(ROOT)])
+    command = [sys.executable, "-m", "vaecodec", "bench", CROPS, "--codecs", "jpeg", "--metrics", "psnr"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "vaecodec-bench" / "environment.json").read_text())
+    assert facts["resources"]["jpeg"]["load_s"] >= 0
+
+
+def test_a_system_that_does_not_tell_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(resources, "resource", None)
+    monkeypatch.setattr(resources, "STATUS", tmp_path / "status")
+    assert resources.peak_memory() is None
+    assert "Memory is not measured, as this system does not tell it." in environment_notes(None, 1, 1, 1)
+    row = csv_rows.read(BASELINE)[0]
+    used: dict[str, float | None] = {"load_s": 0.5, "encode_bytes": None, "decode_bytes": None}
+    figures = times(Results([row]), row.codec, used)
+    assert (figures["load_s"], figures["enc_mb"], figures["dec_mb"]) == (0.5, None, None)
+
+
 # results.csv
 
 
 finite = st.floats(0, 1e6, allow_nan=False)
-texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
+texts = st.text(st.characters(exclude_characters="\0"), max_size=20) | st.sampled_from(["=1+1", "'=x", "'x", "\udcff"])
 some_rows = st.builds(
     Row, picture=texts, pixels=texts, width=st.integers(1), height=st.integers(1), codec=texts, label=texts,
     lossless=st.booleans(), version=texts, setting=finite, command=texts, bytes=st.integers(0), bpp=finite, mse=finite,
@@ -292,11 +323,40 @@ some_rows = st.builds(
 
 @given(st.lists(some_rows, max_size=4))
 def test_rows_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
-    path = tmp_path_factory.mktemp("rows") / "results.csv"
-    with path.open("w", newline="", encoding="utf-8") as handle:
+    path = written(tmp_path_factory.mktemp("rows"), rows)
+    assert csv_rows.read(path) == rows
+
+
+def written(folder: Path, rows: list[Row]) -> Path:
+    path = folder / "results.csv"
+    with csv_rows.opened(path, "w") as handle:
         csv_rows.write_header(handle)
         csv_rows.append(handle, rows)
-    assert csv_rows.read(path) == rows
+    return path
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1"])
+def test_no_name_is_a_formula(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, [replace(csv_rows.read(BASELINE)[0], picture=name)])
+    assert path.read_bytes().split(b"\r\n")[1].startswith(b"\"'" + name.encode())
+    assert csv_rows.read(path)[0].picture == name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are files on Linux only")
+def test_a_name_of_any_bytes(run: Run) -> None:
+    names = ["=1+1.png", "a\udcff\n\x1b[2J.png"]
+    for name in names:
+        shutil.copy(CROPS / "kodim05-crop.png", name)
+    Path("bad\udcff.png").write_bytes(b"nothing")
+    Path("only.txt").write_bytes(b"=1+1.png\n" + os.fsencode("bad\udcff.png"))
+    shutil.copy(BASELINE, "old\udcff.csv")
+    options = ["--codecs", "jpeg", "--metrics", "psnr", "--qualities", "20,40,60,80", "--threads", "1"]
+    assert run(*names, *options, "-j", 2, "--compare", "old\udcff.csv").return_value == 0
+    assert {row.picture for row in results()} == set(names)
+    resumed = run(*names, *options, "--resume")
+    assert resumed.return_value == 0 and "8 of 8 results stand" in resumed.stderr
+    failing = run(".", *options, "-f", "--only", "only.txt")
+    assert failing.return_value == 1 and r"failed: bad\xff.png jpeg: cannot be read" in failing.stderr
 
 
 @pytest.mark.parametrize("change", [{"bytes": "many"}, {"lossless": "perhaps"}, {"psnr": "nan"}, {"codec": None}])

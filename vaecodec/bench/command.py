@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaecodec.console import count, put, say
+from vaecodec.console import count, printable, put, say
 from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def run(choices: Choices) -> int:
         raise VaecError(f"{choices.out} has results already: --resume goes on with them, -f starts again")
     baseline = csv_rows.read(choices.check) if choices.check else []
     compared = [row for path in choices.compare for row in renamed(csv_rows.read(path), path)]
-    only = frozenset(choices.only.read_text().split()) if choices.only else None
+    only = frozenset(choices.only.read_text(errors="surrogateescape").split()) if choices.only else None
     pictures = find_pictures(choices.places, only)
     options = Options(choices.threads, choices.model, choices.external)
     codecs, lacking = choose(choices, options, baseline)
@@ -200,7 +200,8 @@ def need_packages(choices: Choices) -> None:
 
 def renamed(rows: Iterable[Row], path: Path) -> list[Row]:
     """Rows of another run, their codecs marked with the file that they come from."""
-    return [replace(row, codec=f"{row.codec}@{path.name}", label=f"{row.label} ({path.name})") for row in rows]
+    name = printable(path.name)
+    return [replace(row, codec=f"{row.codec}@{name}", label=f"{row.label} ({name})") for row in rows]
 
 
 def choose(choices: Choices, options: Options, baseline: Sequence[Row]) -> tuple[dict[str, BenchCodec], list[Failure]]:

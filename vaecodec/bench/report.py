@@ -30,7 +30,7 @@ def build(
     results: Results,
     failures: Sequence[Failure],
     facts: Mapping[str, Any],
-    resources: Mapping[str, Mapping[str, float]],
+    resources: Mapping[str, Mapping[str, float | None]],
     views: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The object that the scripts of page/ read. `facts`: title, date, command, environment and notes."""
@@ -108,7 +108,7 @@ def seconds(rows: Sequence[Row]) -> dict[str, float]:
     return {key: statistics.median(getattr(r, key) for r in rows) for key in ("enc_s", "dec_s")}
 
 
-def times(results: Results, codec: str, used: Mapping[str, float]) -> dict[str, Any]:
+def times(results: Results, codec: str, used: Mapping[str, float | None]) -> dict[str, Any]:
     rows = [row for row in results.rows if row.codec == codec]
     pixels = sum(row.width * row.height for row in rows) / 1e6
     return {
@@ -117,9 +117,13 @@ def times(results: Results, codec: str, used: Mapping[str, float]) -> dict[str, 
         "enc_mpx_s": pixels / max(sum(r.enc_s for r in rows), 1e-9),
         "dec_mpx_s": pixels / max(sum(r.dec_s for r in rows), 1e-9),
         "load_s": used.get("load_s"),
-        "enc_mb": used["encode_bytes"] / 1e6 if used else None,
-        "dec_mb": used["decode_bytes"] / 1e6 if used else None,
+        "enc_mb": megabytes(used.get("encode_bytes")),
+        "dec_mb": megabytes(used.get("decode_bytes")),
     }
+
+
+def megabytes(size: float | None) -> float | None:
+    return None if size is None else size / 1e6
 
 
 def clean(value: Any) -> Any:

@@ -6,7 +6,6 @@ Run as `python -m vaecodec.bench.resources` by `of_codec`; a process that has co
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,26 +19,36 @@ import numpy as np
 from vaecodec.bench.codecs import BenchCodec, Options, Pixels, catalogue
 from vaecodec.bench.measure import load
 
+try:
+    import resource
+except ModuleNotFoundError:  # not on Windows
+    resource = None  # type: ignore[assignment]
 
-def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss of a child starts at its parent's size: Linux carries it over exec
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+STATUS = Path("/proc/self/status")
+
+
+def peak_memory() -> int | None:
+    """Largest resident size of this process so far, in bytes; None where the system does not tell."""
+    if STATUS.exists():  # ru_maxrss of a child starts at its parent's size: Linux carries it over exec
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
-    return _bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return _largest("RUSAGE_SELF")
 
 
-def _bytes(maxrss: int) -> int:
-    return maxrss if sys.platform == "darwin" else maxrss * 1024
+def _largest(whose: str) -> int | None:
+    """The largest resident size of this process or of any of its children, by their name in `resource`."""
+    if resource is None:
+        return None
+    size = resource.getrusage(getattr(resource, whose)).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
 
 
-def of_codec(name: str, options: Options, pixels: Pixels, setting: float) -> dict[str, float]:
+def of_codec(name: str, options: Options, pixels: Pixels, setting: float) -> dict[str, float | None]:
     """Seconds to load, peak bytes to encode and to decode one picture, each in all and when only loaded.
 
     Raises: RuntimeError where the codec fails.
     """
-    result: dict[str, float] = {}
+    result: dict[str, float | None] = {}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "picture.npy"), pixels)
         for direction in ("encode", "decode"):
@@ -54,7 +63,7 @@ def of_codec(name: str, options: Options, pixels: Pixels, setting: float) -> dic
     return result
 
 
-def of_codecs(codecs: Mapping[str, BenchCodec], options: Options, path: Path) -> dict[str, dict[str, float]]:
+def of_codecs(codecs: Mapping[str, BenchCodec], options: Options, path: Path) -> dict[str, dict[str, float | None]]:
     """`of_codec` for each, on one picture, at the middle of each dial; a codec that fails here is left out."""
     pixels, _ = load(path)
     used = {}
@@ -77,8 +86,8 @@ def child(
         coded.write_bytes(codec.encode(np.load(Path(folder, "picture.npy")), setting))
     else:
         codec.decode(coded.read_bytes())
-    programs = _bytes(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    peak = programs if codec.seconds is not None else peak_memory()  # of a codec that is a program: the program's
+    is_program = codec.seconds is not None
+    peak = _largest("RUSAGE_CHILDREN") if is_program else peak_memory()
     print(json.dumps({"load_s": load_s, "loaded": loaded, "peak": peak}))
 
 

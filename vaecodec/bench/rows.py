@@ -45,6 +45,17 @@ class Row:
 
 
 HINTS = get_type_hints(Row)
+# What a spreadsheet takes for a formula begins with one of these (OWASP, CSV Injection): a quotation mark goes ahead of
+# it in the file, and of a text that begins with such a mark itself.
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'")
+
+
+def opened(path: Path, mode: str = "r") -> IO[str]:
+    """A results file. Bytes in a picture's name that are no UTF-8, lone surrogates to Python, go in and come out.
+
+    Raises: OSError.
+    """
+    return path.open(mode, newline="", encoding="utf-8", errors="surrogatepass")
 
 
 def read(path: Path) -> list[Row]:
@@ -54,7 +65,7 @@ def read(path: Path) -> list[Row]:
     """
     rows = []
     try:
-        with path.open(newline="", encoding="utf-8") as handle:
+        with opened(path) as handle:
             reader = csv.DictReader(handle)
             for record in reader:
                 try:
@@ -69,6 +80,8 @@ def read(path: Path) -> list[Row]:
 def _value(text: str | None, kind: Any) -> Any:
     if text is None:
         raise ValueError("it is cut short")
+    if kind is str:
+        return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
     if kind is bool:
         return {"True": True, "False": False}[text]
     if kind == (float | None):
@@ -80,10 +93,20 @@ def _value(text: str | None, kind: Any) -> Any:
 
 
 def write_header(handle: IO[str]) -> None:
-    csv.writer(handle).writerow(f.name for f in fields(Row))
+    _writer(handle).writerow(f.name for f in fields(Row))
 
 
 def append(handle: IO[str], rows: Iterable[Row]) -> None:
     """Write rows and flush: what is measured is kept whatever happens next."""
-    csv.writer(handle).writerows(["" if v is None else v for v in astuple(row)] for row in rows)
+    _writer(handle).writerows(map(_cell, astuple(row)) for row in rows)
     handle.flush()
+
+
+def _writer(handle: IO[str]) -> Any:
+    return csv.writer(handle, quoting=csv.QUOTE_NONNUMERIC)  # all text in quotes, as OWASP has it
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return "" if value is None else value

@@ -54,7 +54,7 @@ def coded_file(folder: Path, codec: str, suffix: str, picture: str, setting: flo
     """Where a coded file is kept; a hash tells apart names that had to be changed for the file system."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", picture)
     if safe != picture or len(safe) > 100:
-        safe = f"{safe[:100]}-{hashlib.sha256(picture.encode()).hexdigest()[:8]}"
+        safe = f"{safe[:100]}-{hashlib.sha256(picture.encode(errors='surrogatepass')).hexdigest()[:8]}"
     return folder / "files" / codec / f"{safe}@{setting:g}{suffix}"
 
 
@@ -71,9 +71,9 @@ class Runner:
 
     def _earlier(self, tasks: list[Task]) -> list[Row]:
         """Rows of an earlier run that this one would measure again alike: same pixels, codec, version and metrics."""
-        text = self.path.read_text(encoding="utf-8")
-        if text and not text.endswith("\n"):  # killed while it wrote its last row
-            self.path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+        data = self.path.read_bytes()
+        if data and not data.endswith(b"\n"):  # killed while it wrote its last row
+            self.path.write_bytes(data[: data.rfind(b"\n") + 1])
         known = {row.key: row for row in csv_rows.read(self.path)}
         kept = []
         for task in tasks:
@@ -86,11 +86,11 @@ class Runner:
         """Do what is left; yield each result as it comes, already written to the file."""
         self.out.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as handle:
+        with csv_rows.opened(temporary, "w") as handle:
             csv_rows.write_header(handle)
             csv_rows.append(handle, self.done)
         os.replace(temporary, self.path)
-        with self.path.open("a", newline="", encoding="utf-8") as handle:
+        with csv_rows.opened(self.path, "a") as handle:
             for result in self._results():
                 if isinstance(result, Row):
                     self.done.append(result)

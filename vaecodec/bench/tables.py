@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 from vaecodec.bench.analysis import REFUSE_BELOW, WARN_BELOW, Delta, Metric, Results
+from vaecodec.bench.resources import peak_memory
 from vaecodec.console import count
 
 
@@ -77,6 +78,10 @@ def steps_back(results: Results) -> list[str]:
 
 def environment_notes(ssimulacra2_by: str | None, jobs: int, repeats: int, threads: int) -> list[str]:
     """What a reader must know about how the figures came about, one sentence each."""
+    memory = (
+        "Memory is the largest resident size of a fresh process that codes the largest picture, Python and libraries "
+        "included; of a codec that is a program, the program's own."
+    )
     notes = [
         "Sizes are the bytes of the real files on disk; the pictures were given to every codec without metadata.",
         "Quality is that of the 8-bit RGB pixels decoded from those files; transparent pictures were put on white.",
@@ -85,8 +90,7 @@ def environment_notes(ssimulacra2_by: str | None, jobs: int, repeats: int, threa
         f"Times are medians of {count(repeats, 'run')} in one process after one to warm up, with "
         f"{count(threads, 'thread')} for each codec that has threads, {count(jobs, 'picture')} at a time; loading a "
         "model is apart. Programs are timed from start to end.",
-        "Memory is the largest resident size of a fresh process that codes the largest picture, Python and libraries "
-        "included; of a codec that is a program, the program's own.",
+        "Memory is not measured, as this system does not tell it." if peak_memory() is None else memory,
     ]
     if ssimulacra2_by:
         notes.append(f"SSIMULACRA2 by: {ssimulacra2_by}.")
