@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -116,6 +117,19 @@ def pack(h: reference.Header) -> bytes:
     return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
 
 
+def without_blocks(header: dict[str, Any], body: bytearray, config: dict[str, int]) -> tuple[dict[str, Any], bytearray]:
+    """A model file's header and tensors without those of blocks that a config does not have."""
+    counts = {"g_s": config["blocks_s"], "h_s": config["blocks_h"], "context": config["blocks_c"]}
+    kept, left = {"__metadata__": header["__metadata__"]}, bytearray()
+    for name in sorted((n for n in header if n != "__metadata__"), key=lambda n: header[n]["data_offsets"]):
+        block = re.match(r"(g_s|h_s|context)(?:[.][0-9])?[.]blocks[.]([0-9]+)[.]", name)
+        if block is None or int(block[2]) < counts[block[1]]:
+            first, last = header[name]["data_offsets"]
+            kept[name] = header[name] | {"data_offsets": [len(left), len(left) + last - first]}
+            left += body[first:last]
+    return kept, left
+
+
 def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spoil: tuple[str, int] = ("", 0)) -> bytes:
     """The model with other weights, anchors and tables, as extreme as [A1] and the package's limits of `.t` allow.
 
@@ -127,6 +141,7 @@ def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spo
     body = bytearray(model[8 + size :])
     metadata = header["__metadata__"]
     metadata["config"] = json.dumps(json.loads(metadata["config"]) | config)
+    header, body = without_blocks(header, body, json.loads(metadata["config"]))
     digest = hashlib.sha256(metadata["config"].encode())
     for name in sorted(name for name in header if not name.startswith(("enc.", "__"))):
         entry = header[name]
