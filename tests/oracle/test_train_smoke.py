@@ -37,7 +37,7 @@ def tool(name: str, *args: str | Path) -> None:
 def train(folder: Path, *args: str) -> tuple[int, list[dict[str, str]]]:
     """Call the trainer (again); returns the step of its checkpoint and all of its log."""
     options = ["--config", CONFIG, "--size", "64", "--batch", "2", "--interval", str(INTERVAL), "--device", "cpu"]
-    tool("train.py", folder / "pictures", folder / "run", "--minutes", "0.2", *options, *args)
+    tool("train.py", folder / "pictures", folder / "run", "--minutes", "0.8", *options, *args)
     checkpoint = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
     with (folder / "run" / "log.csv").open(newline="") as handle:
         return checkpoint["step"], list(csv.DictReader(handle))
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Path:
     """The folder with a finished run in it: stopped half-way, then resumed to the end of its budget."""
-    stopped, before = train(folder, "--stop-after", "0.1")
+    stopped, before = train(folder, "--stop-after", "0.4")
     assert stopped >= INTERVAL
     assert all(row["grid"] == "0" for row in before)
 
