@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from hypothesis import settings
 from tools.data import load
 from vaecodec.codec import Codec
 from vaecodec.restoration.recipes import Models
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background, and then in all that tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine may stall any example, and what CI runs should be the same for everyone.
 settings.register_profile("local", deadline=None)
