@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +15,13 @@ from hypothesis import strategies as st
 from pictures import picture
 from PIL import Image, ImageDraw
 
-from vaecodec import container, drawn
+from vaecodec import codec, container, drawn
 from vaecodec.codec import Codec
 from vaecodec.container import Tile
 from vaecodec.errors import CorruptFileError
 from vaecodec.overlay import pack_overlay, unpack_overlay
+from vaecodec.palettes import SIZES, Colours
+from vaecodec.reading import as_picture
 
 DATA = Path(__file__).parent / "data"
 
@@ -84,26 +90,125 @@ def test_fill_keeps_the_rest_and_goes_on_from_it(size: tuple[int, int]) -> None:
         assert filled.max() < 110
 
 
-def test_masks_tell_letters_from_a_photograph(photo: np.ndarray) -> None:
+def test_a_draft_tells_letters_from_a_photograph(photo: np.ndarray) -> None:
     mixed = np.concatenate((screen(256, 256), photo[:256, :256]), axis=1)
-    everything, few, nothing = drawn.masks(mixed)
-    assert everything.all()
-    assert not nothing.any()
-    assert few[:, :256].all()
-    assert few[:, 256:].mean() < 0.2
-    assert drawn.looks_drawn(mixed)
+    draft = drawn.find(mixed, worth=0.02)
+    assert draft is not None
+    assert draft.mask[:, :256].all()
+    assert draft.mask[:, 256:].mean() < 0.2
+    assert draft.sure()
     assert not drawn.looks_drawn(photo)
 
 
-def test_reductions_leave_what_the_mask_does_not_cover(photo: np.ndarray) -> None:
-    rgb = photo[:64, :64]
-    mask = np.zeros((64, 64), bool)
-    mask[:32] = True
-    exact, *reduced = drawn.reductions(rgb, mask)
-    np.testing.assert_array_equal(exact, rgb)
-    for n, colours in zip(drawn.PALETTES, reduced, strict=True):
-        np.testing.assert_array_equal(colours[32:], rgb[32:])
-        assert len(np.unique(colours[:32].reshape(-1, 3), axis=0)) <= n
+def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a codec packs overlays, and codes rows of tiles."""
+    calls: Counter[str] = Counter()
+
+    def count(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*args: Any, **more: Any) -> Any:
+            calls[name] += 1
+            return function(*args, **more)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(drawn, "pack_overlay")
+    count(codec, "encode_band")
+    count(codec, "sampled_error")
+    return calls
+
+
+@pytest.mark.parametrize("quality", [10, 50, 90])
+@pytest.mark.parametrize("jpeg", [30, 50, 75])
+def test_a_photograph_that_was_a_jpeg_is_coded_once(
+    shipped: Codec, photo: np.ndarray, looks: Counter[str], jpeg: int, quality: float
+) -> None:
+    """Flat blocks and equal neighbours, as a compressor leaves them, do not make a drawing."""
+    pixels = through_jpeg(photo[:256, :384], jpeg)
+    assert drawn.looks_drawn(pixels)
+    data = shipped.encode(pixels, quality)
+    assert looks["encode_band"] == 1
+    assert looks["pack_overlay"] <= 3
+    assert overlays(data) == [0]
+    assert data == shipped.encode(pixels, quality, effort=2)
+
+
+def drawing(height: int, width: int) -> np.ndarray:
+    """Smooth shapes with soft edges, of which an overlay is hardly better than the networks."""
+    image = Image.new("RGB", (2 * width, 2 * height), (250, 240, 220))
+    draw, rng = ImageDraw.Draw(image), np.random.default_rng(3)
+    for _ in range(40):
+        x, y, r = rng.integers(0, 2 * width), rng.integers(0, 2 * height), rng.integers(10, 60)
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=tuple(rng.integers(0, 256, 3)))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def test_what_is_near_the_limit_is_coded_at_most_twice(shipped: Codec, looks: Counter[str]) -> None:
+    """Once where no overlay comes of it, with the bytes of effort 2; overlays are packed a few times at most."""
+    pixels, sampled = drawing(192, 256), 0
+    for quality in range(0, 100, 10):
+        looks.clear()
+        data = shipped.encode(pixels, quality)
+        sampled += looks["sampled_error"]
+        covered = container.Tile.unpack(container.parse(data).tiles[0]).lanes_log2 == container.EMPTY
+        assert looks["encode_band"] == 1 + (bool(looks["sampled_error"]) and any(overlays(data)))
+        assert looks["pack_overlay"] <= 10
+        assert covered or any(overlays(data)) or data == shipped.encode(pixels, quality, effort=2)
+    assert sampled
+
+
+@pytest.mark.parametrize("effort", [3, 4])
+def test_a_trial_leaves_no_trace(shipped: Codec, looks: Counter[str], effort: int) -> None:
+    """Pixels and progress are as without it, where a tile is coded for trial first."""
+    pixels, shares = drawing(192, 256), list[float]()
+    quality = next(q for q in range(0, 100, 10) if shipped.encode(pixels, q) and looks.pop("sampled_error", 0))
+    decoded = np.empty_like(pixels)
+    picture = as_picture(pixels)
+    parts = shipped.encode_parts(picture, quality, effort=effort, decoded=decoded, progress=shares.append)
+    data = b"".join(parts)
+    np.testing.assert_array_equal(decoded, shipped.decode(data).pixels)
+    assert data == shipped.encode(pixels, quality, effort=effort)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 900), st.integers(0, 2**32 - 1))
+def test_palettes_are_smaller_and_smaller_and_say_what_they_err(h: int, w: int, colours: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 256, (colours, 3), dtype=np.uint8)[rng.integers(0, colours, (h, w))]
+    mask = rng.random((h, w)) < 0.7
+    found = Colours(rgb)
+    np.testing.assert_array_equal(found.distinct[found.index], rgb)
+    used = len(np.unique(rgb[mask], axis=0))
+    exact, *fewer = found.palettes(mask, used)
+    assert (exact.size, exact.error) == (0, 0)
+    np.testing.assert_array_equal(exact.colours, found.distinct)
+    assert [p.size for p in fewer] == [n for n in SIZES if n < used]
+    for palette in fewer:
+        reduced = palette.colours[found.index]
+        assert len(np.unique(reduced[mask], axis=0)) <= palette.size
+        error = np.square(reduced[mask].astype(int) - rgb[mask]).sum()
+        assert palette.error == pytest.approx(error)
+    if used > 1:
+        assert [p.size for p in found.palettes(mask, used - 1)] == [0]
+
+
+def test_a_palette_of_well_known_colours_is_those_colours() -> None:
+    """Sixteen colours with noise of one level around each: reduced to sixteen they err by no more than the noise."""
+    rng = np.random.default_rng(2)
+    true = np.stack(np.meshgrid((30, 90, 150, 210), (40, 200), (60, 180)), axis=-1).reshape(-1, 3)
+    rgb = (true[rng.integers(0, 16, (64, 64))] + rng.integers(-1, 2, (64, 64, 3))).astype(np.uint8)
+    palette = Colours(rgb).palettes(np.ones((64, 64), bool), 10**6)[-1]
+    assert palette.size == 16
+    assert palette.error <= 64 * 64 * 3
 
 
 @pytest.mark.parametrize("quality", [20, 75])

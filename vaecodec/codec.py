@@ -8,11 +8,11 @@ with an overlay of exact pixels beside the latents in tiles that were drawn, not
 from __future__ import annotations
 
 import copy
+import math
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +51,13 @@ from vaecodec.preview import FROM, make_preview
 from vaecodec.ratecontrol import Found, Target
 from vaecodec.reading import as_picture
 from vaecodec.settings import own_settings
+from vaecodec.trial import sampled_error
 from vaecodec.weights import DEFAULT, Weights, find, load
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
 EFFORT = 3  # of 1..9, where nothing is said
 Progress = Callable[[float], None]
+Look = Callable[[Weights, Tensor, range], None]  # at y_hat of some rows of tiles
 
 
 class Codec:
@@ -155,9 +157,8 @@ class Codec:
             data = getattr(picture, name)
             if data is not None:
                 yield container.pack_chunk(kind, as_bytes(data, name))
-        beneath, overlays = self._overlays(header, pixels, how) if how.overlays and available() else (pixels, {})
-        covered = {index for index, overlay in overlays.items() if overlay.covers}
-        for index, coded in enumerate(self._code(header, beneath, how, progress, covered, decoded)):
+        overlays, tiles = self._tiles(header, pixels, how, progress, decoded)
+        for index, coded in enumerate(tiles):
             alpha, overlay = b"", overlays.get(index)
             if header.alpha == container.ALPHA_CODED:
                 alpha = pack_alpha(header.cut(pixels, index)[..., -1])
@@ -199,31 +200,64 @@ class Codec:
             model_hash=self.weights.hash,
         )
 
-    def _overlays(
-        self, header: Header, pixels: NDArray[np.uint8], how: Effort
-    ) -> tuple[NDArray[np.uint8], dict[int, Overlay]]:
-        """Pixels for the networks, and the overlays over them by tile."""
-        rows, columns = header.grid
-        worth = (
-            float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3
-        )  # bits for a squared error of a sample
+    def _tiles(
+        self,
+        header: Header,
+        pixels: NDArray[np.uint8],
+        how: Effort,
+        progress: Progress | None,
+        decoded: NDArray[np.uint8] | None,
+    ) -> tuple[dict[int, Overlay], Iterable[Tile]]:
+        """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
+        if not how.overlays or not available():
+            return {}, self._code(header, pixels, how, progress, (), decoded)
+        worth = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
+        drafts: dict[int, drawn.Draft] = {}
+        for index in range(math.prod(header.grid)):
+            if draft := drawn.find(as_rgb(header.cut(pixels, index)), worth):
+                drafts[index] = draft
+        tiles, alone = None, {index: drawn.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
+        if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
+            tiles, errors = self._trial(header, pixels, unsure, part_of(progress, 0, 0.5), decoded)
+            for index, error in errors.items():
+                alone[index] = drawn.GAIN * (8 * len(tiles[index].pack()) + worth * error)
+            progress = part_of(progress, 0.5, 1)
         overlays: dict[int, Overlay] = {}
-        below: dict[int, NDArray[np.uint8]] = {}
-        for index in range(rows * columns):
-            rgb = as_rgb(header.cut(pixels, index))
-            if drawn.looks_drawn(rgb):
-                overlay, beneath = drawn.choose(rgb, worth, partial(self._trial, header), how.thorough)
-                if overlay:
-                    overlays[index], below[index] = overlay, beneath
-        return (patched(pixels, header, below) if below else pixels), overlays
+        for index, draft in drafts.items():
+            if draft.possible(alone[index]) and (overlay := draft.overlay(alone[index], how.thorough)):
+                overlays[index] = overlay
+        if tiles and not overlays and how == EFFORTS[EFFORT]:
+            if progress:
+                progress(1)
+            return {}, tiles
+        beneath = (
+            patched(pixels, header, {index: drafts[index].beneath() for index in overlays}) if overlays else pixels
+        )
+        covered = {index for index, overlay in overlays.items() if overlay.covers}
+        return overlays, self._code(header, beneath, how, progress, covered, decoded)
 
-    def _trial(self, header: Header, rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
-        """Bytes of one tile coded alone, and what it decodes to."""
-        height, width, _ = rgb.shape
-        alone = replace(header, width=width, height=height, colour=container.RGB, alpha=0, alpha_value=0)
-        decoded = np.empty_like(rgb)
-        tiles = list(self._code(alone, rgb, EFFORTS[EFFORT], decoded=decoded))
-        return sum(len(t.pack()) for t in tiles), decoded
+    def _trial(
+        self,
+        header: Header,
+        pixels: NDArray[np.uint8],
+        unsure: dict[int, drawn.Draft],
+        progress: Progress | None,
+        decoded: NDArray[np.uint8] | None,
+    ) -> tuple[list[Tile], dict[int, float]]:
+        """All tiles as the networks alone code them, and about the squared error that this makes in the unsure ones.
+
+        One coding decides about all of them, and is the file where no overlay comes of it.
+        """
+        errors: dict[int, float] = {}
+
+        def look(weights: Weights, y_hat: Tensor, band: range) -> None:
+            for index in unsure.keys() & range(band.start * header.grid[1], band.stop * header.grid[1]):
+                top, left, height, width = (-(-n // CELL) for n in header.tile_box(index))
+                top -= band.start * header.tile_side // CELL
+                its = y_hat[top : top + height, left : left + width]
+                errors[index] = sampled_error(weights, header.quality, unsure[index].rgb, its, unsure[index].blocks)
+
+        return list(self._code(header, pixels, EFFORTS[EFFORT], progress, (), decoded, look)), errors
 
     def _code(
         self,
@@ -233,6 +267,7 @@ class Codec:
         progress: Progress | None = None,
         covered: Collection[int] = (),
         decoded: NDArray[np.uint8] | None = None,
+        look: Look | None = None,
     ) -> Iterator[Tile]:
         """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
         with self.exactly() as weights:
@@ -256,6 +291,8 @@ class Codec:
                         filters.add(index, tiles[index])
                 if synthesis:
                     synthesis.add(weights, y_hat)
+                if look:
+                    look(weights, y_hat, band)
             yield from (tiles[index] for index in sorted(tiles))
             part(1)
 
@@ -428,3 +465,8 @@ def encode_band(
         for (row, column), cut, (tile, its) in zip(coded, cuts, made, strict=True):
             tiles[row * columns + column], y_hat[cut] = tile, its.to(torch.int16)
     return tiles, y_hat
+
+
+def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:
+    """The progress of a part of the work, which ends where `last` of all is done."""
+    return (lambda share: progress(first + share * (last - first))) if progress else None
