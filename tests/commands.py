@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaecodec import cli, container
-from vaecodec.container import Header, Tile, pack_chunk
-from vaecodec.picture import Picture
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Header, Tile, pack_chunk
+from vaecodec.cli import app as cli
+from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
 
@@ -127,7 +128,7 @@ def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
 def run(real: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same with a fake codec."""
     FakeCodec.made, FakeCodec.qualities, FakeCodec.efforts, FakeCodec.fail = 0, [], [], None
-    monkeypatch.setitem(sys.modules, "vaecodec.codec", types.SimpleNamespace(Codec=FakeCodec))
+    monkeypatch.setitem(sys.modules, "vaecodec.codec.codec", types.SimpleNamespace(Codec=FakeCodec))
     return real
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-from vaecodec import container
-from vaecodec.container import SIGNATURE, Tile, pack_chunk, parse
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import SIGNATURE, Tile, pack_chunk, parse
 
 Chunks = list[tuple[str, bytes]]
 

@@ -11,7 +11,7 @@ import numpy as np
 from conftest import VECTORS
 from safetensors.numpy import save
 
-from vaecodec import weights
+from vaecodec.model import weights
 
 
 def repack(tmp_path: Path, tensors: dict[str, np.ndarray], **metadata: str) -> Path:

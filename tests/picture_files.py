@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from vaecodec.picture import Picture
-from vaecodec.writing import write_picture
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.writing import write_picture
 
 RGB, GREY, GREY_ALPHA, RGB_ALPHA = 3, 1, 2, 4
 ORIENTATION = ExifTags.Base.Orientation

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tools import ablate
 from tools.loss import forward
-from vaecodec.model import Config, Model
+from vaecodec.model.networks import Config, Model
 
 CONFIG = Config(C=8, M=16, N=4, D=8, low=4, blocks_a=5, blocks_s=6, blocks_h=1, blocks_c=1)
 

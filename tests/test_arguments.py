@@ -19,9 +19,9 @@ from PIL import Image
 import vaecodec
 from vaecodec.arguments import as_bytes, as_number, as_whole
 from vaecodec.codec import Codec
+from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import PictureError, VaecError
-from vaecodec.picture import Picture, strips
-from vaecodec.ratecontrol import Target
+from vaecodec.pictures.picture import Picture, strips
 
 PIXELS = picture(40, 50)
 SAMPLE = Path(__file__).with_name("data") / "kodim23.png"

@@ -14,12 +14,11 @@ import pytest
 from pictures import picture
 from PIL import Image
 
-from vaecodec import batch
-from vaecodec.batch import How
-from vaecodec.cli import main
-from vaecodec.effort import EFFORTS
-from vaecodec.plan import Plan
-from vaecodec.work import Decode, Encode
+from vaecodec.cli import batch, main
+from vaecodec.cli.batch import How
+from vaecodec.cli.jobs import Decode, Encode
+from vaecodec.cli.plan import Plan
+from vaecodec.codec.effort import EFFORTS
 
 
 @pytest.fixture

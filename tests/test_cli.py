@@ -16,10 +16,11 @@ import pytest
 from commands import SAMPLE, FakeCodec, Run, picture_file, pixels_of, vaec, vaec_file
 from PIL import Image
 
-from vaecodec import __version__, console, container
-from vaecodec.container import Header, pack_chunk
+from vaecodec import __version__, console
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Header, pack_chunk
 from vaecodec.errors import UnsupportedError
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 # Messages
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from pictures import picture
 from PIL import Image
 
-import vaecodec.bands
+import vaecodec.codec.synthesis
 from tools import fuzz
 from tools.bdrate import bd_rate
 from tools.data import load
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Tile, parse
 from vaecodec.codec import Codec
-from vaecodec.container import Tile, parse
 from vaecodec.errors import VaecError
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).with_name("data") / "kodim23.png"
 relaxed = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -103,8 +103,8 @@ def test_tiles_leave_no_seams(shipped: Codec) -> None:
 def test_bands_need_the_same_bits_as_the_whole(monkeypatch: pytest.MonkeyPatch, shipped: Codec) -> None:
     pixels = picture(260, 130)
     whole = len(shipped.encode(Picture(pixels), 60, tile=64))
-    monkeypatch.setattr(vaecodec.bands, "TALLEST", 8)
-    monkeypatch.setattr(vaecodec.bands, "WINDOW", 0)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "TALLEST", 8)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "WINDOW", 0)
     assert len(shipped.encode(Picture(pixels), 60, tile=64)) == pytest.approx(whole, rel=0.01)
 
 
@@ -150,7 +150,7 @@ def test_constant_alpha_costs_nothing(small: Codec) -> None:
 @pytest.mark.parametrize("quality", [10, 50, 90])
 def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
     """The bits that the tables promise for the symbols sent, against the bytes of the coded sections."""
-    import vaecodec.latents as latents
+    import vaecodec.codec.latents as latents
 
     pixels = load(SAMPLE)
     estimates = []
@@ -162,7 +162,7 @@ def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
             for t, v in zip(table, value, strict=True):
                 symbol, escaped = tables.symbols(t, v)
                 bits += float((16 - np.log2(tables.frequency[t, symbol])).sum()) + 8 * len(
-                    vaecodec.rans.pack_escapes(v[escaped])
+                    vaecodec.entropy.rans.pack_escapes(v[escaped])
                 )
         estimates.append(bits / 8)
         return pack(coded, count)
@@ -216,10 +216,10 @@ def test_tiles_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Code
     source = Picture(picture(64, 64 * 7 + 10))
     whole = small.encode(source, 50, tile=64)
     pixels = small.decode(whole).pixels
-    monkeypatch.setattr(vaecodec.bands, "BATCH", 2 * 4**2)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "BATCH", 2 * 4**2)
     header, row = parse(whole).header, range(1)
     places = [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4), (0, 5)], [(0, 6)], [(0, 7)]]
-    assert list(vaecodec.bands.together(header, row, range(8))) == places
+    assert list(vaecodec.codec.synthesis.together(header, row, range(8))) == places
     assert len(small.encode(source, 50, tile=64)) == pytest.approx(len(whole), abs=8)
     np.testing.assert_array_equal(small.decode(whole).pixels, pixels)
 
@@ -227,7 +227,7 @@ def test_tiles_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Code
 def test_tiles_below_one_another_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
     """However narrow the picture: a column of small tiles takes as many steps as a row of them."""
     calls: list[int] = []
-    for module, name in ((vaecodec.bands, "decode_tiles"), (vaecodec.codec, "encode_tiles")):
+    for module, name in ((vaecodec.codec.synthesis, "decode_tiles"), (vaecodec.codec.codec, "encode_tiles")):
         real = getattr(module, name)
 
         def counted(*arguments: Any, real: Any = real, **options: Any) -> Any:
@@ -241,14 +241,14 @@ def test_tiles_below_one_another_are_coded_in_batches(monkeypatch: pytest.Monkey
     found = small.decode_partial(data)
     np.testing.assert_array_equal(found.picture.pixels, whole)
     assert calls == [7, 1] * 3
-    monkeypatch.setattr(vaecodec.bands, "BATCH", 8)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "BATCH", 8)
     assert len(small.encode(source, 50, tile=64, effort=2)) == pytest.approx(len(data), abs=8)
     np.testing.assert_array_equal(small.decode(data).pixels, whole)
     assert max(calls[6:]) == 2
 
 
 def test_progress_runs_to_one(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
-    monkeypatch.setattr(vaecodec.bands, "BATCH", 1)  # a band for each row of tiles
+    monkeypatch.setattr(vaecodec.codec.synthesis, "BATCH", 1)  # a band for each row of tiles
     seen: list[float] = []
     data = small.encode(Picture(picture(130, 60)), 50, tile=64, progress=seen.append)
     small.decode(data, progress=seen.append)

@@ -11,8 +11,8 @@ from pathlib import Path
 from commands import SAMPLE, Run
 from PIL import Image
 
-from vaecodec import cli
-from vaecodec.container import SIGNATURE
+from vaecodec.bitstream.container import SIGNATURE
+from vaecodec.cli import app as cli
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DAMAGED = 3  # the exit code of --partial, which is for damaged files

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pictures import picture
 
-from vaecodec import container
+from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 
 SHARED: Codec | None = None  # what forked processes inherit

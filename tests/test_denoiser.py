@@ -15,10 +15,10 @@ from pictures import close, noisy
 from PIL import Image
 
 from tools.data import load, psnr
-from vaecodec import weights
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
-from vaecodec.picture import Picture
+from vaecodec.model import weights
+from vaecodec.pictures.picture import Picture
 from vaecodec.restoration import cleaner
 from vaecodec.restoration.denoiser import SHIPPED, Denoiser, pack
 from vaecodec.restoration.network import DenoisingAnalysis, noise_index

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tools.make_man import page
-from vaecodec.cli import cli, main
+from vaecodec.cli.app import cli, main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from pictures import picture
 from PIL import Image, ImageDraw
 
-from vaecodec import codec, container, drawn
-from vaecodec.codec import Codec
-from vaecodec.container import Tile
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Tile
+from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
+from vaecodec.codec import Codec, codec
+from vaecodec.codec import screen as drawn
+from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
-from vaecodec.overlay import pack_overlay, unpack_overlay
-from vaecodec.palettes import SIZES, Colours
-from vaecodec.reading import as_picture
+from vaecodec.pictures.reading import as_picture
 
 DATA = Path(__file__).parent / "data"
 

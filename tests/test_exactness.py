@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import picture
 
-import vaecodec.bands
-import vaecodec.codec
-from vaecodec import grid, vae, weights
+import vaecodec.codec.codec
+import vaecodec.codec.synthesis
+from vaecodec import vae
 from vaecodec.codec import Codec
-from vaecodec.model import Y_MAX, Z_MAX
-from vaecodec.picture import Picture
+from vaecodec.model import exact as grid
+from vaecodec.model import weights
+from vaecodec.model.networks import Y_MAX, Z_MAX
+from vaecodec.pictures.picture import Picture
 
 QUALITIES = (0, 37.7, 75, 100)
 
@@ -57,8 +59,8 @@ def test_again_and_with_two_threads(shipped: Codec, files: list[bytes], expected
 def test_any_window(
     monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray], window: int
 ) -> None:
-    monkeypatch.setattr(vaecodec.bands, "TALLEST", window)
-    monkeypatch.setattr(vaecodec.bands, "WINDOW", 0)  # no wider than a quarter of that
+    monkeypatch.setattr(vaecodec.codec.synthesis, "TALLEST", window)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "WINDOW", 0)  # no wider than a quarter of that
     check(shipped, files, expected)
 
 
@@ -118,7 +120,7 @@ def test_rounded_factors_change_pixels(
     bf16: None, monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
 ) -> None:
     """What the tests below could not see otherwise."""
-    monkeypatch.setattr(vaecodec.codec, "float32_is_exact", lambda: True)
+    monkeypatch.setattr(vaecodec.codec.codec, "float32_is_exact", lambda: True)
     torch.set_float32_matmul_precision("medium")
     assert (shipped.decode_partial(files[2]).picture.pixels != expected[2]).any()
 
@@ -151,7 +153,7 @@ def flip() -> None:
 def test_precision_changed_between_bands(
     monkeypatch: pytest.MonkeyPatch, bf16: None, files: list[bytes], expected: list[np.ndarray], first: str
 ) -> None:
-    monkeypatch.setattr(vaecodec.bands, "BATCH", 1)  # a band for each row of tiles
+    monkeypatch.setattr(vaecodec.codec.synthesis, "BATCH", 1)  # a band for each row of tiles
     codec = Codec(threads=1)
     torch.set_float32_matmul_precision(first)
     strips = []
@@ -167,7 +169,7 @@ def test_precision_changed_while_encoding(
     monkeypatch: pytest.MonkeyPatch, bf16: None, shipped: Codec, clean: np.ndarray, effort: int
 ) -> None:
     """What the encoder takes the decoder to make is what it makes."""
-    monkeypatch.setattr(vaecodec.bands, "BATCH", 1)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "BATCH", 1)
     codec, pixels = Codec(threads=1), clean[:150, :60]
     decoded, pieces = np.empty_like(pixels), []
     for piece in codec.encode_parts(Picture(pixels), 60, tile=64, effort=effort, decoded=decoded):

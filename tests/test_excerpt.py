@@ -13,12 +13,14 @@ from pictures import picture
 
 import vaecodec
 from tools.data import load
-from vaecodec import bands, container, excerpt
+from vaecodec.bitstream import container
+from vaecodec.bitstream.limits import SCALES, scale_within
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.codec import scaled as excerpt
+from vaecodec.codec import synthesis as bands
 from vaecodec.errors import CorruptFileError, VaecError
-from vaecodec.limits import SCALES, scale_within
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
 

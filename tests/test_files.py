@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from commands import FakeCodec, Run, picture_file
 
-from vaecodec import container, files
+from vaecodec import files
+from vaecodec.bitstream import container
 
 
 def test_existing_files_are_kept_without_force(run: Run) -> None:

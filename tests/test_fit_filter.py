@@ -13,9 +13,9 @@ from PIL import Image
 
 from tools.data import Crops, psnr
 from tools.fit_filter import fit, hat, with_filters
-from vaecodec import weights
 from vaecodec.codec import Codec
-from vaecodec.model import ANCHORS, FILTER_NUMBERS, QualityTable
+from vaecodec.model import weights
+from vaecodec.model.networks import ANCHORS, FILTER_NUMBERS, QualityTable
 
 SMALL = VECTORS / "small.safetensors"
 PHOTO = Path(__file__).parent / "data" / "kodim23.png"

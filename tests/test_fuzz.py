@@ -63,6 +63,6 @@ def test_the_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "SECONDS", 0)
     with pytest.raises(fuzz.Slow):
         fuzz.check_file(data)
-    monkeypatch.setattr("vaecodec.container.parse", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("vaecodec.bitstream.container.parse", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fuzz.check_file(data)

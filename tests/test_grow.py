@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tools.grow import grow, missing_rows
-from vaecodec.model import Config, Model, dct_basis
+from vaecodec.model.networks import Config, Model, dct_basis
 
 
 @torch.no_grad()

@@ -15,11 +15,12 @@ from pictures import picture
 from PIL import Image
 
 import vaecodec
-from vaecodec import container, files, info, limits
+from vaecodec import files
+from vaecodec.bitstream import container, info, limits
+from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.bitstream.limits import GRANTED, MAX_PIXELS, MAX_SIDE, check_size, check_within, worked
 from vaecodec.codec import Codec
-from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
 from vaecodec.errors import LimitError, TruncatedError, VaecError
-from vaecodec.limits import GRANTED, MAX_PIXELS, MAX_SIDE, check_size, check_within, worked
 from vaecodec.pillow_plugin import register
 
 
@@ -168,7 +169,7 @@ def test_a_file_is_looked_through_a_chunk_at_a_time(small: Codec) -> None:
 
 
 def test_of_a_file_with_a_preview_only_the_beginning_is_read(small: Codec) -> None:
-    from vaecodec.preview import BEGINNING, read_preview
+    from vaecodec.pictures.preview import BEGINNING, read_preview
 
     data = small.encode(vaecodec.Picture(picture(90, 90), exif=b"II*\0"), 50, preview=True)
     watched = Watched(data[:-12] + pack_chunk("padd", bytes(3 * BEGINNING)) + data[-12:])

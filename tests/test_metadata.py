@@ -10,14 +10,14 @@ import pytest
 from pictures import picture
 from PIL import ExifTags, Image, ImageCms
 
-from vaecodec import container
+from vaecodec.bitstream import container
 from vaecodec.cli import main
 from vaecodec.errors import VaecError
-from vaecodec.exif import density, orientation
-from vaecodec.metadata import STRIP, given, stripped
-from vaecodec.picture import Picture
-from vaecodec.reading import read_picture
-from vaecodec.writing import write_picture
+from vaecodec.pictures.exif import density, orientation
+from vaecodec.pictures.metadata import STRIP, given, stripped
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import read_picture
+from vaecodec.pictures.writing import write_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -14,9 +14,9 @@ from tools.bench_speed import kmac_per_pixel
 from tools.checkpoint import load_weights
 from tools.data import psnr
 from tools.loss import forward
-from vaecodec import weights
 from vaecodec.codec import Codec
-from vaecodec.grid import (
+from vaecodec.model import weights
+from vaecodec.model.exact import (
     FEATURE_MAX,
     Block,
     Linear,
@@ -27,8 +27,8 @@ from vaecodec.grid import (
     round_ste,
     space_to_depth,
 )
-from vaecodec.model import Config, Model, QualityTable, checkerboard, dct_basis, quality_lambda
-from vaecodec.picture import Picture
+from vaecodec.model.networks import Config, Model, QualityTable, checkerboard, dct_basis, quality_lambda
+from vaecodec.pictures.picture import Picture
 
 
 def test_multiply_accumulates_per_pixel(shipped: Codec) -> None:

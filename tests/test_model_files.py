@@ -16,11 +16,11 @@ from model_files import join, repack, split
 from pictures import picture
 
 from tools.retire_model import retire
-from vaecodec import tensors as files
-from vaecodec import weights
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
-from vaecodec.picture import Picture
+from vaecodec.model import tensors as files
+from vaecodec.model import weights
+from vaecodec.pictures.picture import Picture
 from vaecodec.restoration import denoiser
 
 SMALL = VECTORS / "small.safetensors"
@@ -167,7 +167,7 @@ def test_declared_networks_take_no_memory(tmp_path: Path) -> None:
 def test_loading_imports_no_compiler() -> None:
     """Some of what can be done with tensors that have no memory makes PyTorch import a thousand modules."""
     code = (
-        "import sys; from vaecodec.codec import Codec; there = set(sys.modules); Codec();"
+        "import sys; from vaecodec.codec.codec import Codec; there = set(sys.modules); Codec();"
         "print(*(sys.modules.keys() - there))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=VECTORS.parent)

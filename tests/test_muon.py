@@ -9,7 +9,7 @@ import torch
 
 from tools.muon import Muon, orthogonalise
 from tools.train import optimisers
-from vaecodec.model import Config, Model
+from vaecodec.model.networks import Config, Model
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

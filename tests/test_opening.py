@@ -27,15 +27,15 @@ from pictures import picture
 from PIL import ExifTags, Image
 
 import vaecodec
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.opening import open_picture
+from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError, LimitError, PictureError
-from vaecodec.exif import density, orientation
-from vaecodec.opening import open_picture
-from vaecodec.overlay import pack_overlay, unpack_overlay
-from vaecodec.picture import Picture
-from vaecodec.preview import read_preview
-from vaecodec.reading import read_picture
+from vaecodec.pictures.exif import density, orientation
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.preview import read_preview
+from vaecodec.pictures.reading import read_picture
 
 FORMATS = ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PPM", "JPEG2000", "TGA", "QOI"]
 LOW = 7  # pixels: Pillow itself opens next to nothing
@@ -186,7 +186,7 @@ def test_kinds_of_samples(data: bytes) -> None:
 
 
 def test_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaecodec.reading.BY_ROWS_FROM", 100)
+    monkeypatch.setattr("vaecodec.pictures.reading.BY_ROWS_FROM", 100)
     for format in ("PNG", "PPM", "TIFF"):
         path = tmp_path / f"a.{format.lower()}"
         path.write_bytes(save(Image.fromarray(noise(20, 30, 3)), format))

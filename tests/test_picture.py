@@ -27,10 +27,10 @@ from picture_files import (
 )
 from PIL import Image
 
-from vaecodec.container import SIGNATURE
+from vaecodec.bitstream.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
-from vaecodec.picture import Picture
-from vaecodec.reading import from_image, read_picture
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import from_image, read_picture
 
 # Pixels
 

@@ -18,10 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
 from vaecodec.errors import PictureError, VaecError
-from vaecodec.exif import orientation
-from vaecodec.picture import Picture
-from vaecodec.reading import from_image, read_picture
-from vaecodec.writing import format_of, write_picture
+from vaecodec.pictures.exif import orientation
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import from_image, read_picture
+from vaecodec.pictures.writing import format_of, write_picture
 
 # Metadata
 

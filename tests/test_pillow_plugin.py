@@ -22,8 +22,8 @@ from pictures import picture
 from PIL import Image, UnidentifiedImageError
 
 import vaecodec
-from vaecodec import container
 from vaecodec.api import default_codec
+from vaecodec.bitstream import container
 from vaecodec.pillow_plugin import VaecImageFile
 
 vaecodec.register()

@@ -15,11 +15,23 @@ from PIL import Image
 from reference_decoder import filtered, read_filter
 
 from tools.data import psnr
-from vaecodec import container, postfilter
+from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError
-from vaecodec.picture import Picture
-from vaecodec.postfilter import CHROMA, COLOURS, KINDS, LUMA, OUT_ONE, STRENGTH_MAX, Filter, Filters, Fit, as_planes
+from vaecodec.model import loop_filter as postfilter
+from vaecodec.model.loop_filter import (
+    CHROMA,
+    COLOURS,
+    KINDS,
+    LUMA,
+    OUT_ONE,
+    STRENGTH_MAX,
+    Filter,
+    Filters,
+    Fit,
+    as_planes,
+)
+from vaecodec.pictures.picture import Picture
 
 Numbers = st.tuples(
     *(st.integers(-bound, bound) for bound, n in zip((400, 9000, 400, 9000), KINDS, strict=True) for _ in range(n))

@@ -14,14 +14,14 @@ from pictures import picture
 from PIL import ExifTags, Image
 
 from tools.data import load
-from vaecodec import codec as codec_module
-from vaecodec import container
+from vaecodec.bitstream import container
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.codec import codec as codec_module
 from vaecodec.errors import VaecError
-from vaecodec.exif import orientation_exif
-from vaecodec.picture import Picture
-from vaecodec.preview import read_preview
+from vaecodec.pictures.exif import orientation_exif
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.preview import read_preview
 
 DESKTOP = Path(__file__).resolve().parents[1] / "tools" / "desktop"
 SAMPLE = Path(__file__).parent / "data" / "kodim23.png"

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from commands import Run, picture_file, vaec_file
 
-from vaecodec import batch, cli, console, container
+from vaecodec import console
+from vaecodec.bitstream import container
+from vaecodec.cli import app as cli
+from vaecodec.cli import batch
 
 
 @pytest.mark.parametrize(

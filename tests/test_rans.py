@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaecodec import rans
+from vaecodec.entropy import rans
 from vaecodec.errors import CorruptFileError
 
 

@@ -14,13 +14,13 @@ from PIL import Image
 
 import vaecodec
 from tools.data import load
-from vaecodec import container
+from vaecodec.bitstream import container
 from vaecodec.cli import main
+from vaecodec.cli.options import Size
 from vaecodec.codec import Codec
+from vaecodec.codec.ratecontrol import KINDS, Target, likeness, search
 from vaecodec.errors import VaecError
-from vaecodec.parameters import Size
-from vaecodec.picture import Picture
-from vaecodec.ratecontrol import KINDS, Target, likeness, search
+from vaecodec.pictures.picture import Picture
 
 QUALITY = container.QUALITY_MAX
 SAMPLE = Path(__file__).parent / "data" / "kodim23.png"

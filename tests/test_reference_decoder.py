@@ -33,7 +33,7 @@ from forgery import (
 )
 
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 Pixels = npt.NDArray[np.uint8]
 

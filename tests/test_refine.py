@@ -10,18 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-import vaecodec.bands
+import vaecodec.codec.synthesis
 from tools.bdrate import bd_rate
 from tools.data import psnr
-from vaecodec import latents, refine
-from vaecodec.codec import Codec
-from vaecodec.container import CELL
-from vaecodec.effort import EFFORTS
+from vaecodec.bitstream.container import CELL
+from vaecodec.codec import Codec, latents, refine
+from vaecodec.codec.effort import EFFORTS
 from vaecodec.errors import VaecError
-from vaecodec.likelihood import index_scale, logistic_bits
-from vaecodec.model import FILTER_NUMBERS, MEAN_ONE
-from vaecodec.postfilter import OUT_ONE, Filter, Filters, as_planes
-from vaecodec.structure import dissimilarity
+from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model.likelihood import index_scale, logistic_bits
+from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters, as_planes
+from vaecodec.model.networks import FILTER_NUMBERS, MEAN_ONE
 
 DATA = Path(__file__).parent / "data"
 
@@ -55,8 +54,8 @@ def test_effort_pays_in_bands_of_small_tiles(
     shipped: Codec, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refine, "WINDOW", 5)
-    monkeypatch.setattr(vaecodec.bands, "TALLEST", 7)
-    monkeypatch.setattr(vaecodec.bands, "WINDOW", 0)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "TALLEST", 7)
+    monkeypatch.setattr(vaecodec.codec.synthesis, "WINDOW", 0)
     odd = photo[:187, :201]
     assert saving(shipped, odd, 5, 2, tile=64) < -0.5
 

@@ -18,8 +18,8 @@ from tools.data import load, psnr
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
-from vaecodec.picture import Picture
-from vaecodec.reading import read_picture
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import read_picture
 from vaecodec.restoration import cleaner
 from vaecodec.restoration.cleaner import quality_for, shifts
 from vaecodec.restoration.jpeg import NARROW, TO_YCC, Jpeg, shrunk, to_blocks

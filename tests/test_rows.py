@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from pictures import picture
 from PIL import Image
 
-import vaecodec.reading
-from vaecodec import container
+import vaecodec.pictures.reading
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Tile, pack_chunk, tile_chunk
 from vaecodec.cli import main
 from vaecodec.codec import Codec
-from vaecodec.container import Tile, pack_chunk, tile_chunk
 from vaecodec.errors import LimitError, PictureError
-from vaecodec.picture import Picture, Strips, from_above, pieces, strips
-from vaecodec.reading import read_picture
-from vaecodec.writing import write_picture
+from vaecodec.pictures.picture import Picture, Strips, from_above, pieces, strips
+from vaecodec.pictures.reading import read_picture
+from vaecodec.pictures.writing import write_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ def run(*arguments: str) -> int:
 @pytest.fixture
 def low(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every picture counts as large."""
-    monkeypatch.setattr(vaecodec.reading, "BY_ROWS_FROM", 1)
+    monkeypatch.setattr(vaecodec.pictures.reading, "BY_ROWS_FROM", 1)
 
 
 @given(st.lists(st.tuples(st.integers(-3, 12), st.integers(-3, 12)), max_size=9))
@@ -162,7 +162,7 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: s
     Image.fromarray(picture(100, 130)).save(f"a.{ending}")
     assert run("encode", f"a.{ending}", "whole.vaec") == 0
     assert run("decode", "whole.vaec", f"whole.{ending}") == 0
-    monkeypatch.setattr(vaecodec.reading, "BY_ROWS_FROM", 1)
+    monkeypatch.setattr(vaecodec.pictures.reading, "BY_ROWS_FROM", 1)
     assert run("encode", f"a.{ending}", "rows.vaec") == 0
     assert run("decode", "rows.vaec", f"rows.{ending}") == 0
     assert Path("rows.vaec").read_bytes() == Path("whole.vaec").read_bytes()

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from pictures import picture
 
 from tools.data import load, psnr
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.recovery import salvage, whole_chunks
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.codec.scaled import Partial
 from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, UnsupportedError, VaecError
-from vaecodec.excerpt import Partial
-from vaecodec.picture import Picture
-from vaecodec.salvage import salvage, whole_chunks
+from vaecodec.pictures.picture import Picture
 
 
 @pytest.fixture(scope="module")

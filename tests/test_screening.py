@@ -18,7 +18,7 @@ from tools.checkpoint import load_checkpoint
 from tools.data import Crops, heldout_names, jpeg
 from tools.muon import Muon
 from tools.ssimulacra2_loss import distance
-from vaecodec.bench.ssimulacra2 import ssimulacra2
+from vaecodec.metrics.ssimulacra2 import ssimulacra2
 
 TINY = "C=8,M=16,N=4,D=8,low=4,blocks_a=1,blocks_s=2,blocks_c=1"
 

@@ -13,11 +13,10 @@ import pytest
 import torch
 from pictures import picture
 
-from vaecodec import settings
-from vaecodec.codec import Codec
-from vaecodec.picture import Picture
+from vaecodec.cli.jobs import CodecOnDemand
+from vaecodec.codec import Codec, settings
+from vaecodec.pictures.picture import Picture
 from vaecodec.restoration.recipes import Denoise, Models
-from vaecodec.work import CodecOnDemand
 
 REFINED = 5  # an effort whose progress is told from within the work
 

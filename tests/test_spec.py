@@ -15,9 +15,9 @@ import pytest
 from files_with_faults import edit, first_tile, join, split, with_header, with_tile
 from pictures import picture
 
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import SIGNATURE, VERSION, Header, Tile, pack_chunk, parse
 from vaecodec.codec import Codec
-from vaecodec.container import SIGNATURE, VERSION, Header, Tile, pack_chunk, parse
 from vaecodec.errors import (
     CorruptFileError,
     LimitError,
@@ -26,7 +26,7 @@ from vaecodec.errors import (
     UnsupportedError,
     VaecError,
 )
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 SPEC = Path(__file__).parents[1] / "bitstream_spec.md"
 

@@ -12,12 +12,13 @@ from conftest import VECTORS
 from model_files import repack
 from safetensors.numpy import save
 
-from vaecodec import rans, weights
 from vaecodec.codec import Codec
+from vaecodec.entropy import rans
 from vaecodec.errors import UnsupportedError
-from vaecodec.grid import FEATURE_MAX, Linear
-from vaecodec.model import Config, Model
-from vaecodec.tensors import read_file
+from vaecodec.model import weights
+from vaecodec.model.exact import FEATURE_MAX, Linear
+from vaecodec.model.networks import Config, Model
+from vaecodec.model.tensors import read_file
 
 
 def test_M1_frequencies_sum_to_one(small: Codec) -> None:

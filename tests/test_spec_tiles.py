@@ -15,15 +15,16 @@ from forgery import golomb
 from pictures import picture
 from PIL import Image
 
-from vaecodec import container, rans
-from vaecodec.alpha import pack_alpha, unpack_alpha
+from vaecodec.bitstream import container
+from vaecodec.bitstream.alpha import pack_alpha, unpack_alpha
+from vaecodec.bitstream.overlay import pack_overlay
 from vaecodec.codec import Codec
+from vaecodec.entropy import rans
 from vaecodec.errors import (
     CorruptFileError,
 )
-from vaecodec.overlay import pack_overlay
-from vaecodec.picture import Picture
-from vaecodec.postfilter import Filter
+from vaecodec.model.loop_filter import Filter
+from vaecodec.pictures.picture import Picture
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 from pictures import picture
 
 from tools.loss import Loss
-from vaecodec.model import Config, Model
-from vaecodec.structure import SCALES, dissimilarity
+from vaecodec.metrics.ms_ssim import SCALES, dissimilarity
+from vaecodec.model.networks import Config, Model
 
 
 @pytest.mark.parametrize("noise", [2.0, 20.0])

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaecodec import latents, rans, trellis
-from vaecodec.codec import Codec
-from vaecodec.container import LANES_LOG2_MAX
-from vaecodec.rans import SYMBOLS_PER_MACHINE
+from vaecodec.bitstream.container import LANES_LOG2_MAX
+from vaecodec.codec import Codec, latents
+from vaecodec.entropy import rans, trellis
+from vaecodec.entropy.rans import SYMBOLS_PER_MACHINE
 
 
 def laplace_tables(scale: float, reach: int) -> rans.Tables:

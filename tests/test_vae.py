@@ -14,12 +14,12 @@ from PIL import Image
 
 from tools.data import load
 from vaecodec import vae
+from vaecodec.bitstream.container import SECTIONS, Tile
 from vaecodec.cli import main
 from vaecodec.codec import Codec
-from vaecodec.container import SECTIONS, Tile
+from vaecodec.entropy.rans import ONE, STATE_START, Decoder
 from vaecodec.errors import VaecError
-from vaecodec.picture import Picture
-from vaecodec.rans import ONE, STATE_START, Decoder
+from vaecodec.pictures.picture import Picture
 
 KODAK = Path(__file__).parent / "data" / "kodim23.png"
 

@@ -13,10 +13,11 @@ from conftest import VECTORS
 from reference_decoder import decode
 
 from tools.retire_model import retire
-from vaecodec import __version__, weights
+from vaecodec import __version__
+from vaecodec.bitstream.container import Header, Tile, pack_chunk
 from vaecodec.codec import Codec
-from vaecodec.container import Header, Tile, pack_chunk
 from vaecodec.errors import UnsupportedError, VaecError
+from vaecodec.model import weights
 
 RECORD = json.loads((VECTORS / "vectors.json").read_text())
 MODELS: dict[str, Path] = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}

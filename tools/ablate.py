@@ -25,8 +25,8 @@ from tools.checkpoint import load_any
 from tools.data import Crops
 from tools.loss import Loss
 from tools.train import HeldOut, Run, optimisers
-from vaecodec.model import Model
-from vaecodec.weights import DEFAULT
+from vaecodec.model.networks import Model
+from vaecodec.model.weights import DEFAULT
 
 LR = 2e-4
 STRUCTURE = 0.15

@@ -22,8 +22,8 @@ from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vaecodec import container
-from vaecodec.codec import EFFORT, Codec
+from vaecodec.bitstream import container
+from vaecodec.codec.codec import EFFORT, Codec
 
 LIMIT, LIMIT_OVERLAY = 1.5, 3.0  # times the CPU time of effort 2
 PLAIN = 2

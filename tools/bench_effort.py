@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
 from tools.data import jpeg_point, load, psnr
-from vaecodec.bench.metrics import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 from vaecodec.codec import Codec
-from vaecodec.effort import EFFORTS
+from vaecodec.codec.effort import EFFORTS
+from vaecodec.metrics.metrics import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
 MEASURES = ("PSNR", "MS-SSIM", "SSIMULACRA2")

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
-from vaecodec.ratecontrol import Target
+from vaecodec.codec.ratecontrol import Target
+from vaecodec.pictures.picture import Picture
 
 SIZES = (20_000, 60_000, 100_000)
 REGION = (4500, 4700, 512, 512)

@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load
 from tools.measured import vaecodec
-from vaecodec.picture import Picture, strips
-from vaecodec.reading import read_picture
-from vaecodec.writing import format_of, write_picture
+from vaecodec.pictures.picture import Picture, strips
+from vaecodec.pictures.reading import read_picture
+from vaecodec.pictures.writing import format_of, write_picture
 
 ROWS = 256
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vaecodec import container
+from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 
 JPEG_QUALITIES = (50, 85)

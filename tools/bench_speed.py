@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools.data import load
 from vaecodec.bench.resources import peak_memory
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "kodim23.png"
 LARGE = (3000, 4000)  # height and width of the 12-megapixel picture
@@ -78,7 +78,7 @@ def convolution_flops(x: Sequence[int], weight: Sequence[int], *_: Any, out_shap
 
 def kmac_per_pixel(job: Callable[[], object], pixels: int) -> float:
     """Multiply-accumulates that torch really runs in a job. Watches operators, so it does not matter how
-    a layer is spelt; grid.py calls oneDNN's convolution by name, which torch's counter has to be told."""
+    a layer is spelt; exact.py calls oneDNN's convolution by name, which torch's counter has to be told."""
     from torch.utils.flop_counter import FlopCounterMode  # 75 MB, which the memory of a child must not show
 
     known = {torch.ops.aten.mkldnn_convolution: convolution_flops}

@@ -25,13 +25,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.bitstream.limits import MAX_PIXELS, MAX_SIDE, worked
 from vaecodec.cli import main as main_of_vaecodec
 from vaecodec.codec import Codec
-from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
-from vaecodec.limits import MAX_PIXELS, MAX_SIDE, worked
+from vaecodec.model.weights import DEFAULT, load
 from vaecodec.pillow_plugin import register
-from vaecodec.weights import DEFAULT, load
 
 PLUGIN = "plugin"  # in place of a command: Pillow opens the file
 MORE_SECONDS, MORE_MB = 1.0, 500  # for each megapixel of work, and in all

@@ -2,7 +2,7 @@
 
 No file has them: `CANDIDATES` maps a name to what it changes, `candidate` joins several ("relu+analysis"). Each takes
 only operations that the decoder's integer arithmetic has: 1x1 and depthwise 3x3 convolutions, products, clamps, ReLU,
-shifts. tools/screening.py trains them. Legend as in vaecodec/model.py.
+shifts. tools/screening.py trains them. Legend as in vaecodec/model/networks.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
-from vaecodec.grid import (
+from vaecodec.model.exact import (
     FEATURE_MAX,
     FEATURE_ONE,
     Block,
@@ -27,8 +27,8 @@ from vaecodec.grid import (
     round_ste,
     space_to_depth,
 )
-from vaecodec.likelihood import logistic_bits
-from vaecodec.model import (
+from vaecodec.model.likelihood import logistic_bits
+from vaecodec.model.networks import (
     ANCHOR_STEP,
     ANCHORS,
     X_MAX,

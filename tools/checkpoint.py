@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from tools.candidates import candidate
-from vaecodec.model import Config, Model
+from vaecodec.model.networks import Config, Model
 
 
 def load_checkpoint(path: Path) -> Model:
@@ -23,7 +23,7 @@ def load_any(path: Path) -> Model:
     """A trainable model from a checkpoint (.pt) or a shipped model file (.safetensors)."""
     if path.suffix != ".safetensors":
         return load_checkpoint(path)
-    from vaecodec.weights import load, melt  # needs safetensors, which the trainer otherwise does without
+    from vaecodec.model.weights import load, melt  # needs safetensors, which the trainer otherwise does without
 
     model = load(path).model
     melt(model)

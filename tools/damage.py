@@ -19,12 +19,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load
-from vaecodec import container
+from vaecodec.bitstream import container
+from vaecodec.bitstream.recovery import salvage
 from vaecodec.codec import Codec
+from vaecodec.codec.scaled import Partial
 from vaecodec.errors import VaecError
-from vaecodec.excerpt import Partial
-from vaecodec.picture import Picture
-from vaecodec.salvage import salvage
+from vaecodec.pictures.picture import Picture
 
 HEIGHT, WIDTH, TILE, QUALITY = 1088, 1920, 256, 50
 Damage = Callable[[bytes, np.random.Generator], bytes]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaecodec.grid import space_to_depth
-from vaecodec.model import dct_basis
+from vaecodec.model.exact import space_to_depth
+from vaecodec.model.networks import dct_basis
 
 HELDOUT = Path(__file__).with_name("heldout.txt")
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}

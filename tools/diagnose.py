@@ -25,10 +25,9 @@ from tools.bdrate import bd_rate
 from tools.checkpoint import load_checkpoint
 from tools.data import find_pictures, load, psnr
 from tools.loss import evaluate
-from vaecodec import latents
-from vaecodec.codec import Codec
-from vaecodec.container import Tile, parse
-from vaecodec.picture import Picture
+from vaecodec.bitstream.container import Tile, parse
+from vaecodec.codec import Codec, latents
+from vaecodec.pictures.picture import Picture
 
 STEPS = ("low, first phase", "low, second phase", "high, first phase", "high, second phase")
 BANDS = 8  # of channels, each an eighth of M, by falling variance

@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bdrate import bd_rate
 from tools.data import load, psnr
-from vaecodec.bench.metrics import decibel, ms_ssim
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
-from vaecodec.reading import as_picture
+from vaecodec.metrics.metrics import decibel, ms_ssim
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import as_picture
 from vaecodec.restoration.cleaner import quality_for
 from vaecodec.restoration.jpeg import Jpeg
 from vaecodec.restoration.operators import Linear, Mask, Operator, Projections

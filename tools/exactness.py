@@ -53,7 +53,7 @@ def caller(how: dict[str, Any]) -> Iterator[None]:
     """What a program around the codec may have set."""
     import torch
 
-    from vaecodec import bands
+    from vaecodec.codec import synthesis as bands
 
     if "window" in how:
         bands.TALLEST, bands.WINDOW = how["window"], 0
@@ -79,8 +79,8 @@ def decoded(how: dict[str, Any]) -> dict[str, str]:
     """SHA-256 of the pixels of each valid file, and the version of PyTorch."""
     import torch
 
-    from vaecodec import weights
     from vaecodec.codec import Codec
+    from vaecodec.model import weights
 
     os.environ[weights.FOLDERS] = str(VECTORS)
     found: dict[str, str] = {"torch": str(torch.__version__)}

@@ -13,9 +13,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from vaecodec.model.weights import DEFAULT, load
 from vaecodec.restoration.denoiser import pack
 from vaecodec.restoration.network import DenoisingAnalysis
-from vaecodec.weights import DEFAULT, load
 
 
 def main() -> None:

@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.checkpoint import load_checkpoint
 from tools.data import Crops
-from vaecodec import weights
-from vaecodec.container import QUALITY_MAX
-from vaecodec.latents import quantise
-from vaecodec.likelihood import index_scale
-from vaecodec.model import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX, Model
-from vaecodec.rans import PRECISION
-from vaecodec.trellis import HALF
+from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.codec.latents import quantise
+from vaecodec.entropy.rans import PRECISION
+from vaecodec.entropy.trellis import HALF
+from vaecodec.model import weights
+from vaecodec.model.likelihood import index_scale
+from vaecodec.model.networks import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX, Model
 
 Y_REACH = 126  # |r| beyond is an escape: a table has up to 256 symbols, and begins at an even value
 ROUNDS = 2  # of statistics

@@ -1,8 +1,9 @@
 """Give a model file its filters: python tools/fit_filter.py MODEL OUT --pictures PICTURES [--crops 4000]
 
-The filter of each quality (vaecodec/postfilter.py) takes away what g_s does wrong on pictures at large. Least squares
-over random crops at random qualities, coded and decoded by the model itself: the coefficients at the nine quality
-anchors, between which they are linear, that leave the least error, each crop's error counted against what it was.
+The filter of each quality (vaecodec/model/loop_filter.py) takes away what g_s does wrong on pictures at large. Least
+squares over random crops at random qualities, coded and decoded by the model itself: the coefficients at the nine
+quality anchors, between which they are linear, that leave the least error, each crop's error counted against what it
+was.
 Of chroma alone: the luma coefficients that leave the least error smooth texture away (docs/experiments.md).
 The networks and tables stay as they are; the hash, and so the model, is another.
 """
@@ -21,11 +22,11 @@ from safetensors.numpy import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import Crops
-from vaecodec import weights
-from vaecodec.container import QUALITY_MAX
-from vaecodec.latents import quantise
-from vaecodec.model import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
-from vaecodec.postfilter import KINDS, Fit, as_planes, check_defaults
+from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.codec.latents import quantise
+from vaecodec.model import weights
+from vaecodec.model.loop_filter import KINDS, Fit, as_planes, check_defaults
+from vaecodec.model.networks import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
 
 CHROMATIC = np.repeat([False, False, True, True], KINDS)
 FLOOR = 0.3  # levels squared, added to a crop's error, so that the best do not outweigh all others

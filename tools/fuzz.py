@@ -49,10 +49,10 @@ class Slow(Exception):
 
 def check_file(data: bytes) -> None:
     """Everything that reads a file, on one that nobody vouches for. Raises what should not be raised."""
+    from vaecodec.bitstream.info import read_info
     from vaecodec.errors import VaecError
-    from vaecodec.info import read_info
-    from vaecodec.preview import read_preview, upright
-    from vaecodec.writing import write_picture
+    from vaecodec.pictures.preview import read_preview, upright
+    from vaecodec.pictures.writing import write_picture
 
     codec, quickly = small_codec(), partial(timed, SECONDS + SECONDS_EACH * work(data) / 1e6)
     strict = left = None
@@ -90,9 +90,9 @@ def timed(seconds: float, read: Callable[..., Any], *arguments: Any, **options: 
 
 def work(data: bytes) -> int:
     """The pixels of a square that is as much work as a file within the limit says that it is; 0 of others."""
-    from vaecodec.container import walk
+    from vaecodec.bitstream.container import walk
+    from vaecodec.bitstream.limits import worked
     from vaecodec.errors import VaecError
-    from vaecodec.limits import worked
 
     with suppress(VaecError):
         header, _ = next(walk(data, max_pixels=PIXELS_MAX))
@@ -104,7 +104,7 @@ def check_model(data: bytes) -> None:
     """A model file that nobody vouches for, and a file that says it is for it. Raises what should not be raised."""
     from vaecodec.codec import Codec
     from vaecodec.errors import VaecError
-    from vaecodec.weights import find
+    from vaecodec.model.weights import find
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
@@ -178,7 +178,7 @@ def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
 
 def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tuple[bytes, bytes]]:
     """A file of another shape: its tiles, over and over, as many as that has."""
-    from vaecodec.container import pack_varint
+    from vaecodec.bitstream.container import pack_varint
 
     heads = [c for c in chunks if c[0] == b"HEAD" and len(c[1]) == struct.calcsize(HEADER)]
     tiles = [content for kind, content in chunks if kind == b"TILE" and content]
@@ -196,7 +196,7 @@ def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tupl
 
 def mutate_tile(content: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     """A tile with one of its parts changed and lengths that fit, or with a length that lies."""
-    from vaecodec.container import Tile, pack_varint, unpack_varint
+    from vaecodec.bitstream.container import Tile, pack_varint, unpack_varint
     from vaecodec.errors import VaecError
 
     try:
@@ -226,8 +226,8 @@ def mutate_model(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     eight any bytes."""
     from safetensors.numpy import save
 
-    from vaecodec.tensors import read_file
-    from vaecodec.weights import model_hash
+    from vaecodec.model.tensors import read_file
+    from vaecodec.model.weights import model_hash
 
     try:
         with tempfile.NamedTemporaryFile() as file:
@@ -277,10 +277,10 @@ def main() -> None:
         if seed.stat().st_size <= (LARGEST if sys.argv[1] == "file" else 10**6):
             (corpus / f"seed-{seed.stem}").write_bytes(seed.read_bytes())
     with atheris.instrument_imports(include=["vaecodec"]):
-        import vaecodec.codec
-        import vaecodec.info
-        import vaecodec.preview
-        import vaecodec.writing  # noqa: F401
+        import vaecodec.bitstream.info
+        import vaecodec.codec.codec
+        import vaecodec.pictures.preview
+        import vaecodec.pictures.writing  # noqa: F401
 
     def custom(data: bytes, largest: int, seed: int) -> bytes:
         rng = random.Random(seed)

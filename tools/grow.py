@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.checkpoint import load_any
 from tools.data import Crops
-from vaecodec.grid import space_to_depth
-from vaecodec.model import INDEX_ONE, PIXEL_ONE, TABLES, Model, dct_basis
+from vaecodec.model.exact import space_to_depth
+from vaecodec.model.networks import INDEX_ONE, PIXEL_ONE, TABLES, Model, dct_basis
 
 CROPS = 256
 LUMA = 256  # rows of the basis

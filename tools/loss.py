@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from tools.candidates import Candidate, nearest_anchor
-from vaecodec.container import QUALITY_MAX
-from vaecodec.grid import round_ste
-from vaecodec.likelihood import index_scale, logistic_bits
-from vaecodec.model import (
+from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model.exact import round_ste
+from vaecodec.model.likelihood import index_scale, logistic_bits
+from vaecodec.model.networks import (
     INDEX_ONE,
     MEAN_ONE,
     PIXEL_ONE,
@@ -25,7 +26,6 @@ from vaecodec.model import (
     Model,
     quality_lambda,
 )
-from vaecodec.structure import dissimilarity
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from vaecodec import __version__
-from vaecodec.cli import cli
+from vaecodec.cli.app import cli
 
 
 def escaped(text: str) -> str:

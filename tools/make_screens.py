@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "tests/data/kodim23.png"
 WORDS = (ROOT / "bitstream_spec.md").read_text().replace("|", " ").split()
-CODE = (ROOT / "vaecodec/rans.py").read_text().splitlines()
+CODE = (ROOT / "vaecodec/entropy/rans.py").read_text().splitlines()
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 TAB20 = plt.colormaps["tab20"](np.arange(20))
 Rng = np.random.Generator

@@ -28,9 +28,10 @@ from pictures import picture
 from reference_decoder import Header, decode
 
 from tools.data import load
-from vaecodec import __version__, weights
+from vaecodec import __version__
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
+from vaecodec.model import weights
+from vaecodec.pictures.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[1]
 VECTORS = ROOT / "tests" / "vectors"

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.measured import vaecodec
-from vaecodec import container, weights
-from vaecodec.container import Header, Tile, pack_chunk, tile_chunk
-from vaecodec.grid import declared
-from vaecodec.model import Config, Model
-from vaecodec.tensors import FILE_MAX, HEADER_MAX, TYPES, Declared
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.model import weights
+from vaecodec.model.exact import declared
+from vaecodec.model.networks import Config, Model
+from vaecodec.model.tensors import FILE_MAX, HEADER_MAX, TYPES, Declared
 
 SMALL = Path(__file__).resolve().parents[1] / "tests" / "vectors" / "small.safetensors"
 NAMES = {np.dtype(stored).name: name for name, stored in TYPES.items()}

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vaecodec import weights
+from vaecodec.model import weights
 
 
 def retire(model: Path, out: Path) -> None:

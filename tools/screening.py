@@ -29,10 +29,10 @@ from tools.candidates import Candidate, candidate, fold
 from tools.data import Crops, jpeg
 from tools.loss import Loss, reconstruct
 from tools.ssimulacra2_loss import distance
-from vaecodec.bench import metrics
-from vaecodec.bench.ssimulacra2 import ssimulacra2
-from vaecodec.model import Model
-from vaecodec.structure import dissimilarity
+from vaecodec.metrics import metrics
+from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.metrics.ssimulacra2 import ssimulacra2
+from vaecodec.model.networks import Model
 
 LOSS = "ssimulacra2"  # in a job's name: this structure in the loss, in place of MS-SSIM
 FIELDS = (

@@ -21,9 +21,9 @@ from scipy.fft import dctn, idctn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.data import load, psnr
-from vaecodec.container import CELL
-from vaecodec.model import MEAN_ONE, PIXEL_ONE, STEP_ONE, Model
-from vaecodec.weights import load as load_weights
+from vaecodec.bitstream.container import CELL
+from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, STEP_ONE, Model
+from vaecodec.model.weights import load as load_weights
 
 SHARES = (0.2, 0.5, 1, 2, 4, 8, 16)  # per cent
 AT = 32.0  # dB

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from vaecodec.bench.ssimulacra2 import ABSORBANCE, BIAS, C2, SCALES, WEIGHTS
+from vaecodec.metrics.ssimulacra2 import ABSORBANCE, BIAS, C2, SCALES, WEIGHTS
 
 RADIUS = 5
 WINDOW = torch.exp(-(torch.arange(-RADIUS, RADIUS + 1.0) ** 2) / (2 * 1.5**2))

@@ -28,8 +28,8 @@ from tools.checkpoint import load_weights
 from tools.data import Crops, find_pictures, jpeg_point, load
 from tools.loss import Loss, evaluate, fast_bf16
 from tools.muon import Muon
-from vaecodec.grid import Linear
-from vaecodec.model import Config, Model
+from vaecodec.model.exact import Linear
+from vaecodec.model.networks import Config, Model
 
 GRID_FROM = 0.85  # share of the run after which the decoder side is rounded to the grid
 SETTLE_FROM = 0.85  # share of the run after which the encoder stands still, see `loss.forward`

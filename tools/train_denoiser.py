@@ -26,8 +26,8 @@ from tools.checkpoint import load_any
 from tools.data import Crops, find_pictures, load
 from tools.loss import fast_bf16, forward, uniform_noise
 from tools.train import optimisers
-from vaecodec.container import QUALITY_MAX
-from vaecodec.model import PIXEL_ONE, STEP_ONE, Config, Model, quality_lambda
+from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.model.networks import PIXEL_ONE, STEP_ONE, Config, Model, quality_lambda
 from vaecodec.restoration.network import DenoisingAnalysis
 
 BLOCKS = 10
@@ -123,8 +123,8 @@ def trained(path: Path, cfg: Config) -> dict[str, Tensor]:
     """The weights of a run (.pt) or of a shipped denoiser (.safetensors), whatever model it is for."""
     if path.suffix != ".safetensors":
         return torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    from vaecodec.model.tensors import tensor_file
     from vaecodec.restoration.denoiser import build  # needs safetensors, which the trainer otherwise does without
-    from vaecodec.tensors import tensor_file
 
     with tensor_file(path, "denoiser") as file:
         return build(file, cfg).state_dict()

@@ -23,11 +23,11 @@ from vaecodec.errors import (
 
 if TYPE_CHECKING:
     from vaecodec.api import decode, decode_batch, encode
-    from vaecodec.codec import Codec
-    from vaecodec.info import read_info
-    from vaecodec.picture import Picture
+    from vaecodec.bitstream.info import read_info
+    from vaecodec.codec.codec import Codec
+    from vaecodec.codec.ratecontrol import Target
+    from vaecodec.pictures.picture import Picture
     from vaecodec.pillow_plugin import register
-    from vaecodec.ratecontrol import Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -50,13 +50,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Codec": "vaecodec.codec",
-    "Picture": "vaecodec.picture",
-    "Target": "vaecodec.ratecontrol",
+    "Codec": "vaecodec.codec.codec",
+    "Picture": "vaecodec.pictures.picture",
+    "Target": "vaecodec.codec.ratecontrol",
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
     "decode_batch": "vaecodec.api",
-    "read_info": "vaecodec.info",
+    "read_info": "vaecodec.bitstream.info",
     "register": "vaecodec.pillow_plugin",
 }
 

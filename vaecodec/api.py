@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vaecodec.arguments import BytesLike, as_bytes, as_whole
-from vaecodec.codec import EFFORT, Codec
+from vaecodec.bitstream.info import Info, read_info
+from vaecodec.bitstream.limits import MAX_PIXELS
+from vaecodec.codec.codec import EFFORT, Codec
+from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import VaecError
-from vaecodec.info import Info, read_info
-from vaecodec.limits import MAX_PIXELS
-from vaecodec.picture import Picture
-from vaecodec.ratecontrol import Target
-from vaecodec.reading import as_picture
+from vaecodec.pictures.picture import Picture
+from vaecodec.pictures.reading import as_picture
 
 __all__ = ["Info", "decode", "decode_batch", "encode", "read_info"]
 

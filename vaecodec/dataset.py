@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vaecodec.codec import Codec
+from vaecodec.codec.codec import Codec
 from vaecodec.errors import VaecError
 
 

@@ -13,12 +13,12 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from vaecodec import container
-from vaecodec.container import METADATA, SIGNATURE, Header
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import METADATA, SIGNATURE, Header
+from vaecodec.bitstream.info import read_info
+from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.errors import UnsupportedError, VaecError
-from vaecodec.exif import EXIF_IDENTIFIER
-from vaecodec.info import read_info
-from vaecodec.limits import MAX_PIXELS
+from vaecodec.pictures.exif import EXIF_IDENTIFIER
 
 FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/x-vaec", ".vaec", "vaecodec learned image"
 MODES = dict(zip(container.COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))

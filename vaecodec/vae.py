@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaecodec import container
-from vaecodec.bands import Synthesis, bands, decode_band
-from vaecodec.codec import Codec
-from vaecodec.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
+from vaecodec.codec.codec import Codec
+from vaecodec.codec.latents import Z_CELL, decode_z
+from vaecodec.codec.synthesis import Synthesis, bands, decode_band
+from vaecodec.entropy.rans import STATE_START
 from vaecodec.errors import VaecError
-from vaecodec.latents import Z_CELL, decode_z
-from vaecodec.model import MEAN_ONE, STEP_ONE
-from vaecodec.picture import Picture
-from vaecodec.postfilter import Filters
-from vaecodec.rans import STATE_START
+from vaecodec.model.loop_filter import Filters
+from vaecodec.model.networks import MEAN_ONE, STEP_ONE
+from vaecodec.pictures.picture import Picture
 
 SAMPLE_MAX = 1 << 26  # pixels
 

@@ -25,11 +25,11 @@ from tests.bench.test_codecs import DEC, ENC, line
 from vaecodec.bench import resources
 from vaecodec.bench import rows as csv_rows
 from vaecodec.bench.analysis import Results
-from vaecodec.bench.command import bench
 from vaecodec.bench.report import times
 from vaecodec.bench.rows import Row
 from vaecodec.bench.runner import coded_file, find_pictures
 from vaecodec.bench.tables import environment_notes
+from vaecodec.cli.bench import bench
 from vaecodec.errors import VaecError
 
 ROOT = Path(__file__).parents[2]
@@ -258,7 +258,7 @@ def test_the_list_says_what_is_here(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_starting_loads_nothing_heavy() -> None:
-    script = "import sys, vaecodec.bench.command; print({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules))"
+    script = "import sys, vaecodec.cli.bench; print({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "set()"
 
 

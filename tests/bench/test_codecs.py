@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaecodec.bench import codecs, metrics
+from vaecodec.bench import codecs
 from vaecodec.bench.codecs import BenchCodec, Options, Pixels, Programs, catalogue
 from vaecodec.errors import VaecError
+from vaecodec.metrics import metrics
 
 KNOWN = catalogue(Options())
 CROP = Path(__file__).parents[1] / "data" / "bench" / "kodim05-crop.png"

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import correlate1d
 
-from vaecodec.bench import metrics
-from vaecodec.bench.metrics import BUILT_IN, PROGRAM, Pixels, decibel, ms_ssim, mse, psnr, ssimulacra2
 from vaecodec.errors import VaecError
+from vaecodec.metrics import metrics
+from vaecodec.metrics.metrics import BUILT_IN, PROGRAM, Pixels, decibel, ms_ssim, mse, psnr, ssimulacra2
 
 SAMPLE = np.asarray(Image.open(Path(__file__).parents[1] / "data" / "kodim23.png").convert("RGB"))
 Part = tuple[int, int, int, int]  # top, left, height, width

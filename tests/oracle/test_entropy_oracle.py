@@ -10,10 +10,10 @@ from compressai._CXX import pmf_to_quantized_cdf
 from compressai.ans import RansEncoder
 
 from tools.data import load
-from vaecodec import latents, rans
-from vaecodec.codec import Codec
-from vaecodec.container import Tile, parse
-from vaecodec.picture import Picture
+from vaecodec.bitstream.container import Tile, parse
+from vaecodec.codec import Codec, latents
+from vaecodec.entropy import rans
+from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 

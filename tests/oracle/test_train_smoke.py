@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from vaecodec.codec import Codec
-from vaecodec.picture import Picture
+from vaecodec.pictures.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "C=16,M=48,N=8,D=16,low=8,blocks_a=1,blocks_s=1,blocks_c=1"

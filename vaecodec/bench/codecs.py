@@ -85,7 +85,7 @@ class Vaec(BenchCodec):
 
     @cached_property
     def codec(self) -> Any:
-        from vaecodec.codec import Codec
+        from vaecodec.codec.codec import Codec
 
         model = {} if self.options.model is None else {"model": self.options.model}
         return Codec(threads=self.options.threads, **model)
@@ -93,7 +93,7 @@ class Vaec(BenchCodec):
     @cached_property
     def model_name(self) -> str:
         """With a hash of the whole file: the model's own hash leaves the encoder out."""
-        from vaecodec.weights import DEFAULT
+        from vaecodec.model.weights import DEFAULT
 
         digest = hashlib.sha256((self.options.model or DEFAULT).read_bytes()).hexdigest()
         return f"model {self.codec.weights.name} {self.codec.weights.hash.hex()}, file {digest[:16]}"
@@ -109,7 +109,7 @@ class Vaec(BenchCodec):
         _ = self.codec
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
-        from vaecodec.picture import Picture
+        from vaecodec.pictures.picture import Picture
 
         data: bytes = self.codec.encode(Picture(pixels), setting, effort=self.effort)
         return data

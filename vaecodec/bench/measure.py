@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from vaecodec.bench import metrics
 from vaecodec.bench.codecs import BenchCodec, Options, Pixels, catalogue
 from vaecodec.bench.rows import Row
 from vaecodec.errors import PictureError, VaecError
+from vaecodec.metrics import metrics
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from vaecodec.bench import rows as csv_rows
 from vaecodec.bench.measure import Task, codecs, load, measure
-from vaecodec.bench.metrics import MS_SSIM_ABOVE
 from vaecodec.bench.rows import Row
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
+from vaecodec.metrics.metrics import MS_SSIM_ABOVE
 from vaecodec.workers import as_done
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif"}

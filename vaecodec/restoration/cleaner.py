@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.container import CELL, QUALITY_MAX
-from vaecodec.grid import half
-from vaecodec.latents import Z_CELL
-from vaecodec.model import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE
-from vaecodec.weights import Weights
+from vaecodec.bitstream.container import CELL, QUALITY_MAX
+from vaecodec.codec.latents import Z_CELL
+from vaecodec.model.exact import half
+from vaecodec.model.networks import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE
+from vaecodec.model.weights import Weights
 
 Levels = NDArray[np.floating]  # (H, W, 3), 8-bit levels, not clipped
 Shift = tuple[int, int]  # rows and columns that the grid of cells is moved by, 0..15

@@ -10,12 +10,12 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
-from vaecodec.grid import declared
-from vaecodec.model import Config
+from vaecodec.model.exact import declared
+from vaecodec.model.networks import Config
+from vaecodec.model.tensors import Declared, TensorFile, check_tensors, tensor_file
+from vaecodec.model.weights import DEFAULT, Weights
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.restoration.network import DenoisingAnalysis
-from vaecodec.tensors import Declared, TensorFile, check_tensors, tensor_file
-from vaecodec.weights import DEFAULT, Weights
 
 SHIPPED = DEFAULT.with_suffix(".denoiser.safetensors")
 FORMAT = "vaecodec-denoiser-1"

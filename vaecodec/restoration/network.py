@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaecodec.container import QUALITY_MAX
-from vaecodec.grid import FEATURE_ONE, Block, Linear, requantise, space_to_depth
-from vaecodec.model import MEAN_ONE, STEP_ONE, Y_MAX, Analysis, Config, QualityTable
+from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.model.exact import FEATURE_ONE, Block, Linear, requantise, space_to_depth
+from vaecodec.model.networks import MEAN_ONE, STEP_ONE, Y_MAX, Analysis, Config, QualityTable
 
 SIGMA_MAX = 100.0  # levels of noise, the end of the tables' scale
 

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from vaecodec.bitstream.limits import MAX_PIXELS
+from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import PictureError, UnsupportedError, VaecError
-from vaecodec.exif import sentence
-from vaecodec.limits import MAX_PIXELS
-from vaecodec.opening import load, open_picture
-from vaecodec.picture import Picture
+from vaecodec.model.weights import Weights
+from vaecodec.pictures.exif import sentence
+from vaecodec.pictures.picture import Picture
 from vaecodec.restoration.cleaner import Cleaner
 from vaecodec.restoration.denoiser import Denoiser
 from vaecodec.restoration.jpeg import Jpeg
@@ -27,7 +28,6 @@ from vaecodec.restoration.noise import noise_level
 from vaecodec.restoration.operators import Blur, Downsampling, Floats, Mask, Operator
 from vaecodec.restoration.prior import Prior
 from vaecodec.restoration.solver import denoise, restore
-from vaecodec.weights import Weights
 
 Progress = Callable[[float], None]
 QUIET = 1.0  # levels of noise below which there is nothing to remove

@@ -1,0 +1,1 @@
+"""Chunks, tiles and their parts as bytes. No torch here."""

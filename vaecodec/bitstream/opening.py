@@ -1,0 +1,98 @@
+"""Pillow's plugins under a limit of our own.
+
+`Image.open` holds a picture against `Image.MAX_IMAGE_PIXELS`, which belongs to the whole process, and
+may warn. `open_picture` asks the same plugins without that, checks the limit that it is given, and
+touches nothing that others see.
+
+Most plugins read headers while they open a file, and make room for pixels while they load them, so
+that a check in between comes first. The others, in Pillow 11.3 to 13:
+
+* WEBP makes room while it opens, and looks at the global in between: see `_Whole`.
+* TIFF looks at the global while it loads: see `load`.
+* ICO loads while it opens, and a picture within a picture may be larger than what is around it:
+  ICO, ICNS, IPTC, BLP, GIF. Those, DCX, EPS, GBR, MIC and WMF hold it against the global, so that
+  what is beyond twice that is refused (179 megapixels, if nobody has changed it); our own limit
+  they meet once they are loaded.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from io import BytesIO
+from typing import BinaryIO
+
+from PIL import ExifTags, Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from vaecodec.bitstream.limits import check_size
+from vaecodec.errors import PictureError
+
+PREFIX = 16  # bytes by which plugins know their format
+WEBP_HEADER = 30  # bytes that say how large a WebP picture is
+REFUSALS = (SyntaxError, IndexError, TypeError, struct.error)  # of a plugin: the file is none of its format
+
+
+def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequence[str] | None = None) -> ImageFile:
+    """Find a picture's format and read its header, not its pixels: see `load`.
+
+    Args: file: seekable. max_pixels: None or 0 for no limit. formats: Pillow's names; by default all.
+    Raises: LimitError; PictureError where it is in none of the formats; for a damaged picture
+        whatever a plugin raises.
+    """
+    file.seek(0)
+    start = file.read(WEBP_HEADER)
+    asked: set[str] = set()
+    for make_known in (Image.preinit, Image.init):  # the plugins for common formats, then all
+        make_known()
+        for name in [name for name in formats or Image.ID if name in Image.OPEN and name not in asked]:
+            asked.add(name)
+            factory, accepts = Image.OPEN[name]
+            file.seek(0)
+            try:
+                known = not accepts or accepts(start[:PREFIX])
+                if not known or isinstance(known, str):  # a reason why this Pillow cannot read it
+                    continue
+                if name == "WEBP":
+                    check_size(*_webp_size(start), max_pixels)
+                image = factory(_Whole(file.read()) if name == "WEBP" else file, "")
+            except REFUSALS:
+                continue
+            check_size(*image.size, max_pixels)
+            return image
+    raise PictureError("not a picture in a format that can be read, or one damaged at its start")
+
+
+def load(image: Image.Image) -> None:
+    """Load the pixels of an image, if they are not there yet. A TIFF's go into memory that it is given.
+
+    Where Pillow makes that, it first holds its size against the global limit.
+    """
+    if isinstance(image, TiffImageFile) and image.tile and image._im is None:
+        size = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        image.im = Image.new(image.mode, size, None).im  # None: not to be filled first
+    image.load()
+
+
+class _Whole(BytesIO):
+    """A WebP file that gives no more than its beginning where less than all of it is asked for.
+
+    The plugin takes the rest in one piece. From a longer beginning it would learn the size before
+    it decodes, and hold it against the global limit.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size if size is None or size < 0 else min(size, PREFIX))
+
+
+def _webp_size(start: bytes) -> tuple[int, int]:
+    """Width and height by the first bytes of a WebP file; of what is too short for that, none."""
+    start = start.ljust(WEBP_HEADER, b"\0")
+    if start[12:16] == b"VP8X":
+        return int.from_bytes(start[24:27], "little") + 1, int.from_bytes(start[27:30], "little") + 1
+    if start[12:16] == b"VP8L":
+        (fields,) = struct.unpack_from("<I", start, 21)
+        return (fields & 0x3FFF) + 1, (fields >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", start, 26)
+    return width & 0x3FFF, height & 0x3FFF

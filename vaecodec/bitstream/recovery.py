@@ -1,0 +1,97 @@
+"""What is left of a truncated or damaged file: every chunk that is whole, wherever it stands.
+
+Standard library only, as container.py.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import CHUNK_OVERHEAD, METADATA, Header
+from vaecodec.errors import CorruptFileError, NotVaecError
+
+WORK = 16  # bytes checked for each byte of the file, at most: names of chunks may occur by chance, or by malice
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """tiles: data of those that are whole, without their number, by number. cut: what there is of the one that the file
+    ends in, in the same way. whole: whether the file has no fault."""
+
+    header: Header
+    tiles: dict[int, memoryview]
+    cut: dict[int, memoryview]
+    metadata: dict[str, bytes]  # Picture field -> bytes
+    whole: bool
+
+
+def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
+    """Find the header, tiles and metadata of a file, by their checksums.
+
+    Raises: NotVaecError, UnsupportedError, LimitError; CorruptFileError where the header is lost, TruncatedError where
+        there is less left than its tiles take at the least.
+    """
+    try:
+        container.parse(data)
+        whole = True
+    except NotVaecError:
+        if b"HEAD" not in data[:64]:
+            raise
+        whole = False
+    except CorruptFileError:  # truncated ones too
+        whole = False
+    heads = [bytes(chunk) for chunk in whole_chunks(data, b"HEAD")]
+    if not heads:
+        raise CorruptFileError("the header is lost, and with it everything")
+    header = Header.unpack(heads[0])
+    container.check_header(header, len(data), max_pixels)
+    rows, columns = header.grid
+    tiles = numbered(whole_chunks(data, b"TILE"), rows * columns)
+    cut = {n: tile for n, tile in numbered(cut_chunk(data, b"TILE"), rows * columns).items() if n not in tiles}
+    found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
+    return Salvaged(header, tiles, cut, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+
+
+def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
+    """Tiles by their number, 0..count - 1, without it."""
+    tiles: dict[int, memoryview] = {}
+    for chunk in chunks:
+        try:
+            number, at = container.unpack_varint(chunk, 0)
+        except CorruptFileError:
+            continue
+        if number < count:
+            tiles.setdefault(number, chunk[at:])
+    return tiles
+
+
+def cut_chunk(data: bytes, kind: bytes) -> Iterator[memoryview]:
+    """What there is of the data of a chunk that the file ends in, if it is of that kind."""
+    at = data.rfind(kind)
+    if at >= 4:
+        (length,) = struct.unpack_from("<I", data, at - 4)
+        rest = memoryview(data)[at + 4 :]
+        if len(rest) < length + 4:
+            yield rest[:length]
+
+
+def whole_chunks(data: bytes, kind: bytes) -> Iterator[memoryview]:
+    """The data of every chunk of a kind whose checksum is right."""
+    view, left, at = memoryview(data), WORK * len(data), -1
+    while (at := data.find(kind, at + 1)) >= 0:
+        if at < 4:
+            continue
+        (length,) = struct.unpack_from("<I", view, at - 4)
+        if length + CHUNK_OVERHEAD > len(view) - at + 4:
+            continue
+        left -= length
+        if left < 0:
+            return
+        (crc,) = struct.unpack_from("<I", view, at + 4 + length)
+        if zlib.crc32(view[at : at + 4 + length]) == crc:
+            yield view[at + 4 : at + 4 + length]
+            at += 3 + length  # not within it

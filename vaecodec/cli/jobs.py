@@ -1,0 +1,327 @@
+"""What the commands do to one file, from bytes to bytes: to be run here or in a worker process."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+from vaecodec import files
+from vaecodec.bitstream import container, limits
+from vaecodec.console import human, loading
+from vaecodec.errors import TruncatedError
+
+if TYPE_CHECKING:
+    from vaecodec.codec.codec import Codec
+    from vaecodec.codec.ratecontrol import Target
+    from vaecodec.pictures.picture import Picture
+    from vaecodec.restoration.recipes import Recipe
+
+Progress = Callable[[float], None]
+# Memory for each pixel of a picture that is coded: `tools/bench_huge.py --format png` measured 7 to 12 from 12 to 100
+# megapixels (2026-11-22).
+PIXEL_BYTES = 12
+# The same from the effort on that refines (effort.py, which needs torch): 360 MB more for 2 megapixels, 740 MB for 8.
+REFINED_FROM, REFINED_BYTES = 5, 100
+
+
+class CodecOnDemand:
+    """Makes the Codec when it is first asked for: a bad argument or picture need not wait for torch.
+
+    quiet: nothing is shown meanwhile.
+    """
+
+    def __init__(self, threads: int | None, quiet: bool) -> None:
+        self.threads, self.quiet = threads, quiet
+        self.codec: Codec | None = None
+
+    def __call__(self) -> Codec:
+        if self.codec is None:
+            with loading(self.quiet):
+                import torch
+
+                from vaecodec.codec import settings
+                from vaecodec.codec.codec import Codec
+
+                if self.threads and settings.openmp() is None:
+                    torch.set_num_threads(self.threads)  # for the whole process, which is the command's
+                self.codec = Codec(threads=self.threads)
+        return self.codec
+
+
+@dataclass
+class Done:
+    """The output for one input. seconds: what the work took, the model being loaded."""
+
+    data: bytes | memoryview | BinaryIO  # BinaryIO: a file without a name, of what is too large for memory
+    figures: str  # for the result line
+    facts: dict[str, Any]  # for programs
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    fault: str = ""  # the output is there, and yet something is wrong
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        if isinstance(self.data, (bytes, memoryview)):
+            return memoryview(self.data).nbytes
+        return self.data.seek(0, os.SEEK_END)
+
+    def held(self) -> bytes:
+        """The whole of it, which can be sent to another process."""
+        if isinstance(self.data, (bytes, memoryview)):
+            return bytes(self.data)
+        self.data.seek(0)
+        return self.data.read()
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A picture file to a `.vaec` file.
+
+    rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
+    preview: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch names it.
+    """
+
+    rate: float | Target
+    effort: int
+    max_pixels: int
+    strip: str = "none"
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    preview: bool | None = None
+    recipe: Recipe | None = None
+    device: str = "cpu"
+
+    @property
+    def pixel_bytes(self) -> int:
+        coding = REFINED_BYTES if self.effort >= REFINED_FROM else PIXEL_BYTES
+        return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
+
+    def content(self, source: Path) -> bytes | Path:
+        """What is handed to this job: a picture's file may be left on disk."""
+        kept = source != files.STREAM and source.is_file() and not self.recipe
+        return source if kept else files.read(source)
+
+    def check(self, data: bytes | Path) -> None:
+        """What is no picture is told by reading it, which needs no model."""
+
+    def __call__(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        from vaecodec.pictures.metadata import stripped
+        from vaecodec.pictures.picture import Picture
+        from vaecodec.pictures.reading import read_picture
+
+        by_rows = isinstance(self.rate, float) and not self.recipe  # else the whole is worked on
+        picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows)
+        picture = stripped(picture, self.strip)
+        picture = Picture(
+            picture.pixels, **{name: getattr(picture, name) for name in container.METADATA} | self.metadata
+        )
+        ready = codec()
+        start = time.perf_counter()
+        if self.recipe:
+            assert isinstance(data, bytes)
+            picture, more = better(self.recipe, ready, self.device, picture, data, progress)
+            notes, progress = notes + more, None
+        facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
+        options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progress": progress}
+        figures = ""
+        if isinstance(self.rate, float):
+            coded, facts["quality"] = ready.encode(picture, self.rate, **options), self.rate
+        else:
+            found = ready.encode_to(picture, self.rate, **options)
+            coded, facts["quality"] = found.data, found.quality
+            figures = "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
+            if found.short:
+                notes.append("this is quality 100, smaller than the target")
+        facts["bpp"] = round(len(coded) * 8 / (picture.width * picture.height), 4)
+        figures = f"{human(len(coded))}  {facts['bpp']:.3f} bpp{figures}"
+        return Done(coded, figures, facts, notes, time.perf_counter() - start)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has, by a look at its beginning; 0 where that does not tell."""
+        from vaecodec.bitstream.opening import open_picture
+
+        try:
+            with source.open("rb") as file, open_picture(file, self.max_pixels) as image:
+                return image.width * image.height
+        except Exception:  # what is wrong with it will be told in its turn
+            return 0
+
+
+@dataclass(frozen=True)
+class Restore:
+    """A picture file to a better one, or to a `.vaec` file of it.
+
+    formats: Pillow's names of the formats of targets, or VAEC. encode: for those, with the same recipe.
+    """
+
+    recipe: Recipe
+    formats: dict[Path, str]
+    encode: Encode
+
+    @property
+    def pixel_bytes(self) -> int:
+        return self.encode.pixel_bytes
+
+    def content(self, source: Path) -> bytes:
+        """What is handed to this job."""
+        return files.read(source)
+
+    def check(self, data: bytes) -> None:
+        """What is no picture is told by reading it, which needs no model."""
+
+    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        if self.formats[target] == "VAEC":
+            return self.encode(data, target, codec, progress)
+        from io import BytesIO
+
+        from vaecodec.pictures.reading import read_picture
+        from vaecodec.pictures.writing import write_picture
+
+        picture, notes = read_picture(data, self.encode.max_pixels)
+        ready = codec()
+        start = time.perf_counter()
+        picture, more = better(self.recipe, ready, self.encode.device, picture, data, progress)
+        written = BytesIO()
+        notes += more + write_picture(picture, written, self.formats[target])
+        facts = {"width": picture.width, "height": picture.height}
+        figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
+        return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has; 0 where its beginning does not tell."""
+        return self.encode.pixels(source)
+
+
+def better(
+    recipe: Recipe, codec: Codec, device: str, picture: Picture, data: bytes, progress: Progress | None
+) -> tuple[Picture, list[str]]:
+    """What a recipe makes of a picture from the file `data`, and what is to be said of it. Raises: VaecError."""
+    from vaecodec.restoration.recipes import Models
+
+    with codec.exactly() as weights:
+        return recipe.apply(Models(weights, device), picture, data, progress)
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A `.vaec` file to a picture file.
+
+    formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
+    max_size: of the longer side. partial: make what can be made of a damaged file. preview: the small picture in the
+    file, or the whole at 1/8. At most one of these is used. strip: see `metadata.stripped`.
+    """
+
+    formats: dict[Path, str]
+    max_pixels: int
+    region: tuple[int, int, int, int] | None = None
+    scale: int = 1
+    max_size: int | None = None
+    strip: str = "none"
+    partial: bool = False
+    preview: bool = False
+    pixel_bytes: ClassVar[int] = PIXEL_BYTES
+
+    def content(self, source: Path) -> bytes:
+        """What is handed to this job."""
+        return files.read(source)
+
+    def check(self, data: bytes) -> None:
+        """A bad file need not wait for the model. Raises: VaecError."""
+        if self.partial or self.preview:
+            return
+        whole = not self.region and not self.max_size and self.scale == 1
+        header = container.parse(data, max_pixels=self.max_pixels if whole else None).header
+        if self.region:
+            limits.check_region(header, self.region, self.max_pixels)
+        elif self.max_size:
+            limits.check_within(header, self.max_size, self.max_pixels)
+        elif not whole:
+            limits.check_scale(header, self.scale, self.max_pixels)
+
+    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        from io import BytesIO
+
+        from vaecodec.pictures.metadata import stripped
+        from vaecodec.pictures.preview import read_preview
+        from vaecodec.pictures.reading import BY_ROWS_FROM
+        from vaecodec.pictures.writing import write_picture
+
+        if self.preview and (small := read_preview(data)):
+            start, picture, fault = time.perf_counter(), small, ""
+        else:
+            ready = codec()
+            start = time.perf_counter()
+            picture, fault = self.make(data, ready, progress)
+        large = picture.width * picture.height >= BY_ROWS_FROM
+        written = tempfile.TemporaryFile(dir=files.folder_of(target)) if large else BytesIO()  # noqa: SIM115 (handed on)
+        notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
+        facts = {"width": picture.width, "height": picture.height}
+        figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
+        coded = written.getbuffer() if isinstance(written, BytesIO) else written
+        return Done(coded, figures, facts, notes, time.perf_counter() - start, fault)
+
+    def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
+        """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
+        limit = self.max_pixels or None
+        if self.partial:
+            return self.rescue(data, codec)
+        if self.preview:
+            from vaecodec.codec.scaled import shrunk
+
+            try:
+                return codec.decode_scaled(data, 8, max_pixels=limit), ""
+            except TruncatedError:
+                picture, fault = self.rescue(data, codec)
+                size = -(-max(picture.width, picture.height) // 8)
+                return replace(picture, pixels=shrunk(picture.pixels, size)), fault
+        if self.region:
+            return codec.decode_region(data, self.region, max_pixels=limit), ""
+        if self.max_size:
+            return codec.decode_within(data, self.max_size, max_pixels=limit), ""
+        if self.scale > 1:
+            return codec.decode_scaled(data, self.scale, max_pixels=limit), ""
+        return self.whole(data, codec, progress), ""
+
+    def whole(self, data: bytes, codec: Codec, progress: Progress | None) -> Picture:
+        """A large picture by rows, which are decoded as they are written. Raises: VaecError."""
+        from vaecodec.pictures.picture import Picture, from_above
+        from vaecodec.pictures.reading import BY_ROWS_FROM
+
+        limit = self.max_pixels or None
+        header, _ = next(container.walk(data))
+        if header.width * header.height < BY_ROWS_FROM:
+            return codec.decode(data, max_pixels=limit, progress=progress)
+        rows = codec.decode_rows(data, max_pixels=limit, progress=progress)
+        pixels = from_above((header.height, header.width, header.channels), rows)
+        return Picture(pixels, **container.parse(data).metadata)
+
+    def rescue(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
+        """What can be made of a damaged file, and what is wrong with it. Raises: VaecError."""
+        found = codec.decode_partial(data, max_pixels=self.max_pixels or None)
+        faults = []
+        for what, areas in {"lost": found.lost, "coarse": found.coarse}.items():
+            if areas:
+                faults.append(f"{what}: " + ", ".join(f"{w} x {h} at {x},{y}" for x, y, w, h in areas))
+        if faults:
+            faults.append(f"pixels up to {found.margin} around may differ, all others are as they were")
+        elif not found.whole:
+            faults.append("the file is damaged, but no pixel is lost")
+        return found.picture, "; ".join(faults)
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has, by a look at its header; 0 where that does not tell."""
+        start = len(container.SIGNATURE) + 8
+        try:
+            with source.open("rb") as handle:
+                header = container.Header.unpack(handle.read(start + 32)[start:])
+        except Exception:
+            return 0
+        return header.width * header.height

@@ -1,0 +1,143 @@
+"""Which file becomes which."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from vaecodec import files
+from vaecodec.errors import VaecError
+
+PICTURES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".j2k", ".bmp"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
+)
+
+
+def is_vaec(path: Path) -> bool:
+    """By its name."""
+    return path.suffix.lower() == ".vaec"
+
+
+def is_picture(path: Path) -> bool:
+    """By its name; hidden files are not meant."""
+    return path.suffix.lower() in PICTURES and not path.name.startswith(".")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where outputs go, as the command line says it.
+
+    output: -o. folder: --out-dir, made where it is missing. recursive: -r. skip: --skip-existing.
+    stdout_taken: by something else than data.
+    """
+
+    output: Path | None
+    folder: Path | None
+    recursive: bool
+    skip: bool = False
+    force: bool = False
+    stdout_taken: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Input and output of each job, in order, and how many were left out because their output exists."""
+
+    jobs: list[tuple[Path, Path]]
+    skipped: int = 0
+
+
+def plan(
+    inputs: tuple[Path, ...],
+    outputs: Outputs,
+    ending: str,
+    is_output: Callable[[Path], bool],
+    is_input: Callable[[Path], bool],
+) -> Plan:
+    """What becomes what.
+
+    Args:
+        ending: of outputs that are not named. is_output: whether a second positional of this name is the output.
+        is_input: whether a file found in a folder is meant.
+
+    Raises: click.UsageError.
+    """
+    output = outputs.folder or outputs.output
+    if outputs.folder and outputs.output:
+        raise click.UsageError("--out-dir and -o exclude each other")
+    if outputs.skip and outputs.force:
+        raise click.UsageError("--skip-existing and --force exclude each other")
+    if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
+        output = inputs[1]
+        inputs = inputs[:1]
+    elif output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]) and not outputs.recursive:
+        *first, output = inputs
+        inputs = tuple(first)
+    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input)]
+    if [source for source, _ in sources].count(files.STREAM) > 1:
+        raise click.UsageError("stdin can be read only once")
+    if output is not None and output != files.STREAM and (outputs.folder or os.path.isdir(output)):
+        if files.STREAM in inputs:
+            raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
+        targets = [output / inside.with_suffix(ending) for _, inside in sources]
+    elif output is not None:
+        if len(sources) > 1 or outputs.recursive:
+            missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
+            where = "go to stdout" if output == files.STREAM else missing
+            raise click.UsageError(f"several inputs cannot {where}")
+        targets = [output]
+    else:
+        targets = [path if path == files.STREAM else path.with_suffix(ending) for path, _ in sources]
+    check_streams(targets, outputs)
+    taken: dict[str, Path] = {}
+    for (source, _), target in zip(sources, targets, strict=True):
+        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
+            raise click.UsageError(f"{other} and {source} would both become {target}")
+    jobs = [(source, target) for (source, _), target in zip(sources, targets, strict=True)]
+    wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
+    return Plan(wanted, len(jobs) - len(wanted))
+
+
+def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> list[tuple[Path, Path]]:
+    """The inputs that a name stands for, sorted, each with its place in a tree of outputs.
+
+    Raises: click.UsageError for a folder that is not to be searched, or has nothing in it.
+    """
+    if path == files.STREAM or not os.path.isdir(path):
+        return [(path, Path(path.name))]
+    if not recursive:
+        raise click.UsageError(f"{path} is a folder; -r takes what is in it")
+    found = []
+    for folder, _, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
+        found += [p for p in (Path(folder, name) for name in names) if is_input(p) and os.path.isfile(p)]
+    if not found:
+        raise click.UsageError(f"nothing in the folder {path} can be taken")
+    return [(p, p.relative_to(path)) for p in sorted(found)]
+
+
+def check_streams(targets: list[Path], outputs: Outputs) -> None:
+    """Raises click.UsageError where data would go to stdout twice, or to a terminal."""
+    if files.STREAM in targets and len(targets) > 1:
+        raise click.UsageError("stdout takes the output of one input only")
+    if files.STREAM in targets and outputs.stdout_taken:
+        raise click.UsageError("--json needs stdout for itself")
+    if files.STREAM in targets and sys.stdout is not None and sys.stdout.isatty() and not outputs.force:
+        raise click.UsageError("the output would go to the terminal; give -o FILE, or -f to do it anyway")
+
+
+def output_format(target: Path) -> str:
+    """Raises: click.UsageError where the name's ending is no format that can be written."""
+    if target == files.STREAM or target.suffix.lower() == ".png":
+        return "PNG"
+    from vaecodec.pictures.writing import format_of
+
+    try:
+        return format_of(target)
+    except VaecError as error:
+        raise click.UsageError(f"{target}: {error}") from None

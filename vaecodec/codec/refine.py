@@ -1,0 +1,214 @@
+"""Encoder effort: better latents by gradient steps through the decoder, from one quantised y_hat to the next.
+
+L = bits + lambda * D / 3 is looked at where it counts, at a y_hat that the decoder could see; D is the squared error
+behind the tiles' filters, with a share for structure (`Distortion`). Near it, for a change u in quantiser steps, L is
+about g u + c w u^2, where w = lambda * step^2 / 3 is what an orthonormal synthesis would have and c a measured
+constant. Each iteration moves the target y towards the lowest point of that parabola and lets `quantise` choose the
+symbols with their true tables. So with z, whose g is the slope of y's bits; its curvature is Fisher's information,
+which bits have where they are those of probabilities: the mean square of that slope.
+
+Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
+(in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
+(Peterson and Anderson 1987), and takes a fifth of the iterations of stochastic Gumbel annealing, which draws mixtures
+of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/experiments.md has both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaecodec.bitstream.container import CELL
+from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
+from vaecodec.codec.synthesis import Fits, filtered, inner, windows
+from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model.exact import half
+from vaecodec.model.likelihood import index_scale, logistic_bits
+from vaecodec.model.loop_filter import OUT_ONE, Filters, as_planes, cut
+from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
+from vaecodec.model.weights import Weights
+
+# Measured, see docs/experiments.md.
+CURVATURE = 0.7  # of L by y, times w: g_s is less steep than an orthonormal transform, but symbols move together
+TEMPERATURE = 3.0  # bits, at first
+WEIGHT = 0.75  # of the error, times lambda: so files get both smaller and better; 1 only makes them better
+Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
+Z_STRIDE = 0.2
+Z_TEMPERATURE = 2.0  # times that of y
+Z_REACH = 3  # what z moves by in an iteration, at most, and how far from its target symbols are looked for
+FIT_EVERY = 8  # iterations
+STRUCTURE = 0.1  # share of 1 - MS-SSIM in the distortion: structure is kept, and PSNR costs next to nothing
+WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
+
+
+def refine(
+    weights: Weights,
+    q: int,
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    band: slice,
+    filters: Filters,
+    iterations: int,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Targets for `quantise` that cost less than the analysis's own y and z.
+
+    Args:
+        q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that y covers, not padded.
+        y: (rows, w, M) in quantiser steps. z: (ceil(n / 4), ceil(w / 4), N) for the n rows of y in `band`.
+        filters: of the picture's tiles as far as they are known, y's first row being their top. Those of the band are
+            fitted on the way. progress: called with the share done, 0..1.
+
+    Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
+    bits and the distortion of the float networks.
+    """
+    worth = step_worth(weights, q) * WEIGHT
+    scale = float(quality_lambda(torch.tensor(q))) * WEIGHT / 3
+    columns = [column for column, _ in cut(slice(0, y.shape[1]), filters.side, 0)]
+    target, around = y[band], y * MEAN_ONE
+    distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, z)
+    rng = torch.Generator().manual_seed(0)
+    best, chosen = math.inf, (target, z)
+    stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
+    for k in range(iterations + 1):
+        # The first draw is at nought, so that the start is among what is compared.
+        temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
+        noise = partial(gumbel, temperature, rng) if temperature else None
+        z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
+        z_tiles = [z_hat[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
+        tiles = [
+            quantise(weights, q, t, target[None, :, c], WEIGHT, noise=noise)
+            for t, c in zip(z_tiles, columns, strict=True)
+        ]
+        around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
+        last = k == iterations
+        error, slope = distortion(around, gradient=not last, fit=k % FIT_EVERY == 0 and not last)
+        loss = sum(t.bits() for t in tiles) + scale * error
+        if not temperature and loss < best:
+            best, chosen = loss, (target, z_hat)
+        if progress:
+            progress((k + 1) / (iterations + 1))
+        if last:
+            break
+        with half():
+            y_slope, z_slope = (
+                torch.cat(s, dim=1) for s in zip(*(rate_slopes(weights, q, t) for t in tiles), strict=True)
+            )
+        lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * worth)
+        target = target.lerp(lowest, stride)
+        hyper.move(z_hat, z_slope)
+    return chosen
+
+
+class Hyper:
+    """Where z is on its way: a target, and what its symbols cost."""
+
+    def __init__(self, weights: Weights, q: int, z: Tensor) -> None:
+        tables, table = z_tables(weights, q, 1)
+        table, values = table[:, None], np.arange(-Z_MAX, Z_MAX + 1)[None].repeat(len(table), 0)
+        self.bits = torch.from_numpy(tables.bits[table, tables.symbols(table, values)[0]])  # of each channel's symbols
+        self.target = z
+        self.worth: Tensor | None = None  # (N,) of a squared step from the target, in bits
+
+    def draw(self, noise: Noise) -> Tensor:
+        """Integers (h, w, N) near the target: the cheapest by bits and distance and noise; at first the nearest."""
+        nearest = self.target.round().clamp_(-Z_MAX, Z_MAX)
+        if self.worth is None:
+            return nearest
+        choices = torch.stack([nearest + i for i in range(-Z_REACH, Z_REACH + 1)]).clamp_(-Z_MAX, Z_MAX)
+        bits = self.bits[torch.arange(len(self.bits)), choices.long() + Z_MAX]
+        cost = bits + self.worth * (choices - self.target).square() + noise(bits.shape)
+        return choices.gather(0, cost.argmin(0, keepdim=True))[0]
+
+    def move(self, z_hat: Tensor, slope: Tensor) -> None:
+        """Take the target some of the way to the lowest point near z_hat, by the slope there of the bits of y."""
+        fisher = slope.square().mean((0, 1)) * (Z_CURVATURE * math.log(2) / 2) + 1e-3  # above 0 for any channel
+        self.worth = fisher if self.worth is None else self.worth.lerp(fisher, 0.1)
+        step = (slope / (2 * self.worth)).clamp(-Z_REACH, Z_REACH)
+        self.target = self.target.lerp(z_hat - step, Z_STRIDE)
+
+
+def gumbel(temperature: float, rng: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+    """What turns the cheapest of some choices into a draw from their Gibbs distribution, in bits."""
+    u = torch.rand(shape, generator=rng, dtype=torch.float32).clamp(1e-12, 1 - 1e-7)
+    return temperature * (-u.log()).log()
+
+
+class Distortion:
+    """What a picture has lost where a band of y shows: over its rows and those near it, window by window,
+
+        e (e / e0) ** -s (u / u0) ** s
+
+    with e the squared error, u = 1 - MS-SSIM (ms_ssim.py), s = STRUCTURE, and e0 and u0 what they are at first. So it
+    begins as the squared error, and a change of either counts by what it is to the whole, whatever picture and quality.
+    """
+
+    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice, filters: Filters) -> None:
+        """x, band, filters: see `refine`."""
+        self.model, self.q, self.x, self.band, self.filters = weights.soft, torch.full((1,), q), x, band, filters
+        self.first: dict[tuple[int, int], tuple[float, float]] = {}  # e0 and u0 of the window at a row and a column
+
+    def __call__(self, y_hat: Tensor, gradient: bool, fit: bool) -> tuple[float, Tensor]:
+        """The distortion, and its slope (n, w, M) per quantiser step, 0 where no `gradient` is wanted.
+
+        Args: y_hat: (rows, w, M) in 1/16 step. fit: whether to find better filters for the next time.
+        """
+        rows, w, _ = y_hat.shape
+        margin = self.model.g_s.margin
+        # A change in the band shows in rows beyond it: those whose own margin is known count.
+        first = min(margin, self.band.start)
+        last = max(rows - margin, self.band.stop)
+        total, slope, fits = 0.0, torch.zeros_like(y_hat), Fits(self.filters, self.band)
+        for r, c, outer_r, outer_c in windows(first, last, w, rows, margin, WINDOW):
+            wanted = self.x[r.start * CELL : r.stop * CELL, c.start * CELL : c.stop * CELL]
+            leaf = y_hat[outer_r, outer_c][None].requires_grad_(gradient)
+            with torch.set_grad_enabled(gradient):
+                with half():
+                    made = self.model.g_s(leaf, self.q, self.model.steps(self.q))[0].float()
+                planes = as_planes(made.detach())
+                x_hat = made[inner(outer_r, r, CELL), inner(outer_c, c, CELL)] * (1 / PIXEL_ONE)
+                # What the filters do is taken for given: they move a pixel by little of what its neighbours do.
+                seen = filtered(self.filters, planes, (r, c), (outer_r, outer_c)).permute(1, 2, 0) * (1 / OUT_ONE)
+                x_hat = (x_hat + (seen - x_hat.detach()))[: wanted.shape[0], : wanted.shape[1]]
+                lost = self.of_window((r.start, c.start), wanted, x_hat)
+            if gradient:
+                slope[outer_r, outer_c] += torch.autograd.grad(lost, leaf)[0][0]
+            total += float(lost)
+            if fit:
+                fits.add(planes, wanted, (r, c), (outer_r, outer_c))
+        if fit:
+            fits.settle(float(quality_lambda(self.q)) / 3)
+        return total, slope[self.band] * MEAN_ONE
+
+    def of_window(self, at: tuple[int, int], x: Tensor, x_hat: Tensor) -> Tensor:
+        e = (x_hat - x).square().sum() + 1e-4
+        u = dissimilarity(x[None] + 128, x_hat[None] + 128)[0] + 1e-4
+        e0, u0 = self.first.setdefault(at, (float(e.detach()), float(u.detach())))
+        return e0 * (e / e0) ** (1 - STRUCTURE) * (u / u0) ** STRUCTURE
+
+
+def rate_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor]:
+    """Slopes of a tile's bits of y by y_hat (h, w, M), per quantiser step, and by z_hat (ceil(h / 4), ceil(w / 4), N).
+
+    By y_hat through the contexts of later symbols only: a symbol's own bits are for `quantise` to weigh."""
+    model, qs = weights.soft, torch.full((1,), q)
+    y_leaf, z_leaf = (t.clone().requires_grad_() for t in (tile.y_hat, tile.z_hat))
+    bits: list[Tensor] = []
+
+    def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        start, stop = model.groups[i // 2]
+        d = (tile.y_hat[..., start:stop] - mean) * (1 / MEAN_ONE)
+        coded = mask & tile.coded[..., start:stop]
+        bits.append((logistic_bits(d, index_scale(index)) * coded).sum())
+        return y_leaf[..., start:stop]
+
+    with torch.enable_grad():
+        model.contexts(z_features(model, z_leaf, qs, *y_leaf.shape[1:3]), qs, code)
+        y_slope, z_slope = torch.autograd.grad(torch.stack(bits).sum(), (y_leaf, z_leaf))
+    return y_slope[0] * MEAN_ONE, z_slope[0]

@@ -1,0 +1,237 @@
+"""Finding what was drawn, not photographed: which pixels an overlay may be worth, and what to code beneath it.
+
+Screens, text, charts: few colours, sharp edges, and neighbours that are equal to the last bit. Photographs have such
+places too where they went through JPEG, were enlarged or show a sky, but there an overlay costs more than the networks
+take. What these take is estimated; no tile is coded for trial here, only overlays are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec.bitstream.overlay import Overlay, pack_overlay
+from vaecodec.codec.palettes import Colours, pack
+
+BLOCK = 16
+EQUAL_SHARE = 0.2  # share of pixels equal to their left neighbour; photographs seldom have half of it
+COLOURS_FEW, COLOURS_MAX = 16, 64  # in a block of 256 pixels: surely drawn; drawn if many neighbours are equal
+EQUAL_IN_BLOCK = 0.4
+MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
+REDUCIBLE = 8192  # colours in a sample; a photograph reduced to a palette is no photograph
+BITS, KNEE = 1.6, 0.72  # see `transform_costs`
+LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_costs` says
+SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
+STRIP, STRIPS = 2, 8  # the sample of a tile: so many rows of blocks of so many
+HALVED = 0.9  # the bytes of an overlay with half the colours, over those with all, about
+GUESSED, SAMPLED = 1.5, 1.1  # how far an overlay may be from what its sample says: by one palette, by the best
+GAIN = 0.97  # what an overlay must cost of what the networks really take, as their errors are known by a sample
+MIXED = 0.95  # what a mixed tile must cost of one all overlay, as what the joint costs is a guess
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Costs = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An overlay of a tile rgb (h, w, 3) that may be worth its bits, judged by a sample.
+
+    mask: (h, w), the pixels that it takes over. colours: how many it has, 0 for all that are there. cost: bits, and
+    errors in bits. rest: what it leaves to the networks, as a share of what they take without it. blocks:
+    `transform_costs` of the tile. worth: bits for a squared error of a sample.
+    """
+
+    rgb: Pixels
+    mask: Mask
+    colours: int
+    cost: float
+    rest: float
+    blocks: Costs
+    worth: float
+
+    def better(self, cost: float, alone: float) -> bool:
+        """Whether it is better at this cost than the networks alone, if these take so much."""
+        return cost < (1 - self.rest) * alone
+
+    def possible(self, alone: float) -> bool:
+        """Whether it may be better than the networks alone, if these take so much."""
+        return self.better(self.cost / SAMPLED, alone)
+
+    def sure(self) -> bool:
+        """Whether it is better even if the networks take as little as they ever do."""
+        return self.better(SAMPLED * self.cost, LEAST * float(self.blocks.sum()))
+
+    def overlay(self, alone: float, thorough: bool) -> Overlay | None:
+        """It, if it is better than the networks alone, which take so much. thorough: see `pack_overlay`."""
+        colours = Colours(self.rgb)
+        palettes = colours.palettes(self.mask, len(colours.distinct) if self.colours else 0)
+        palette = next(p for p in palettes if p.size == self.colours)
+        data = pack_overlay(palette.colours[colours.index], self.mask, thorough=thorough)
+        if not self.better(8 * len(data) + self.worth * palette.error, alone):
+            return None
+        return Overlay(data, bool(self.mask.all()))
+
+    def beneath(self) -> Pixels:
+        """(h, w, 3), what is left to the networks."""
+        return fill(self.rgb, self.mask)
+
+
+def find(rgb: Pixels, worth: float) -> Draft | None:
+    """The best overlay of a tile (h, w, 3), if any can be worth its bits.
+
+    Args: worth: bits for a squared error of a sample.
+    """
+    if not looks_drawn(rgb):
+        return None
+    few = few_colours(rgb)
+    choices = [np.ones_like(few)] if few.mean() >= ALL_FROM else []
+    choices += [few] if MIXED_FROM <= few.mean() < 1 else []
+    if not choices:
+        return None
+    blocks = transform_costs(rgb, worth)
+    alone = float(blocks.sum())
+    rests = [rest_share(chosen, blocks, worth) for chosen in choices]
+    if min(rests) >= 1:  # what is left costs as much as everything: so in nearly all photographs
+        return None
+    samples = [(Sample(rgb, c, blocks, worth), rest) for c, rest in zip(choices, rests, strict=True) if rest < 1]
+    best, rest = min(samples, key=lambda s: (s[0].guess + s[1] * alone) * (1 if s[1] else MIXED))
+    if best.guess / GUESSED >= MOST * (1 - rest) * alone:
+        return None
+    cost, colours = best.judge()
+    draft = Draft(rgb, best.mask, colours, cost, rest, blocks, worth)
+    return draft if draft.possible(MOST * alone) else None
+
+
+class Sample:
+    """Some rows of the chosen blocks (rows, columns) of a tile (h, w, 3), for what an overlay over all of them costs.
+
+    guess: the cost with the best palette, from the bits with one of them. blocks: `transform_costs` of the tile.
+    """
+
+    def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, worth: float) -> None:
+        h, w, _ = rgb.shape
+        self.mask, self.worth = chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w], worth
+        rows = np.flatnonzero(chosen.any(1))
+        rows = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
+        self.share = float(blocks[rows][chosen[rows]].sum() / max(blocks[chosen].sum(), 1)) or 1
+        there = np.isin(np.arange(h) // BLOCK, rows)
+        self.there, colours = self.mask[there], Colours(rgb[there])
+        self.index, self.palettes = colours.index, colours.palettes(self.there, REDUCIBLE)
+        middle = len(self.palettes) // 2
+        bits = self.bits(middle)
+        costs = [bits * HALVED ** (i - middle) + self.errors(i) for i in range(len(self.palettes))]
+        self.best = int(np.argmin(costs))
+        self.guess = costs[self.best]
+
+    def bits(self, i: int) -> float:
+        """What the whole overlay takes with one of the palettes."""
+        return 8 * len(pack_overlay(self.palettes[i].colours[self.index], self.there)) / self.share
+
+    def errors(self, i: int) -> float:
+        """Those that it makes, in bits."""
+        return self.worth * self.palettes[i].error / self.share
+
+    def judge(self) -> tuple[float, int]:
+        """The cost with the best palette, and its size."""
+        best, cost = self.best, self.bits(self.best) + self.errors(self.best)
+        for step in (1, -1):  # fewer colours, or else more
+            i = best + step
+            while 0 <= i < len(self.palettes) and (new := self.bits(i) + self.errors(i)) < cost:
+                cost, best, i = new, i, i + step
+        return cost, self.palettes[best].size
+
+
+def rest_share(chosen: Mask, blocks: Costs, worth: float) -> float:
+    """What the networks take for the blocks (rows, columns) that are not chosen, as a share of what they take for all:
+    more than in the whole tile where they end at an overlay, as if they did so at some more places."""
+    if chosen.all():
+        return 0.0
+    around = np.pad(chosen, 1, mode="edge")
+    beside = around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:]
+    cost = float(blocks[~chosen].sum() + SEAM * np.cbrt(worth) * (SEAMS * chosen.size + (beside & ~chosen).sum()))
+    return cost / max(float(blocks.sum()), 1)
+
+
+def looks_drawn(rgb: Pixels) -> bool:
+    """Whether a closer look at (h, w, 3) is worth its time: many equal neighbours in some rows, or few colours."""
+    if rgb.shape[1] < 2:
+        return False
+    same = rgb[::4, 1:] == rgb[::4, :-1]
+    equal = (same[..., 0] & same[..., 1] & same[..., 2]).mean() >= EQUAL_SHARE
+    return bool(equal or len(np.unique(pack(rgb[::8, ::7]))) <= COLOURS_MAX)
+
+
+def few_colours(rgb: Pixels) -> Mask:
+    """Which blocks (rows, columns) of (h, w, 3) have few colours."""
+    packed = pack(padded(rgb))
+    shape = (packed.shape[0] // BLOCK, BLOCK, packed.shape[1] // BLOCK, BLOCK)
+    colours = np.sort(packed.reshape(shape).swapaxes(1, 2).reshape(shape[0], shape[2], -1), axis=2)
+    distinct = 1 + (colours[..., 1:] != colours[..., :-1]).sum(2)
+    equal = np.pad(packed[:, 1:] == packed[:, :-1], ((0, 0), (1, 0))).reshape(shape).mean((1, 3))
+    few: Mask = (distinct <= COLOURS_FEW) | ((distinct <= COLOURS_MAX) & (equal >= EQUAL_IN_BLOCK))
+    return few
+
+
+def padded(rgb: Pixels) -> Pixels:
+    """(h, w, 3) by edge replication to whole blocks."""
+    return np.pad(rgb, ((0, -rgb.shape[0] % BLOCK), (0, -rgb.shape[1] % BLOCK), (0, 0)), mode="edge")
+
+
+def transform_costs(rgb: Pixels, worth: float) -> Costs:
+    """What the networks take for each block (rows, columns) of (h, w, 3), more or less, errors included, in bits.
+
+    An orthonormal transform of Gaussian coefficients c with the error that is best for its bits takes
+    log2(1 + worth c^2 / KNEE) / 2 bits for each: all that it does not keep is an error where c is small. The networks
+    are near BITS times that for the cosine transform of blocks.
+    """
+    basis, colours = cosines(BLOCK), cosines(3)
+    x = padded(rgb).astype(np.float32)
+    h, w = x.shape[0] // BLOCK, x.shape[1] // BLOCK
+    x = (x.reshape(-1, 3) @ colours.T).reshape(h, BLOCK, w, BLOCK, 3)
+    x = np.ascontiguousarray(x.transpose(0, 2, 4, 1, 3)).reshape(-1, BLOCK) @ basis.T
+    x = np.ascontiguousarray(x.reshape(-1, BLOCK, BLOCK).swapaxes(1, 2)).reshape(-1, BLOCK) @ basis.T
+    x = x.reshape(h, w, 3, BLOCK, BLOCK)
+    mean = x[..., 0, 0].copy()
+    x[:, 1:, :, 0, 0] -= mean[:, :-1]  # means are known from neighbours
+    x[1:, 0, :, 0, 0] -= mean[:-1, 0]
+    x[0, 0, :, 0, 0] = 0
+    np.square(x, out=x)
+    x *= worth / KNEE
+    costs: Costs = BITS / 2 / np.log(2) * np.log1p(x, out=x).sum((2, 3, 4))
+    return costs
+
+
+def cosines(n: int) -> NDArray[np.float32]:
+    """The orthonormal cosine transform of n values: a row for each coefficient."""
+    k, i = np.mgrid[:n, :n]
+    basis = np.cos(np.pi * k * (2 * i + 1) / (2 * n)) * np.sqrt(2 / n)
+    basis[0] /= np.sqrt(2)
+    return basis.astype(np.float32)
+
+
+def fill(rgb: Pixels, mask: Mask) -> Pixels:
+    """rgb with what the mask hides replaced by something smooth that goes on from the rest: means over larger and
+    larger squares ("push-pull", Gortler et al. 1996), so that the transform has next to nothing to code there."""
+    if mask.all():
+        return np.full_like(rgb, 128)
+    return np.where(mask[..., None], np.rint(_pull(rgb.astype(np.float32), (~mask).astype(np.float32))), rgb).astype(
+        np.uint8
+    )
+
+
+def _pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 3) with every position known, from those whose weight (h, w) is not 0; at least one is not."""
+    if weight.all():
+        return colour
+    h, w = weight.shape
+    pad = ((0, h % 2), (0, w % 2))
+    fine_w = np.pad(weight, pad)
+    fine = np.pad(colour, (*pad, (0, 0))) * fine_w[..., None]
+    shape = (fine_w.shape[0] // 2, 2, fine_w.shape[1] // 2, 2)
+    coarse_w = fine_w.reshape(shape).sum((1, 3))
+    coarse = fine.reshape(*shape, 3).sum((1, 3)) / np.maximum(coarse_w, 1)[..., None]
+    coarse = _pull(coarse, np.minimum(coarse_w, 1))
+    return np.where(weight[..., None] > 0, colour, coarse.repeat(2, 0).repeat(2, 1)[:h, :w])

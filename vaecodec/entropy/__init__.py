@@ -1,0 +1,1 @@
+"""Lanes of rANS, and the trellis of dependent quantisation."""

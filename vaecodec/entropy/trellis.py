@@ -1,0 +1,142 @@
+"""Dependent quantisation: the symbols before say which of two quantisers a residual meets.
+
+Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine (`rans.NEXT`),
+moved by the parity of each symbol, names the quantiser of the next one: the decoder follows it, and the encoder finds
+the cheapest path with the Viterbi algorithm. Together the points are packed as in a lattice of many dimensions, so the
+same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1990; in this form Schwarz et al. 2019,
+"Hybrid video coding with trellis-coded quantization", DCC). Only where a symbol is not nearly always 0: see
+`Weights.dependent`.
+
+The dependent symbols of a context step are dealt to several machines in turn, so that they can be decoded side by side
+(`rans.machines_for`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec.entropy import rans
+from vaecodec.entropy.rans import NEXT, STATES, IntArray
+
+HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
+PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
+CHAINS = 256  # searched side by side, for the same reason
+Floats = NDArray[np.float32]
+
+# The two ways into each state, by a symbol of parity 0 and of parity 1. The lower half of the states is reached from
+# quantiser 0, the upper half from quantiser 1: FEEDBACK has the highest bit of a state, INPUT has not.
+FROM = np.array([[s for to in range(STATES) for s in range(STATES) if NEXT[s][p] == to] for p in (0, 1)])  # (2, STATES)
+
+
+def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
+    """What dependent symbols add to the mean, in 1/16 of a step."""
+    return (HALF * (2 * value - np.sign(value) * quantiser)).astype(np.int32)
+
+
+def price(k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, tables: rans.Tables, rates: bool) -> Floats:
+    """Costs (n,) of magnitudes k of one kind, row being the table; see `candidates`."""
+    quantiser, parity = divmod(kind, 2)
+    error = np.abs(d) - np.maximum(2 * k - quantiser, 0) * np.float32(HALF / 16)
+    cost: Floats = worth * error * error
+    value = np.where(d < 0, -k, k)
+    place = tables.origin.take(row) + value
+    beyond = np.flatnonzero(k > tables.reach.take(row))
+    if len(beyond):
+        symbol, escaped = tables.symbols(row[beyond], value[beyond])
+        place[beyond] = row[beyond] * tables.width + symbol
+        cost[beyond[escaped & (symbol % 2 != parity)]] = np.inf  # an escape moves the machine by its own parity
+    return cost + tables.bits.ravel().take(place) if rates else cost
+
+
+def candidates(
+    d: Floats, table: IntArray, worth: Floats, tables: rans.Tables, rates: bool
+) -> tuple[Floats, NDArray[np.int32]]:
+    """The best symbol of each kind, (4, n): its cost in bits, and its value.
+
+    Args:
+        d: (n,) residuals in steps. table: of quantiser 0; `rans.QUANTISER_ROWS` further are those of quantiser 1.
+        worth: (n,) what a squared step of error costs, in bits. rates: whether bits count, or the error alone.
+    """
+    cost = np.empty((4, len(d)), np.float32)
+    value = np.empty((4, len(d)), np.int32)
+    for kind in range(4):
+        quantiser, parity = divmod(kind, 2)
+        row = table + quantiser * rans.QUANTISER_ROWS
+        # The nearest of this parity, and, where it pays, the next one nearer to 0.
+        k = 2 * np.rint(np.abs(d) * np.float32(4 / HALF) + np.float32(quantiser / 4 - parity / 2)) + parity
+        k = np.maximum(k, parity).astype(np.int32)
+        cost[kind] = price(k, kind, d, row, worth, tables, rates)
+        at = np.flatnonzero(k > 1)
+        nearer = price(k[at] - 2, kind, d[at], row[at], worth[at], tables, rates)
+        better = nearer < cost[kind][at]
+        cost[kind][at[better]] = nearer[better]
+        k[at[better]] -= 2
+        value[kind] = np.where(d < 0, -k, k)
+    return cost, value
+
+
+def choose(
+    parts: Sequence[tuple[Floats, IntArray, Floats]],
+    tables: rans.Tables,
+    rates: bool = True,
+    noise: Callable[[Floats], Floats] | None = None,
+) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]]:
+    """The cheapest symbols of the dependent residuals of one step, for each tile: values and quantisers.
+
+    Args: parts: d, table, worth of each tile (see `candidates`). noise: added to costs, for choices at random.
+    """
+    lengths = [len(d) for d, _, _ in parts]
+    chains = [rans.machines_for(n) for n in lengths]
+    d, table, worth = (np.concatenate(x) for x in zip(*parts, strict=True))
+    cost, value = np.empty((4, len(d)), np.float32), np.empty((4, len(d)), np.int32)
+    for first in range(0, len(d), PIECE):
+        piece = slice(first, first + PIECE)
+        cost[:, piece], value[:, piece] = candidates(d[piece], table[piece], worth[piece], tables, rates)
+    if noise:
+        cost += noise(cost)
+    bounds = np.cumsum(lengths)[:-1]
+    cells = np.stack([rans.arrange(np.split(c, bounds), chains, 0, np.float32) for c in cost], axis=1)
+    kinds = rans.gather(best_path(cells), lengths, chains)
+    chosen = np.concatenate(kinds)
+    return np.split(value[chosen, np.arange(len(chosen))], bounds), [k >> 1 for k in kinds]
+
+
+def best_path(cost: Floats) -> NDArray[np.int32]:
+    """Viterbi: kinds (rounds, chains) of the cheapest way through cost (rounds, 4, chains), from state 0."""
+    chains = cost.shape[2]
+    return np.concatenate([trace(*search(cost[..., c : c + CHAINS])) for c in range(0, chains, CHAINS)], axis=1)
+
+
+def search(cost: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """The costs `best_path` has, of at most CHAINS: whether the way of parity 1 into each state is the better one,
+    (rounds, STATES, chains), and what it costs to end there, (STATES, chains)."""
+    rounds, _, chains = cost.shape
+    odd = np.empty((rounds, STATES, chains), np.bool_)
+    total = np.full((STATES, chains), np.float32(1e9))
+    total[0] = 0
+    reached = np.empty((2 * STATES, chains), np.float32)  # by either parity
+    by_half = reached.reshape(2, 2, STATES // 2, chains)  # parity, quantiser
+    steps = np.ascontiguousarray(cost.reshape(rounds, 2, 2, 1, chains).swapaxes(1, 2))
+    for step, better in zip(steps, odd, strict=True):
+        total.take(FROM.ravel(), axis=0, out=reached, mode="clip")
+        by_half += step
+        np.less(reached[STATES:], reached[:STATES], out=better)
+        np.minimum(reached[:STATES], reached[STATES:], out=total)
+    return odd, total
+
+
+def trace(odd: NDArray[np.bool_], total: Floats) -> NDArray[np.int32]:
+    """Kinds (rounds, chains), back along the better ways; see `search`. A place is state * chains + chain."""
+    rounds, _, chains = odd.shape
+    place = total.argmin(0) * chains + np.arange(chains)
+    source = (FROM.T[:, None] * chains + np.arange(chains)[:, None]).ravel()  # of place and parity
+    ways = np.empty((rounds, chains), np.int64)  # 2 * place + parity
+    for way, better in zip(ways[::-1], odd.reshape(rounds, STATES * chains)[::-1], strict=True):
+        np.add(place, place, out=way)
+        way += better.take(place)
+        place = source.take(way)
+    # The source's quantiser is that of the state's half.
+    return ((ways >= STATES * chains) * 2 + (ways & 1)).astype(np.int32)

@@ -1,0 +1,1 @@
+"""The networks, the arithmetic that makes them exact, and their file."""

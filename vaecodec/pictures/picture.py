@@ -1,0 +1,102 @@
+"""The picture between files and codec, and what reading and writing share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec.bitstream.container import SIDE_MAX
+from vaecodec.errors import PictureError
+
+
+@dataclass
+class Picture:
+    """An 8-bit picture and its metadata, as stored in a file.
+
+    pixels: (H, W, C) uint8 with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
+    icc, exif, xmp: the bytes as the source file held them; `exif` starts at its TIFF header, without JPEG's
+    "Exif" identifier. An EXIF orientation is not applied to the pixels.
+
+    Raises: PictureError where `pixels` has another shape or type.
+    """
+
+    pixels: NDArray[np.uint8]
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pixels, (np.ndarray, Strips)):
+            raise PictureError(f"pixels must be uint8 of shape (H, W, 1..4), not {type(self.pixels).__name__}")
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if dtype != np.uint8 or len(shape) != 3 or not 1 <= shape[2] <= 4:
+            raise PictureError(f"pixels must be uint8 of shape (H, W, 1..4), not {dtype} of shape {shape}")
+        if not (1 <= shape[0] <= SIDE_MAX and 1 <= shape[1] <= SIDE_MAX):
+            raise PictureError(f"a picture of {shape[1]} x {shape[0]} pixels has no place in the format")
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+class Strips:
+    """Stands in for the pixels (H, W, C) uint8 of a picture that is too large to be held besides what it is made of.
+
+    A slice of it is an array. Rows come from `fetch(first, last)`, and the last that were fetched are kept.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 3
+
+    def __init__(self, shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> None:
+        self.shape, self.fetch = shape, fetch
+        self.first, self.rows = 0, np.empty((0, *shape[1:]), np.uint8)
+
+    def __getitem__(self, place: Any) -> NDArray[np.uint8]:
+        rows, *others = place if isinstance(place, tuple) else (place,)
+        first, last, _ = rows.indices(self.shape[0])
+        if not self.first <= first <= last <= self.first + len(self.rows):
+            del self.rows  # not the old rows besides the new ones
+            self.first, self.rows = first, self.fetch(first, last)
+        return self.rows[first - self.first : last - self.first][(slice(None), *others)]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[np.uint8]:
+        return self.fetch(0, self.shape[0])
+
+
+def strips(shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """`Strips`, for whoever only slices an array by rows."""
+    return cast("NDArray[np.uint8]", Strips(shape, fetch))
+
+
+def from_above(shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """`Strips` of rows (n, W, C) as they come; what has been asked for once is gone."""
+    held, top = np.empty((0, *shape[1:]), np.uint8), 0
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        nonlocal held, top
+        held, top = held[first - top :], first
+        while len(held) < last - first:
+            held = np.concatenate((held, next(rows))) if len(held) else next(rows)
+        return held[: last - first]
+
+    return strips(shape, fetch)
+
+
+def pieces(pixels: NDArray[np.uint8], height: int = 512) -> Iterator[NDArray[np.uint8]]:
+    """All rows of pixels, from above: an array whole, `Strips` so many at a time."""
+    if not isinstance(pixels, Strips):
+        yield pixels
+        return
+    for first in range(0, pixels.shape[0], height):
+        yield pixels[first : first + height]
