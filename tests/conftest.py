@@ -11,7 +11,7 @@ import pytest
 from commands import real, run  # noqa: F401 (fixtures)
 from hypothesis import settings
 
-from tools.data import load
+from tools.train.data import load
 from vaecodec.codec import Codec
 from vaecodec.restoration.recipes import Models
 

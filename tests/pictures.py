@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.data import psnr
+from tools.train.data import psnr
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:

@@ -335,7 +335,7 @@ def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:
 
 
 def main(source: str, target: str, model: str) -> None:
-    """FILE.vaec FILE.png MODEL: for tools/conformance.py, and to show what a decoder takes."""
+    """FILE.vaec FILE.png MODEL: for tools/check/conformance.py, and to show what a decoder takes."""
     pixels = decode(Path(source).read_bytes(), Path(model).read_bytes())
     Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0]).save(target)
 

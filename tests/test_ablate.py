@@ -1,4 +1,4 @@
-"""tools/ablate.py: what is taken away is gone, and the rest still works."""
+"""tools/measure/ablate.py: what is taken away is gone, and the rest still works."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from pictures import picture
 from torch import Tensor
 
-from tools import ablate
-from tools.loss import forward
+from tools.measure import ablate
+from tools.train.loss import forward
 from vaecodec.model.networks import Config, Model
 
 CONFIG = Config(C=8, M=16, N=4, D=8, low=4, blocks_a=5, blocks_s=6, blocks_h=1, blocks_c=1)

@@ -1,4 +1,4 @@
-"""tools/bdrate.py against SciPy, against the bjontegaard package, and against what is known by hand."""
+"""tools/measure/bdrate.py against SciPy, against the bjontegaard package, and against what is known by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from tools.bdrate import bd_rate, pchip
+from tools.measure.bdrate import bd_rate, pchip
 
 Curve = list[tuple[float, float]]
 

@@ -1,4 +1,4 @@
-"""tools/candidates.py: every candidate is what it says, costs the decoder no more, and can be learned."""
+"""tools/train/candidates.py: every candidate is what it says, costs the decoder no more, and can be learned."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 import torch
 from pictures import picture
 
-from tools.candidates import CANDIDATES, Basis, Candidate, ElementStep, TableBank, candidate, fold, haar
-from tools.loss import forward, uniform_noise, z_bits
-from tools.screening import work
+from tools.train.candidates import CANDIDATES, Basis, Candidate, ElementStep, TableBank, candidate, fold, haar
+from tools.train.loss import forward, uniform_noise, z_bits
+from tools.train.screening import work
 from vaecodec.model.exact import Block
 from vaecodec.model.networks import Config, Model
 

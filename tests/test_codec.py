@@ -14,9 +14,9 @@ from pictures import picture
 from PIL import Image
 
 import vaecodec.codec.synthesis
-from tools import fuzz
-from tools.bdrate import bd_rate
-from tools.data import load
+from tools.check import fuzz
+from tools.measure.bdrate import bd_rate
+from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile, parse
 from vaecodec.codec import Codec

@@ -14,7 +14,7 @@ from conftest import VECTORS
 from pictures import close, noisy
 from PIL import Image
 
-from tools.data import load, psnr
+from tools.train.data import load, psnr
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.model import weights
@@ -31,7 +31,7 @@ KODAK = ROOT / "tests" / "data" / "kodim23.png"
 
 
 def test_the_shipped_one_is_for_the_shipped_model(models: Models) -> None:
-    """Who ships another model must train its denoiser too: tools/train_denoiser.py."""
+    """Who ships another model must train its denoiser too: tools/train/train_denoiser.py."""
     assert isinstance(models.denoiser, Denoiser)
 
 
@@ -94,13 +94,13 @@ def test_training(tmp_path: Path) -> None:
     model, out = VECTORS / "small.safetensors", tmp_path / "denoiser.safetensors"
 
     def tool(name: str, *arguments: object) -> str:
-        command = [sys.executable, ROOT / "tools" / name, *arguments]
-        return subprocess.run([str(a) for a in command], check=True, capture_output=True, text=True).stdout
+        command = [sys.executable, "-m", f"tools.train.{name}", *arguments]
+        return subprocess.run([str(a) for a in command], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
     options = ("--model", model, "--batch", 2, "--size", 64, "--eval-minutes", 0)
     for minutes in (0.05, 0.1):
-        printed = tool("train_denoiser.py", tmp_path / "pictures", tmp_path, *options, "--minutes", minutes)
+        printed = tool("train_denoiser", tmp_path / "pictures", tmp_path, *options, "--minutes", minutes)
     assert "step" in printed and (tmp_path / "denoiser.pt").exists()
-    tool("export_denoiser.py", tmp_path / "denoiser.pt", out, "--model", model)
+    tool("export_denoiser", tmp_path / "denoiser.pt", out, "--model", model)
     trained = Denoiser(weights.load(model), path=out)
     assert trained.clean(load(KODAK)[:64, :64].astype(np.float32), 20).shape == (64, 64, 3)

@@ -1,4 +1,4 @@
-"""The accounts of tools/diagnose.py add up to the files."""
+"""The accounts of tools/measure/diagnose.py add up to the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tools.diagnose import account_for, ideal_bits
+from tools.measure.diagnose import account_for, ideal_bits
 from vaecodec.codec import Codec
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tools.make_man import page
+from tools.make.man import page
 from vaecodec.cli.app import cli, main
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pictures import picture
 
 import vaecodec
-from tools.data import load
+from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.limits import SCALES, scale_within
 from vaecodec.cli import main

@@ -1,4 +1,4 @@
-"""tools/fit_filter.py: the model's own filters."""
+"""tools/train/fit_filter.py: the model's own filters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from conftest import VECTORS
 from PIL import Image
 
-from tools.data import Crops, psnr
-from tools.fit_filter import fit, hat, with_filters
+from tools.train.data import Crops, psnr
+from tools.train.fit_filter import fit, hat, with_filters
 from vaecodec.codec import Codec
 from vaecodec.model import weights
 from vaecodec.model.networks import ANCHORS, FILTER_NUMBERS, QualityTable

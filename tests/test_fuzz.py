@@ -1,4 +1,4 @@
-"""Changed files and models, a few hundred of each; tools/fuzz.py tries more of them, led by what code they reach."""
+"""Changed files and models, a few hundred of each; tools/check/fuzz.py tries more, led by what code they reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tools import fuzz
+from tools.check import fuzz
 
 FILES = sorted(p for p in fuzz.VECTORS.glob("*/small-*.vaec") if p.stat().st_size <= fuzz.LARGEST)
 FOUND = sorted((Path(__file__).parent / "data" / "fuzz").iterdir())

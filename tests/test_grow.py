@@ -1,11 +1,11 @@
-"""tools/grow.py: more latent channels, the same function."""
+"""tools/train/grow.py: more latent channels, the same function."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from tools.grow import grow, missing_rows
+from tools.train.grow import grow, missing_rows
 from vaecodec.model.networks import Config, Model, dct_basis
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import picture
 
-from tools.bench_speed import kmac_per_pixel
-from tools.checkpoint import load_weights
-from tools.data import psnr
-from tools.loss import forward
+from tools.measure.speed import kmac_per_pixel
+from tools.train.checkpoint import load_weights
+from tools.train.data import psnr
+from tools.train.loss import forward
 from vaecodec.codec import Codec
 from vaecodec.model import weights
 from vaecodec.model.exact import (

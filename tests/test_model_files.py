@@ -15,7 +15,7 @@ from conftest import VECTORS
 from model_files import join, repack, split
 from pictures import picture
 
-from tools.retire_model import retire
+from tools.train.retire_model import retire
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.model import tensors as files

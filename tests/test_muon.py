@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
-from tools.muon import Muon, orthogonalise
-from tools.train import optimisers
+from tools.train.muon import Muon, orthogonalise
+from tools.train.train import optimisers
 from vaecodec.model.networks import Config, Model
 
 

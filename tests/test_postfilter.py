@@ -14,7 +14,7 @@ from pictures import picture
 from PIL import Image
 from reference_decoder import filtered, read_filter
 
-from tools.data import psnr
+from tools.train.data import psnr
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError

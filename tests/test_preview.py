@@ -13,7 +13,7 @@ import pytest
 from pictures import picture
 from PIL import ExifTags, Image
 
-from tools.data import load
+from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.cli import main
 from vaecodec.codec import Codec

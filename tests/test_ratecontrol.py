@@ -13,7 +13,7 @@ from pictures import picture
 from PIL import Image
 
 import vaecodec
-from tools.data import load
+from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.cli import main
 from vaecodec.cli.options import Size

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import vaecodec.codec.synthesis
-from tools.bdrate import bd_rate
-from tools.data import psnr
+from tools.measure.bdrate import bd_rate
+from tools.train.data import psnr
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.effort import EFFORTS

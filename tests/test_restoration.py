@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pictures import close, noisy, picture
 from PIL import Image
 
-from tools.data import load, psnr
+from tools.train.data import load, psnr
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.errors import VaecError

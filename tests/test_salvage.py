@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import picture
 
-from tools.data import load, psnr
+from tools.train.data import load, psnr
 from vaecodec.bitstream import container
 from vaecodec.bitstream.recovery import salvage, whole_chunks
 from vaecodec.cli import main

@@ -7,7 +7,7 @@ import pytorch_msssim
 import torch
 from pictures import picture
 
-from tools.loss import Loss
+from tools.train.loss import Loss
 from vaecodec.metrics.ms_ssim import SCALES, dissimilarity
 from vaecodec.model.networks import Config, Model
 

@@ -12,7 +12,7 @@ from commands import FakeCodec, Run
 from pictures import picture
 from PIL import Image
 
-from tools.data import load
+from tools.train.data import load
 from vaecodec import vae
 from vaecodec.bitstream.container import SECTIONS, Tile
 from vaecodec.cli import main

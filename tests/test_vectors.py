@@ -1,4 +1,4 @@
-"""The conformance suite, with the package and with the independent decoder; see tools/make_vectors.py."""
+"""The conformance suite, with the package and with the independent decoder; see tools/make/vectors.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from conftest import VECTORS
 from reference_decoder import decode
 
-from tools.retire_model import retire
+from tools.train.retire_model import retire
 from vaecodec import __version__
 from vaecodec.bitstream.container import Header, Tile, pack_chunk
 from vaecodec.codec import Codec
@@ -51,7 +51,7 @@ def test_invalid(name: str) -> None:
 
 def test_the_runner_finds_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of decoders that do nothing, that refuse everything, that crash, and that decode anything to one pixel."""
-    from tools import conformance
+    from tools.check import conformance
 
     source = VECTORS / "valid" / "small-size-1x1.vaec"
     facts, target = RECORD["valid"]["small-size-1x1"], tmp_path / "out.png"
@@ -72,7 +72,7 @@ def test_the_runner_finds_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_runner_on_the_package(tmp_path: Path) -> None:
     """One file of each kind, by the command line and by the independent decoder."""
-    from tools import conformance
+    from tools.check import conformance
 
     for kind, name in (("valid", "small-grey-alpha"), ("valid", "base-far"), ("invalid", "crc")):
         source, facts = VECTORS / kind / f"{name}.vaec", RECORD[kind][name]

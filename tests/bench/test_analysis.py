@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from tools.bdrate import bd_rate as own_bd_rate
+from tools.measure.bdrate import bd_rate as own_bd_rate
 from vaecodec.bench.analysis import METRICS, Curve, Results, bd_rate, rising
 from vaecodec.bench.rows import Row
 

@@ -9,7 +9,7 @@ import pytest
 from compressai._CXX import pmf_to_quantized_cdf
 from compressai.ans import RansEncoder
 
-from tools.data import load
+from tools.train.data import load
 from vaecodec.bitstream.container import Tile, parse
 from vaecodec.codec import Codec, latents
 from vaecodec.entropy import rans

@@ -30,14 +30,16 @@ def smooth_picture(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def tool(name: str, *args: str | Path) -> None:
-    result = subprocess.run([sys.executable, ROOT / "tools" / name, *args], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-m", f"tools.train.{name}", *args], cwd=ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def train(folder: Path, *args: str) -> tuple[int, list[dict[str, str]]]:
     """Call the trainer (again); returns the step of its checkpoint and all of its log."""
     options = ["--config", CONFIG, "--size", "64", "--batch", "2", "--interval", str(INTERVAL), "--device", "cpu"]
-    tool("train.py", folder / "pictures", folder / "run", "--minutes", "0.8", *options, *args)
+    tool("train", folder / "pictures", folder / "run", "--minutes", "0.8", *options, *args)
     checkpoint = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
     with (folder / "run" / "log.csv").open(newline="") as handle:
         return checkpoint["step"], list(csv.DictReader(handle))
@@ -79,7 +81,7 @@ def test_a_finished_run_is_left_alone(trained: Path) -> None:
 def test_exported_model_codes_a_picture(trained: Path) -> None:
     model = trained / "smoke.safetensors"
     options = ["--name", "smoke", "--pictures", trained / "pictures", "--size", "64", "--batches", "4"]
-    tool("export_model.py", trained / "run" / "checkpoint.pt", model, *options)
+    tool("export_model", trained / "run" / "checkpoint.pt", model, *options)
     pixels = smooth_picture(np.random.default_rng(2), 150)[:, :97]
     data = Codec(model=model).encode(Picture(pixels=pixels), 75)
     decoded = [Codec(model=model, threads=n).decode(data).pixels for n in (1, 2)]

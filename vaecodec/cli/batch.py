@@ -22,7 +22,7 @@ from vaecodec.workers import as_done, in_order
 FAILED = 1
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
 # What a worker takes, PyTorch, the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
-# picture: `tools/bench_huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
+# picture: `tools/measure/huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
 WORKER_BYTES = 900_000_000
 Job = tuple[Path, Path]
 Work = Encode | Decode | Restore

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vaecodec.restoration.recipes import Recipe
 
 Progress = Callable[[float], None]
-# Memory for each pixel of a picture that is coded: `tools/bench_huge.py --format png` measured 7 to 12 from 12 to 100
+# Memory for each pixel of a picture that is coded: `tools/measure/huge.py --format png` measured 7 to 12 from 12 to 100
 # megapixels (2026-11-22).
 PIXEL_BYTES = 12
 # The same from the effort on that refines (effort.py, which needs torch): 360 MB more for 2 megapixels, 740 MB for 8.

@@ -293,7 +293,7 @@ class Model(nn.Module):
             self.step.value.copy_(torch.log(5.1 / lam.sqrt())[:, None])
         # In units of 8 indices, so that Adam moves it about as fast as the weights.
         self.index_bias = QualityTable(cfg.M, 8 * INDEX_ONE, -2047, 2047)
-        self.filter = QualityTable(FILTER_NUMBERS, FILTER_ONE, -2047, 2047)  # fitted, not trained: tools/fit_filter.py
+        self.filter = QualityTable(FILTER_NUMBERS, FILTER_ONE, -2047, 2047)  # fitted: tools/train/fit_filter.py
         self.z_mean = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
         self.z_log_scale = nn.Parameter(torch.zeros(ANCHORS, cfg.N))
 

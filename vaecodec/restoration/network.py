@@ -1,8 +1,8 @@
 """A second g_a that takes noise out: noisy pixels to the latents of the clean picture, in one pass.
 
 The decoder and the entropy model are those of the codec, untouched: what it gives can be coded as it is, or decoded
-at once. Starts as the codec's g_a (tools/train_denoiser.py), with more blocks, which know how strong the noise is, and
-a gate on the linear transform, which shrinks its coefficients where they are noise (Donoho and Johnstone 1994).
+at once. Starts as the codec's g_a (tools/train/train_denoiser.py), with more blocks, which know how strong noise is,
+and a gate on the linear transform, which shrinks its coefficients where they are noise (Donoho and Johnstone 1994).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Hostile files, other machines, other decoders."""

@@ -1,0 +1,1 @@
+"""What the repository holds and a command makes: vectors, pages, pictures."""

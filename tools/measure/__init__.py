@@ -1,0 +1,1 @@
+"""Benchmarks, and where bits and time go."""

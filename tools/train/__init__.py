@@ -1,0 +1,1 @@
+"""Training, and what makes model files of what was trained."""

@@ -1,0 +1,80 @@
+"""More latent channels for a trained model, the same function.
+
+    python -m tools.train.grow MODEL M OUT.pt --pictures FOLDER
+
+New channels begin as rows of the DCT: those that the synthesis of MODEL (a checkpoint or a model file) cannot
+represent and the pictures have most of, missing luma first. Nothing else looks at them yet. Go on with
+`tools/train/train.py ... --config M=384 --init OUT.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tools.train.checkpoint import load_any
+from tools.train.data import Crops
+from vaecodec.model.exact import space_to_depth
+from vaecodec.model.networks import INDEX_ONE, PIXEL_ONE, TABLES, Model, dct_basis
+
+CROPS = 256
+LUMA = 256  # rows of the basis
+LIKE = 32  # the step of a new channel is the mean of this many last ones
+
+
+def missing_rows(synthesis: Tensor, blocks: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Rows of `dct_basis` to add to a linear synthesis (768, M); their mean squares in what it leaves of blocks."""
+    basis = dct_basis().double()
+    span, _ = torch.linalg.qr(synthesis.double())
+    rest = blocks.double() - blocks.double() @ span @ span.T
+    energy = (rest @ basis.T).square().mean(0)
+    wanted = energy.clone()
+    wanted[:LUMA] += torch.where((basis[:LUMA] @ span).square().sum(1) < 0.5, energy.max(), 0.0)
+    rows = wanted.argsort(descending=True)[:count]
+    return rows, energy[rows].float()
+
+
+def grow(old: Model, m: int, blocks: Tensor) -> Model:
+    """`old` with m latent channels. blocks: (n, 768) cells of pictures, in levels minus 128."""
+    model, before = Model(replace(old.cfg, M=m)), old.cfg.M
+    rows, energy = missing_rows(old.g_s.shortcut.weight.detach(), blocks, m - before)
+    state, source = model.state_dict(), old.state_dict()
+    high, high_before = m - old.cfg.low, before - old.cfg.low
+    for name, target in state.items():
+        have = source[name]
+        target.zero_()
+        if name.startswith("context.") and ".leave." in name and have.shape != target.shape:
+            target[:high_before] = have[:high_before]  # means
+            target[high : high + high_before] = have[high_before:]  # indices
+        else:
+            target[tuple(slice(n) for n in have.shape)] = have
+    basis = dct_basis()[rows]
+    state["g_a.shortcut"][before:] = basis
+    state["g_s.shortcut.weight"][:, before:] = basis.T * (PIXEL_ONE / 2)
+    step = source["step.value"][:, -LIKE:].mean(1, keepdim=True)
+    state["step.value"][:, before:] = step
+    index = 7 * ((energy.sqrt() / step.exp()).clamp_min(1e-4).log2() + 3)
+    state["index_bias.value"][:, before:] = index.clamp(-8, TABLES) * INDEX_ONE / 128
+    model.load_state_dict(state)
+    return model
+
+
+@torch.no_grad()
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("model", type=Path)
+    p.add_argument("m", type=int)
+    p.add_argument("out", type=Path)
+    p.add_argument("--pictures", type=Path, required=True)
+    args = p.parse_args()
+    blocks = space_to_depth(Crops(args.pictures, 256, seed=1).batch(CROPS).float() - 128, 16).reshape(-1, 768)
+    model = grow(load_any(args.model), args.m, blocks)
+    torch.save({"config": model.cfg.to_dict(), "ema": model.state_dict()}, args.out)
+
+
+if __name__ == "__main__":
+    main()
