@@ -15,8 +15,11 @@ from tools.train.data import load
 from vaecodec.codec import Codec
 from vaecodec.restoration.recipes import Models
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background, and then in all that tests start
+# As in a shell's background or under nohup, and then in all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A shared machine may stall any example, and what CI runs should be the same for everyone.
 settings.register_profile("local", deadline=None)

@@ -232,6 +232,15 @@ def test_a_checkerboard_is_exact(shipped: Codec) -> None:
     assert len(data) < 200
 
 
+@pytest.mark.parametrize("scale", [8, 16, 32])
+def test_pixels_enlarged_in_step_with_the_blocks_are_exact(shipped: Codec, scale: int) -> None:
+    """A cosine transform of those blocks sees no edge in them."""
+    pixels = (picture(160 // scale, 160 // scale, 3) // 128 * 255).repeat(scale, 0).repeat(scale, 1)
+    data = shipped.encode(pixels, 40)
+    np.testing.assert_array_equal(shipped.decode(data).pixels, pixels)
+    assert len(data) < len(shipped.encode(pixels, 40, effort=2)) / 2
+
+
 def test_a_photograph_has_no_overlay(shipped: Codec, photo: np.ndarray) -> None:
     crop = photo[:128, :192]
     assert overlays(shipped.encode(crop, 75)) == [0]

@@ -101,13 +101,18 @@ def test_kills(photo: Path, tmp_path: Path, shipped: Codec) -> None:
     whole, seconds = target.read_bytes(), time.monotonic() - start
     target.write_bytes(b"what was there")
     killed = 0
-    for _ in range(12):
-        process = encode(photo, target)
-        time.sleep(seconds * (0.4 + 0.65 * rng.random()))
-        process.kill()
-        killed += process.wait() != 0
+    for _ in range(40):  # a shared machine may be slow at first and fast then
+        start, process = time.monotonic(), encode(photo, target)
+        try:
+            assert process.wait(seconds * (0.4 + 0.65 * rng.random())) == 0
+            seconds = time.monotonic() - start
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += process.wait() != 0
         assert target.read_bytes() in (whole, b"what was there")
-    assert killed > 3
+        if killed == 8:
+            break
+    assert killed == 8
     assert all(name == "a.vaec" or name.startswith(".vaecodec-") for name in os.listdir(tmp_path))
     assert shipped.decode(whole).pixels.shape == (256, 384, 3)
 

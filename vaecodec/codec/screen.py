@@ -22,6 +22,7 @@ EQUAL_IN_BLOCK = 0.4
 MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
 REDUCIBLE = 8192  # colours in a sample; a photograph reduced to a palette is no photograph
 BITS, KNEE = 1.6, 0.72  # see `transform_costs`
+MISSED = 4  # see `transform_costs`
 LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_costs` says
 SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
 STRIP, STRIPS = 2, 8  # the sample of a tile: so many rows of blocks of so many
@@ -183,12 +184,26 @@ def padded(rgb: Pixels) -> Pixels:
 def transform_costs(rgb: Pixels, worth: float) -> Costs:
     """What the networks take for each block (rows, columns) of (h, w, 3), more or less, errors included, in bits.
 
+    Pixels enlarged in step with the blocks are all but free in them, though not to the networks: where blocks half a
+    step away take much more, they count.
+    """
+    half = BLOCK // 2
+    here = block_costs(padded(rgb), worth)
+    away = block_costs(padded(np.pad(rgb, ((half, 0), (half, 0), (0, 0)), mode="edge")), worth)
+    away = away[: here.shape[0], : here.shape[1]]
+    costs: Costs = np.where(away > MISSED * here, away, here)
+    return costs
+
+
+def block_costs(rgb: Pixels, worth: float) -> Costs:
+    """The same by whole blocks.
+
     An orthonormal transform of Gaussian coefficients c with the error that is best for its bits takes
     log2(1 + worth c^2 / KNEE) / 2 bits for each: all that it does not keep is an error where c is small. The networks
     are near BITS times that for the cosine transform of blocks.
     """
     basis, colours = cosines(BLOCK), cosines(3)
-    x = padded(rgb).astype(np.float32)
+    x = rgb.astype(np.float32)
     h, w = x.shape[0] // BLOCK, x.shape[1] // BLOCK
     x = (x.reshape(-1, 3) @ colours.T).reshape(h, BLOCK, w, BLOCK, 3)
     x = np.ascontiguousarray(x.transpose(0, 2, 4, 1, 3)).reshape(-1, BLOCK) @ basis.T
