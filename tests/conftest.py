@@ -27,6 +27,15 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 VECTORS = Path(__file__).with_name("vectors")
+SLOW = {"shipped", "models", "real"}  # fixtures: the model in the package, the command line with it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what codes with the shipped model or starts processes: `pytest -m "not slow"` leaves it out."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if SLOW & set(item.fixturenames) or {"subprocess", "multiprocessing"} & vars(item.module).keys():
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import torch
 from pictures import picture
 from PIL import Image
 
+from tools.train import screening, train
 from tools.train.candidates import ReluBlock
 from tools.train.checkpoint import load_checkpoint
 from tools.train.data import Crops, heldout_names, jpeg
 from tools.train.muon import Muon
 from tools.train.ssimulacra2_loss import distance
-from tools.train.train import screening, train
 from vaecodec.metrics.ssimulacra2 import ssimulacra2
 
 TINY = "C=8,M=16,N=4,D=8,low=4,blocks_a=1,blocks_s=2,blocks_c=1"
