@@ -246,7 +246,7 @@ def test_verify_looks_into_tiles(run: Run) -> None:
 
 def spawn(*arguments: object, stdin: bytes | None = None, **options: Any) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "vaecodec", *map(str, arguments)]
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
     return subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False, **options)
 
@@ -259,7 +259,7 @@ def test_info_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
         "except SystemExit as end: assert not end.code\n"
         "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     )
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True)
 
 
@@ -268,7 +268,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "vaecodec", "info", str(path)]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=root, check=False)
     os.close(write)
     assert ended.returncode == 1 and ended.stderr == b""
@@ -277,7 +277,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_exits_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vaecodec", "info", "-"]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
     assert process.stdin is not None
     process.stdin.write(bytes(2**20))  # more than a pipe holds: returns when it reads

@@ -177,7 +177,7 @@ def test_a_picture_is_read_from_a_path_by_its_content(tmp_path: Path) -> None:
 
 
 def test_the_sample_picture() -> None:
-    picture, notes = read_picture(Path(__file__).parent / "data" / "kodim23.png", None)
+    picture, notes = read_picture(Path(__file__).parents[1] / "data" / "kodim23.png", None)
     assert picture.pixels.shape == (512, 768, 3) and notes == []
 
 

@@ -18,7 +18,7 @@ from vaecodec.model import weights
 from vaecodec.model.networks import ANCHORS, FILTER_NUMBERS, QualityTable
 
 SMALL = VECTORS / "small.safetensors"
-PHOTO = Path(__file__).parent / "data" / "kodim23.png"
+PHOTO = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 
 @pytest.mark.parametrize("q", [0, 1, 124, 125, 600, 999, 1000])

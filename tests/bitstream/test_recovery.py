@@ -78,7 +78,7 @@ def test_a_tile_cut_anywhere(small: Codec, share: float, channels: int, quality:
 
 def test_what_there_is_of_a_tile_is_shown() -> None:
     """The share of the file that is there, and the PSNR that it gives at least."""
-    pixels = load(Path(__file__).parent / "data" / "kodim23.png")
+    pixels = load(Path(__file__).parents[1] / "data" / "kodim23.png")
     codec = Codec(threads=1)
     data = codec.encode(pixels, 75)
     for share, at_least in {0.05: 14.0, 0.35: 27.0, 0.6: 31.5, 0.9: 37.0}.items():
@@ -164,7 +164,7 @@ def test_false_names_do_not_cost_more_than_a_bound(whole: tuple[bytes, np.ndarra
 
 
 def test_command_line(whole: tuple[bytes, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pixels = load(Path(__file__).parent / "data" / "kodim23.png")[:200, :200]
+    pixels = load(Path(__file__).parents[1] / "data" / "kodim23.png")[:200, :200]
     codec = Codec(threads=1)
     data = codec.encode(pixels, 50, tile=64)
     source, target = tmp_path / "a.vaec", tmp_path / "a.png"

@@ -28,7 +28,7 @@ from vaecodec.errors import (
 )
 from vaecodec.pictures.picture import Picture
 
-SPEC = Path(__file__).parents[1] / "bitstream_spec.md"
+SPEC = Path(__file__).parents[2] / "bitstream_spec.md"
 
 
 @pytest.fixture(scope="module")

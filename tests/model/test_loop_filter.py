@@ -130,7 +130,7 @@ def test_planes_are_the_colours() -> None:
 
 @pytest.fixture(scope="module")
 def coded(shipped: Codec) -> tuple[np.ndarray, bytes]:
-    with Image.open(Path(__file__).parent / "data" / "kodim23.png") as image:
+    with Image.open(Path(__file__).parents[1] / "data" / "kodim23.png") as image:
         x = np.asarray(image.crop((180, 120, 500, 440)))
     return x, shipped.encode(x, 90, effort=4, tile=192)
 

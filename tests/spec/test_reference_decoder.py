@@ -41,7 +41,7 @@ Pixels = npt.NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def model_path() -> Path:
     """The shipped model, or the one that VAEC_TEST_MODEL names."""
-    shipped = Path(__file__).parent.parent / "vaecodec" / "weights" / "base.safetensors"
+    shipped = Path(__file__).parents[2] / "vaecodec" / "weights" / "base.safetensors"
     return Path(os.environ.get("VAEC_TEST_MODEL", shipped))
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vaecodec.codec import Codec
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VAECODEC = [sys.executable, "-m", "vaecodec"]
 
 # In a mount namespace of its own: a file system of 64 KiB, nearly full, and who writes there: an encoder, and a decoder

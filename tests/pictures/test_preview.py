@@ -23,8 +23,8 @@ from vaecodec.pictures.exif import orientation_exif
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.preview import read_preview
 
-DESKTOP = Path(__file__).resolve().parents[1] / "tools" / "desktop"
-SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
+DESKTOP = Path(__file__).resolve().parents[2] / "tools" / "desktop"
+SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

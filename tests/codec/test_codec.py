@@ -23,7 +23,7 @@ from vaecodec.codec import Codec
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
 
-SAMPLE = Path(__file__).with_name("data") / "kodim23.png"
+SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 relaxed = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -22,7 +22,7 @@ from vaecodec.model.likelihood import index_scale, logistic_bits
 from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters, as_planes
 from vaecodec.model.networks import FILTER_NUMBERS, MEAN_ONE
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")

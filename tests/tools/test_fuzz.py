@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tools.check import fuzz
 
 FILES = sorted(p for p in fuzz.VECTORS.glob("*/small-*.vaec") if p.stat().st_size <= fuzz.LARGEST)
-FOUND = sorted((Path(__file__).parent / "data" / "fuzz").iterdir())
+FOUND = sorted((Path(__file__).parents[1] / "data" / "fuzz").iterdir())
 some = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 

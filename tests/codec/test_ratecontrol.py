@@ -23,7 +23,7 @@ from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
 
 QUALITY = container.QUALITY_MAX
-SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
+SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 
 @settings(deadline=None)

@@ -29,7 +29,7 @@ from vaecodec.restoration.prior import Prior, posterior_mean
 from vaecodec.restoration.recipes import Denoise, Enhance, Inpaint, Models, Undo, parse_operator
 from vaecodec.restoration.solver import denoise, restore
 
-KODAK = Path(__file__).parent / "data" / "kodim23.png"
+KODAK = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 
 @pytest.fixture(scope="module")

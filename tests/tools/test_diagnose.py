@@ -15,7 +15,7 @@ from vaecodec.codec import Codec
 
 @pytest.mark.parametrize("quality", [200, 700])
 def test_bits_add_up(shipped: Codec, quality: int) -> None:
-    crop = np.asarray(Image.open(Path(__file__).parent / "data" / "bench" / "kodim05-crop.png"))
+    crop = np.asarray(Image.open(Path(__file__).parents[1] / "data" / "bench" / "kodim05-crop.png"))
     with torch.no_grad():
         account = account_for(shipped, [crop], quality)
     assert account.section_bits.sum() == account.file_bits

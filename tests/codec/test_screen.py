@@ -24,7 +24,7 @@ from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
 from vaecodec.pictures.reading import as_picture
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from vaecodec.codec import synthesis as bands
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.pictures.picture import Picture
 
-SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
+SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 
 def drawn(height: int, width: int, channels: int) -> np.ndarray:

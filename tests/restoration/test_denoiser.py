@@ -26,7 +26,7 @@ from vaecodec.restoration.prior import Prior
 from vaecodec.restoration.recipes import Denoise, Models
 from vaecodec.restoration.solver import denoise
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KODAK = ROOT / "tests" / "data" / "kodim23.png"
 
 
