@@ -17,7 +17,7 @@ from PIL import Image
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Header, Tile, pack_chunk
-from vaecodec.cli import app as cli
+from vaecodec.cli import app
 from vaecodec.pictures.picture import Picture
 
 SAMPLE = Path(__file__).parent / "data" / "kodim23.png"
@@ -116,7 +116,7 @@ def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
             monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
             monkeypatch.setattr(sys, name, stream)
         with pytest.raises(SystemExit) as ended:
-            cli.main([str(a) for a in arguments])
+            app.main([str(a) for a in arguments])
         return Result(int(ended.value.code or 0), buffers[1].getvalue(), buffers[2].getvalue().decode())
 
     yield call

@@ -12,7 +12,7 @@ from commands import SAMPLE, Run
 from PIL import Image
 
 from vaecodec.bitstream.container import SIGNATURE
-from vaecodec.cli import app as cli
+from vaecodec.cli import app
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DAMAGED = 3  # the exit code of --partial, which is for damaged files
@@ -78,6 +78,6 @@ def test_readme(real: Run) -> None:
 
 def test_help(real: Run) -> None:
     pictures("photo.jpg", "a.png")
-    assert len(commands(cli.HELP)) >= 4
-    for command in commands(cli.HELP):
+    assert len(commands(app.HELP)) >= 4
+    for command in commands(app.HELP):
         do(command, real)

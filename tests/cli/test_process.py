@@ -15,8 +15,7 @@ from commands import Run, picture_file, vaec_file
 
 from vaecodec import console
 from vaecodec.bitstream import container
-from vaecodec.cli import app as cli
-from vaecodec.cli import batch
+from vaecodec.cli import app, batch
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_a_closed_stream_that_is_needed(
     monkeypatch.setattr(sys, name, None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments, "-f"] if arguments[0] == "encode" else arguments)
+        app.main([*arguments, "-f"] if arguments[0] == "encode" else arguments)
     assert ended.value.code == 1
     assert f"{name} is closed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
 
@@ -60,7 +59,7 @@ def test_nobody_need_hear_the_messages(
     picture_file("a.png"), picture_file("b.png"), vaec_file("c.vaec")
     monkeypatch.setattr(sys, "stderr", None)
     with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
+        app.main(arguments)
     assert ended.value.code == code
 
 

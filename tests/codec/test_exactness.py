@@ -18,8 +18,7 @@ import vaecodec.codec.codec
 import vaecodec.codec.synthesis
 from vaecodec import vae
 from vaecodec.codec import Codec
-from vaecodec.model import exact as grid
-from vaecodec.model import weights
+from vaecodec.model import exact, weights
 from vaecodec.model.networks import Y_MAX, Z_MAX
 from vaecodec.pictures.picture import Picture
 
@@ -71,7 +70,7 @@ def test_float64(files: list[bytes], expected: list[np.ndarray]) -> None:
 def test_linear_instead_of_onednn(
     monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
 ) -> None:
-    monkeypatch.setattr(grid, "matmul", torch.nn.functional.linear)
+    monkeypatch.setattr(exact, "matmul", torch.nn.functional.linear)
     check(shipped, files, expected)
 
 
@@ -87,7 +86,7 @@ def integer_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) ->
 def test_integers(
     monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
 ) -> None:
-    monkeypatch.setattr(grid, "matmul", integer_linear)
+    monkeypatch.setattr(exact, "matmul", integer_linear)
     check(shipped, files[1:2], expected[1:2])
 
 
@@ -112,7 +111,7 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def dtypes(codec: Codec) -> set[torch.dtype]:
     """Of the layers that are not float64 anyway, as they work just now."""
     with codec.exactly() as weights:
-        layers = (m for m in weights.model.modules() if isinstance(m, grid.Linear) and not m.wide)
+        layers = (m for m in weights.model.modules() if isinstance(m, exact.Linear) and not m.wide)
         return {m.frozen[0].dtype for m in layers if m.frozen is not None}
 
 
@@ -211,39 +210,39 @@ def test_threads_are_put_back(shipped: Codec, files: list[bytes]) -> None:
 def test_every_sum_stays_within_its_bound(monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes]) -> None:
     """The proof, checked in practice: inputs are integers within the layer's limit, wherever they come from."""
     seen = []
-    forward = grid.Linear.forward
+    forward = exact.Linear.forward
 
-    def checked(self: grid.Linear, x: torch.Tensor) -> torch.Tensor:
+    def checked(self: exact.Linear, x: torch.Tensor) -> torch.Tensor:
         if self.limit is not None:
             scale = 512 if self.wide else 1
             assert (x * scale == (x * scale).round()).all() and x.abs().max() <= self.limit
             seen.append(self)
         return forward(self, x)
 
-    monkeypatch.setattr(grid.Linear, "forward", checked)
+    monkeypatch.setattr(exact.Linear, "forward", checked)
     shipped.decode(files[-2])
-    layers = {m for m in shipped.weights.model.modules() if isinstance(m, grid.Linear) and m.limit is not None}
+    layers = {m for m in shipped.weights.model.modules() if isinstance(m, exact.Linear) and m.limit is not None}
     assert set(seen) == layers
 
 
 @pytest.fixture(scope="module")
-def layers(shipped: Codec) -> dict[grid.Linear | grid.Depthwise, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def layers(shipped: Codec) -> dict[exact.Linear | exact.Depthwise, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Integer weights, biases and exponents of all exact layers, as the model file has them."""
     _, tensors = weights.read(weights.DEFAULT)
     return {
         module: tuple(torch.from_numpy(tensors[f"{path}.{name}"]).double() for name in "wbk")
         for path, module in shipped.weights.model.named_modules()
-        if isinstance(module, (grid.Linear, grid.Depthwise)) and module.limit is not None
+        if isinstance(module, (exact.Linear, exact.Depthwise)) and module.limit is not None
     }
 
 
 def largest_sum(
-    module: grid.Linear | grid.Depthwise, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor
+    module: exact.Linear | exact.Depthwise, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor
 ) -> torch.Tensor:
     """The largest that a sum can be at any point, in whatever order its terms are added, in units of its grid."""
     x = x.double().abs()
-    if isinstance(module, grid.Linear):
-        return (x @ w.abs().T + b.abs()).max() * (2**grid.WIDE_FRACTION if module.wide else 1)
+    if isinstance(module, exact.Linear):
+        return (x @ w.abs().T + b.abs()).max() * (2**exact.WIDE_FRACTION if module.wide else 1)
     planes, kernels = x.permute(0, 3, 1, 2), w.abs().view(-1, 1, 3, 3)
     return torch.nn.functional.conv2d(planes, kernels, b.abs(), padding=1, groups=len(w)).max()
 
@@ -287,13 +286,13 @@ def test_no_sum_leaves_its_bits(shipped: Codec, layers: Any, z: str, y: str, q: 
             hook.remove()
     assert set(reached) == set(layers)
     for module, total in reached.items():
-        assert total < 2 ** (grid.FLOAT64_BITS if module.wide else grid.FLOAT32_BITS)
+        assert total < 2 ** (exact.FLOAT64_BITS if module.wide else exact.FLOAT32_BITS)
 
 
 def test_the_worst_input_of_every_layer(layers: Any) -> None:
     """All inputs at the limit, with the signs of a channel's weights: exact still, and within the bits."""
     for module, (w, b, k) in layers.items():
-        if isinstance(module, grid.Depthwise):
+        if isinstance(module, exact.Depthwise):
             continue  # the same inequality, of nine terms: see `freeze`
         x = module.limit * w.sign()
         sums = x @ w.T + b
@@ -304,13 +303,13 @@ def test_the_worst_input_of_every_layer(layers: Any) -> None:
 
 
 def test_inexact_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert grid.float32_is_exact()
+    assert exact.float32_is_exact()
 
     def bf16(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.linear(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
 
-    monkeypatch.setattr(grid, "matmul", bf16)
-    assert not grid.float32_is_exact()
+    monkeypatch.setattr(exact, "matmul", bf16)
+    assert not exact.float32_is_exact()
 
 
 @pytest.mark.parametrize("effort", [3, 4])

@@ -16,9 +16,7 @@ from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.limits import SCALES, scale_within
 from vaecodec.cli import main
-from vaecodec.codec import Codec
-from vaecodec.codec import scaled as excerpt
-from vaecodec.codec import synthesis as bands
+from vaecodec.codec import Codec, scaled, synthesis
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.pictures.picture import Picture
 
@@ -80,7 +78,7 @@ def test_scaled_pictures_have_the_shape_and_look_of_the_whole(
 ) -> None:
     for data, whole in files.values():
         got = small.decode_scaled(data, scale).pixels
-        expected = np.rint(excerpt.averaged(whole, scale))
+        expected = np.rint(scaled.averaged(whole, scale))
         assert got.shape == expected.shape
         assert np.abs(got - expected).mean() < 12, "the small model is a poor one"
 
@@ -90,15 +88,15 @@ def test_scaled_photographs_are_close(shipped: Codec, scale: int, least: float) 
     pixels = load(SAMPLE)[:384, :512]
     data = shipped.encode(pixels, 75)
     got = shipped.decode_scaled(data, scale).pixels.astype(float)
-    error = np.square(got - excerpt.averaged(pixels, scale)).mean()
+    error = np.square(got - scaled.averaged(pixels, scale)).mean()
     assert 10 * math.log10(255**2 / error) > least
 
 
 def test_scaled_pictures_are_the_same_whatever_the_chunks(small: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     data = small.encode(picture(150, 330), 60, tile=128)
     expected = [small.decode_scaled(data, scale).pixels for scale in SCALES]
-    monkeypatch.setattr(excerpt, "CHUNK", 8)
-    monkeypatch.setattr(bands, "BATCH", 64)
+    monkeypatch.setattr(scaled, "CHUNK", 8)
+    monkeypatch.setattr(synthesis, "BATCH", 64)
     for scale, wanted in zip(SCALES, expected, strict=True):
         np.testing.assert_array_equal(small.decode_scaled(data, scale).pixels, wanted)
 
@@ -107,8 +105,8 @@ def test_overlays_and_transparency_are_averaged(small: Codec) -> None:
     pixels = drawn(128, 128, 4)
     data = small.encode(Picture(pixels), 90, tile=64)
     got = small.decode_scaled(data, 8).pixels
-    np.testing.assert_array_equal(got[..., 3], np.rint(excerpt.averaged(pixels[..., 3:], 8))[..., 0])
-    np.testing.assert_array_equal(got[:8, :8, :3], np.rint(excerpt.averaged(pixels[:64, :64, :3], 8)))
+    np.testing.assert_array_equal(got[..., 3], np.rint(scaled.averaged(pixels[..., 3:], 8))[..., 0])
+    np.testing.assert_array_equal(got[:8, :8, :3], np.rint(scaled.averaged(pixels[:64, :64, :3], 8)))
 
 
 @pytest.mark.parametrize("scale", [0, 1, 3, 16])

@@ -18,8 +18,7 @@ from PIL import Image, ImageDraw
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
-from vaecodec.codec import Codec, codec
-from vaecodec.codec import screen as drawn
+from vaecodec.codec import Codec, codec, screen
 from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
 from vaecodec.pictures.reading import as_picture
@@ -33,7 +32,7 @@ def photo() -> np.ndarray:
         return np.asarray(image)
 
 
-def screen(height: int = 200, width: int = 300) -> np.ndarray:
+def page(height: int = 200, width: int = 300) -> np.ndarray:
     """White paper with lines and letters."""
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
@@ -84,7 +83,7 @@ def test_fill_keeps_the_rest_and_goes_on_from_it(size: tuple[int, int]) -> None:
     rgb = rng.integers(90, 110, (*size, 3), dtype=np.uint8)
     mask = rng.random(size) < 0.7
     rgb[mask] = 255
-    filled = drawn.fill(rgb, mask)
+    filled = screen.fill(rgb, mask)
     np.testing.assert_array_equal(filled[~mask], rgb[~mask])
     if not mask.all():
         assert filled.min() >= 90
@@ -92,13 +91,13 @@ def test_fill_keeps_the_rest_and_goes_on_from_it(size: tuple[int, int]) -> None:
 
 
 def test_a_draft_tells_letters_from_a_photograph(photo: np.ndarray) -> None:
-    mixed = np.concatenate((screen(256, 256), photo[:256, :256]), axis=1)
-    draft = drawn.find(mixed, worth=0.02)
+    mixed = np.concatenate((page(256, 256), photo[:256, :256]), axis=1)
+    draft = screen.find(mixed, worth=0.02)
     assert draft is not None
     assert draft.mask[:, :256].all()
     assert draft.mask[:, 256:].mean() < 0.2
     assert draft.sure()
-    assert not drawn.looks_drawn(photo)
+    assert not screen.looks_drawn(photo)
 
 
 def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -121,7 +120,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counted)
 
-    count(drawn, "pack_overlay")
+    count(screen, "pack_overlay")
     count(codec, "encode_band")
     count(codec, "sampled_error")
     return calls
@@ -134,7 +133,7 @@ def test_a_photograph_that_was_a_jpeg_is_coded_once(
 ) -> None:
     """Flat blocks and equal neighbours, as a compressor leaves them, do not make a drawing."""
     pixels = through_jpeg(photo[:256, :384], jpeg)
-    assert drawn.looks_drawn(pixels)
+    assert screen.looks_drawn(pixels)
     data = shipped.encode(pixels, quality)
     assert looks["encode_band"] == 1
     assert looks["pack_overlay"] <= 3
@@ -215,7 +214,7 @@ def test_a_palette_of_well_known_colours_is_those_colours() -> None:
 @pytest.mark.parametrize("quality", [20, 75])
 def test_a_screen_is_good_and_small(shipped: Codec, quality: float) -> None:
     """A third of the transform's bytes at a lower error; paper stays paper."""
-    pixels = screen()
+    pixels = page()
     data, plain = (shipped.encode(pixels, quality, effort=e) for e in (3, 2))
     decoded = shipped.decode(data).pixels
     assert len(data) < len(plain) / 3
@@ -250,7 +249,7 @@ def test_a_photograph_has_no_overlay(shipped: Codec, photo: np.ndarray) -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_page_with_a_photograph(shipped: Codec, photo: np.ndarray, channels: int) -> None:
     """Letters exact, the photograph by the networks, in every colour type, over several tiles."""
-    rgb = screen(192, 320)
+    rgb = page(192, 320)
     rgb = np.concatenate((rgb, photo[100:164, 200:520]))
     alpha = np.full((*rgb.shape[:2], 1), 200, np.uint8)
     alpha[5:9] = 0

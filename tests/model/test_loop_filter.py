@@ -18,7 +18,7 @@ from tools.train.data import psnr
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError
-from vaecodec.model import loop_filter as postfilter
+from vaecodec.model import loop_filter
 from vaecodec.model.loop_filter import (
     CHROMA,
     COLOURS,
@@ -96,7 +96,7 @@ def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     planes = as_planes(torch.from_numpy(np.random.default_rng(3).normal(0, 2000, (50, 20, 3))).float().round())
     found = kernel(L0=9, L11=-4, L_3=70, C2=5, C_5=-30)
     whole = found(planes)
-    monkeypatch.setattr(postfilter, "STRIP", 8)
+    monkeypatch.setattr(loop_filter, "STRIP", 8)
     assert torch.equal(found(planes), whole)
 
 

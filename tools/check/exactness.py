@@ -51,10 +51,10 @@ def caller(how: dict[str, Any]) -> Iterator[None]:
     """What a program around the codec may have set."""
     import torch
 
-    from vaecodec.codec import synthesis as bands
+    from vaecodec.codec import synthesis
 
     if "window" in how:
-        bands.TALLEST, bands.WINDOW = how["window"], 0
+        synthesis.TALLEST, synthesis.WINDOW = how["window"], 0
     torch.backends.mkldnn.flags(enabled=how.get("onednn", True)).__enter__()
     if "precision" in how:
         torch.set_float32_matmul_precision(how["precision"])

@@ -22,15 +22,12 @@ from PIL import Image
 from torch import Tensor
 
 from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_number, as_region, as_whole
-from vaecodec.bitstream import container, limits
-from vaecodec.bitstream import recovery as salvage
+from vaecodec.bitstream import container, limits, recovery
 from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
-from vaecodec.codec import ratecontrol, refine
-from vaecodec.codec import scaled as excerpt
-from vaecodec.codec import screen as drawn
+from vaecodec.codec import ratecontrol, refine, scaled, screen
 from vaecodec.codec.effort import EFFORTS, Effort
 from vaecodec.codec.latents import Z_CELL, encode_tiles
 from vaecodec.codec.ratecontrol import Found, Target
@@ -216,15 +213,15 @@ class Codec:
         if not how.overlays or not available():
             return {}, self._code(header, pixels, how, progress, (), decoded)
         worth = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
-        drafts: dict[int, drawn.Draft] = {}
+        drafts: dict[int, screen.Draft] = {}
         for index in range(math.prod(header.grid)):
-            if draft := drawn.find(as_rgb(header.cut(pixels, index)), worth):
+            if draft := screen.find(as_rgb(header.cut(pixels, index)), worth):
                 drafts[index] = draft
-        tiles, alone = None, {index: drawn.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
+        tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
         if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
             tiles, errors = self._trial(header, pixels, unsure, part_of(progress, 0, 0.5), decoded)
             for index, error in errors.items():
-                alone[index] = drawn.GAIN * (8 * len(tiles[index].pack()) + worth * error)
+                alone[index] = screen.GAIN * (8 * len(tiles[index].pack()) + worth * error)
             progress = part_of(progress, 0.5, 1)
         overlays: dict[int, Overlay] = {}
         for index, draft in drafts.items():
@@ -244,7 +241,7 @@ class Codec:
         self,
         header: Header,
         pixels: NDArray[np.uint8],
-        unsure: dict[int, drawn.Draft],
+        unsure: dict[int, screen.Draft],
         progress: Progress | None,
         decoded: NDArray[np.uint8] | None,
     ) -> tuple[list[Tile], dict[int, float]]:
@@ -358,7 +355,7 @@ class Codec:
             while done < len(boxes) and sum(boxes[done][::2]) <= written:
                 strip = pixels.take(boxes[done][2])
                 for (_, left, _, width), tile in zip(boxes[done : done + columns], tiles[done:], strict=False):
-                    excerpt.finish_tile(header, tile, strip[:, left : left + width])
+                    scaled.finish_tile(header, tile, strip[:, left : left + width])
                 yield strip
                 done += columns
             if progress:
@@ -369,10 +366,10 @@ class Codec:
 
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
-        found = salvage.salvage(as_bytes(data), as_limit(max_pixels, "max_pixels"))
+        found = recovery.salvage(as_bytes(data), as_limit(max_pixels, "max_pixels"))
         codec = self._for(found.header)
         with codec.exactly() as weights:
-            return excerpt.partial(weights, found)
+            return scaled.partial(weights, found)
 
     def decode_region(
         self, data: BytesLike, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
@@ -386,19 +383,19 @@ class Codec:
         codec, layout, tiles = self.open(data, None)
         limits.check_region(layout.header, region, limit)
         with codec.exactly() as weights:
-            return Picture(excerpt.region(weights, layout.header, tiles, region), **layout.metadata)
+            return Picture(scaled.region(weights, layout.header, tiles, region), **layout.metadata)
 
     def decode_scaled(self, data: BytesLike, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
-        Near to the whole picture's mean over squares of that many pixels, not equal to it; see `excerpt.scaled`.
+        Near to the whole picture's mean over squares of that many pixels, not equal to it; see `scaled.scaled`.
         Args: scale: 2, 4 or 8. max_pixels: of what is made; the whole may have twice as many. Raises: as `decode`.
         """
         scale, limit = as_whole(scale, "scale"), as_limit(max_pixels, "max_pixels")
         codec, layout, tiles = self.open(data, None)
         limits.check_scale(layout.header, scale, limit)
         with codec.exactly() as weights:
-            return Picture(excerpt.scaled(weights, layout.header, tiles, scale), **layout.metadata)
+            return Picture(scaled.scaled(weights, layout.header, tiles, scale), **layout.metadata)
 
     def decode_within(self, data: BytesLike, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
@@ -411,7 +408,7 @@ class Codec:
         limits.check_within(header, size, limit)
         scale = limits.scale_within(header, size)
         picture = self.decode(data, max_pixels=None) if scale == 1 else self.decode_scaled(data, scale, max_pixels=None)
-        return replace(picture, pixels=excerpt.shrunk(picture.pixels, size))
+        return replace(picture, pixels=scaled.shrunk(picture.pixels, size))
 
     def open(self, data: BytesLike, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
         """The structure of a file, and the codec of its model: this one, or another."""
