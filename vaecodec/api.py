@@ -12,7 +12,8 @@ from PIL import Image
 from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
-from vaecodec.codec.codec import EFFORT, Codec
+from vaecodec.codec.codec import Codec
+from vaecodec.codec.effort import EFFORT
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from pictures import picture
 from PIL import Image
 
+import vaecodec.codec.encoder
 import vaecodec.codec.synthesis
 from tools.check import fuzz
 from tools.measure.bdrate import bd_rate
 from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile, parse
-from vaecodec.codec import Codec
+from vaecodec.codec import Codec, encoder
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
 
@@ -111,7 +112,7 @@ def test_bands_need_the_same_bits_as_the_whole(monkeypatch: pytest.MonkeyPatch, 
 def test_default_tiles(shipped: Codec) -> None:
     sides = {}
     for height, width in ((1, 1), (1024, 1024), (1025, 100), (3000, 4000)):
-        header = shipped._header(np.zeros((height, width, 3), np.uint8), 750, None)
+        header = encoder.header_for(shipped, np.zeros((height, width, 3), np.uint8), 750, None)
         sides[height, width] = (header.tile_side, *header.grid)
     assert sides == {
         (1, 1): (1024, 1, 1),
@@ -227,7 +228,7 @@ def test_tiles_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Code
 def test_tiles_below_one_another_are_coded_in_batches(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
     """However narrow the picture: a column of small tiles takes as many steps as a row of them."""
     calls: list[int] = []
-    for module, name in ((vaecodec.codec.synthesis, "decode_tiles"), (vaecodec.codec.codec, "encode_tiles")):
+    for module, name in ((vaecodec.codec.synthesis, "decode_tiles"), (vaecodec.codec.encoder, "encode_tiles")):
         real = getattr(module, name)
 
         def counted(*arguments: Any, real: Any = real, **options: Any) -> Any:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import picture
 
-import vaecodec.codec.codec
+import vaecodec.codec.runtime
 import vaecodec.codec.synthesis
 from vaecodec import vae
 from vaecodec.codec import Codec
@@ -119,7 +119,7 @@ def test_rounded_factors_change_pixels(
     bf16: None, monkeypatch: pytest.MonkeyPatch, shipped: Codec, files: list[bytes], expected: list[np.ndarray]
 ) -> None:
     """What the tests below could not see otherwise."""
-    monkeypatch.setattr(vaecodec.codec.codec, "float32_is_exact", lambda: True)
+    monkeypatch.setattr(vaecodec.codec.runtime, "float32_is_exact", lambda: True)
     torch.set_float32_matmul_precision("medium")
     assert (shipped.decode_partial(files[2]).picture.pixels != expected[2]).any()
 

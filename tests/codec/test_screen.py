@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
-from vaecodec.codec import Codec, codec, screen
+from vaecodec.codec import Codec, encoder, screen
 from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
 from vaecodec.pictures.reading import as_picture
@@ -121,8 +121,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counted)
 
     count(screen, "pack_overlay")
-    count(codec, "encode_band")
-    count(codec, "sampled_error")
+    count(encoder, "encode_band")
+    count(encoder, "sampled_error")
     return calls
 
 

@@ -16,8 +16,7 @@ from PIL import ExifTags, Image
 from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.cli import main
-from vaecodec.codec import Codec
-from vaecodec.codec import codec as codec_module
+from vaecodec.codec import Codec, encoder
 from vaecodec.errors import VaecError
 from vaecodec.pictures.exif import orientation_exif
 from vaecodec.pictures.picture import Picture
@@ -39,7 +38,7 @@ def test_previews(small: Codec, channels: int) -> None:
 
 
 def test_large_pictures_have_one(small: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec_module, "FROM", 64 * 64)
+    monkeypatch.setattr(encoder, "FROM", 64 * 64)
     assert read_preview(small.encode(picture(64, 64))) and not read_preview(small.encode(picture(63, 64)))
     assert not read_preview(small.encode(picture(64, 64), preview=False))
 

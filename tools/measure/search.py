@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from vaecodec.bitstream import container
-from vaecodec.codec.codec import EFFORT, Codec
+from vaecodec.codec.codec import Codec
+from vaecodec.codec.effort import EFFORT
 
 LIMIT, LIMIT_OVERLAY = 1.5, 3.0  # times the CPU time of effort 2
 PLAIN = 2

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from vaecodec.codec import refine
 from vaecodec.model.networks import TRIM
 
+QUALITY, EFFORT = 75.0, 3  # by default; quality 0..100, effort 1..9
+
 
 @dataclass(frozen=True)
 class Effort:

@@ -8,9 +8,8 @@ its tolerance after some three trials.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +20,11 @@ from vaecodec.bitstream.container import QUALITY_MAX
 from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:
-    from vaecodec.codec.codec import Codec
     from vaecodec.pictures.picture import Picture
 
-EFFORT = 3  # the highest at which trials are made first, because coding is quick up to there
+QUICK = 3  # the highest effort at which trials are made first, because coding is quick up to there
+# Codes the picture at an effort and a quality, and fills an array with what that decodes to.
+Coded = Callable[[int, float, Callable[[float], None] | None, NDArray[np.uint8] | None], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,7 @@ class Found:
 
 
 def encode_to(
-    codec: Codec,
-    picture: Picture,
-    target: Target,
-    effort: int,
-    tile: int | None = None,
-    preview: bool | None = None,
-    progress: Callable[[float], None] | None = None,
+    coded: Coded, picture: Picture, target: Target, effort: int, progress: Callable[[float], None] | None = None
 ) -> Found:
     """Code a picture so that it meets a target: see `Codec.encode_to`."""
     name, wanted = target.resolve(picture.width * picture.height)
@@ -116,7 +110,6 @@ def encode_to(
 
     def search_at(effort: int, guess: int) -> Found:
         files: dict[int, tuple[bytes, float]] = {}
-        coded = partial(codec.encode_parts, picture, effort=effort, tile=tile, preview=preview)
 
         def measure(q: int) -> float:
             nonlocal trials
@@ -124,7 +117,7 @@ def encode_to(
                 first, last = (1 - 0.6**n for n in (trials, trials + 1))  # nobody knows how many there will be
                 part = (lambda share: progress(first + share * (last - first))) if progress else None
                 decoded = None if kind.ceiling else np.empty_like(picture.pixels)
-                data = b"".join(coded(q / 10, progress=part, decoded=decoded))
+                data = b"".join(coded(effort, q / 10, part, decoded))
                 files[q] = data, len(data) if decoded is None else likeness(picture.pixels, decoded, name)
                 trials += 1
             return files[q][1]
@@ -136,8 +129,8 @@ def encode_to(
         short = q == QUALITY_MAX and kind.scaled(value) < kind.scaled(wanted) - kind.tolerance
         return Found(files[q][0], q / 10, short=short)
 
-    if effort > EFFORT:
-        guess = round(search_at(EFFORT, guess).quality * 10)
+    if effort > QUICK:
+        guess = round(search_at(QUICK, guess).quality * 10)
     found = search_at(effort, guess)
     if progress:
         progress(1)

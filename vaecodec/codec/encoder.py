@@ -1,0 +1,251 @@
+"""Pictures to the pieces of a `.vaec` file, band by band.
+
+    picture -> array -> y, z (g_a, h_a) -> symbols (latents) -> TILE chunks -> bytes,
+
+with an overlay of exact pixels beside the latents in tiles that were drawn, not photographed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaecodec.arguments import as_bytes, as_number, as_whole
+from vaecodec.bitstream import container
+from vaecodec.bitstream.alpha import pack_alpha
+from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
+from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
+from vaecodec.codec import refine, screen
+from vaecodec.codec.effort import EFFORT, EFFORTS, Effort
+from vaecodec.codec.latents import Z_CELL, encode_tiles
+from vaecodec.codec.runtime import Progress, Runtime
+from vaecodec.codec.synthesis import Analysis, Synthesis, as_rgb, bands, fit_filters, paste, patched, together
+from vaecodec.codec.trial import sampled_error
+from vaecodec.errors import VaecError
+from vaecodec.model.loop_filter import Filters
+from vaecodec.model.networks import quality_lambda
+from vaecodec.model.weights import Weights
+from vaecodec.pictures.picture import Picture, pieces
+from vaecodec.pictures.preview import FROM, make_preview
+
+TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
+Look = Callable[[Weights, Tensor, range], None]  # at y_hat of some rows of tiles
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How a picture is coded, beside its quality; see `Codec.encode`."""
+
+    effort: int = EFFORT
+    tile: int | None = None
+    preview: bool | None = None
+
+
+def encode_parts(
+    runtime: Runtime,
+    picture: Picture,
+    quality: float,
+    options: EncodeOptions,
+    progress: Progress | None = None,
+    decoded: NDArray[np.uint8] | None = None,
+) -> Iterator[bytes]:
+    """A file in pieces: see `Codec.encode_parts`."""
+    quality, effort = as_number(quality, "quality"), as_whole(options.effort, "effort")
+    if not 0 <= quality <= 100:
+        raise VaecError(f"quality {quality:g} is not within 0..100")
+    if effort not in EFFORTS:
+        raise VaecError(f"effort {effort} is not one of 1..9")
+    if not runtime.weights.encodes:
+        raise VaecError(f"model {runtime.weights.name} ({runtime.weights.hash.hex()}) is retired: it only decodes")
+    pixels, how = picture.pixels, EFFORTS[effort]
+    header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options.tile)
+    yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
+    if options.preview or (options.preview is None and picture.width * picture.height >= FROM and available()):
+        yield container.pack_chunk("prev", make_preview(pixels))
+    for name, kind in container.METADATA.items():
+        data = getattr(picture, name)
+        if data is not None:
+            yield container.pack_chunk(kind, as_bytes(data, name))
+    overlays, tiles = code_tiles(runtime, header, pixels, how, progress, decoded)
+    for index, coded in enumerate(tiles):
+        alpha, overlay = b"", overlays.get(index)
+        if header.alpha == container.ALPHA_CODED:
+            alpha = pack_alpha(header.cut(pixels, index)[..., -1])
+        yield container.tile_chunk(index, coded.having(alpha=alpha, overlay=overlay.data if overlay else b""))
+    yield container.pack_chunk("DONE", b"")
+    if decoded is not None:
+        for index, overlay in overlays.items():
+            part = header.cut(decoded, index)
+            paste(part, *unpack_overlay(overlay.data, *part.shape[:2]))
+        if header.alpha:
+            decoded[..., -1] = np.concatenate([rows[..., -1] for rows in pieces(pixels)])
+
+
+def header_for(runtime: Runtime, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
+    height, width, channels = pixels.shape
+    if tile is None:
+        side = max(height, width)
+        count = -(-side // TILE_MAX)
+        tile = -(-side // (count * container.TILE_UNIT)) * container.TILE_UNIT if count > 1 else TILE_MAX
+    tile = as_whole(tile, "tile side")
+    if tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
+        raise VaecError(f"tile side {tile} is not a multiple of {container.TILE_UNIT} up to {TILE_MAX}")
+    alpha, value = container.ALPHA_NONE, 0
+    if channels in (2, 4):
+        value = int(pixels[:1][0, 0, -1])
+        constant = all((rows[..., -1] == value).all() for rows in pieces(pixels))
+        alpha = container.ALPHA_CONSTANT if constant else container.ALPHA_CODED
+        value = value if constant else 0
+    return Header(
+        version=container.VERSION,
+        width=width,
+        height=height,
+        colour=container.CHANNELS.index(channels),
+        depth=8,
+        quality=q,
+        tile=tile // container.TILE_UNIT,
+        alpha=alpha,
+        alpha_value=value,
+        model=runtime.weights.name,
+        model_hash=runtime.weights.hash,
+    )
+
+
+def code_tiles(
+    runtime: Runtime,
+    header: Header,
+    pixels: NDArray[np.uint8],
+    how: Effort,
+    progress: Progress | None,
+    decoded: NDArray[np.uint8] | None,
+) -> tuple[dict[int, Overlay], Iterable[Tile]]:
+    """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
+    if not how.overlays or not available():
+        return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
+    worth = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
+    drafts: dict[int, screen.Draft] = {}
+    for index in range(math.prod(header.grid)):
+        if draft := screen.find(as_rgb(header.cut(pixels, index)), worth):
+            drafts[index] = draft
+    tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
+    if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
+        tiles, errors = code_for_trial(runtime, header, pixels, unsure, part_of(progress, 0, 0.5), decoded)
+        for index, error in errors.items():
+            alone[index] = screen.GAIN * (8 * len(tiles[index].pack()) + worth * error)
+        progress = part_of(progress, 0.5, 1)
+    overlays: dict[int, Overlay] = {}
+    for index, draft in drafts.items():
+        if draft.possible(alone[index]) and (overlay := draft.overlay(alone[index], how.thorough)):
+            overlays[index] = overlay
+    if tiles and not overlays and how == EFFORTS[EFFORT]:
+        if progress:
+            progress(1)
+        return {}, tiles
+    beneath = patched(pixels, header, {index: drafts[index].beneath() for index in overlays}) if overlays else pixels
+    covered = {index for index, overlay in overlays.items() if overlay.covers}
+    return overlays, code_bands(runtime, header, beneath, how, progress, covered, decoded)
+
+
+def code_for_trial(
+    runtime: Runtime,
+    header: Header,
+    pixels: NDArray[np.uint8],
+    unsure: dict[int, screen.Draft],
+    progress: Progress | None,
+    decoded: NDArray[np.uint8] | None,
+) -> tuple[list[Tile], dict[int, float]]:
+    """All tiles as the networks alone code them, and about the squared error that this makes in the unsure ones.
+
+    One coding decides about all of them, and is the file where no overlay comes of it.
+    """
+    errors: dict[int, float] = {}
+
+    def look(weights: Weights, y_hat: Tensor, band: range) -> None:
+        for index in unsure.keys() & range(band.start * header.grid[1], band.stop * header.grid[1]):
+            top, left, height, width = (-(-n // CELL) for n in header.tile_box(index))
+            top -= band.start * header.tile_side // CELL
+            its = y_hat[top : top + height, left : left + width]
+            errors[index] = sampled_error(weights, header.quality, unsure[index].rgb, its, unsure[index].blocks)
+
+    return list(code_bands(runtime, header, pixels, EFFORTS[EFFORT], progress, (), decoded, look)), errors
+
+
+def code_bands(
+    runtime: Runtime,
+    header: Header,
+    pixels: NDArray[np.uint8],
+    how: Effort,
+    progress: Progress | None = None,
+    covered: Collection[int] = (),
+    decoded: NDArray[np.uint8] | None = None,
+    look: Look | None = None,
+) -> Iterator[Tile]:
+    """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
+    with runtime.exactly() as weights:
+        analysis = Analysis(weights, header, pixels)
+        filters = Filters.read(weights.model, header, {})
+        synthesis = None if decoded is None else Synthesis(weights, header, decoded, filters)
+    rows = header.grid[0]
+    alone = how.iterations or how.filters  # these work on one row of tiles at a time
+    for band in bands(header, 1 if alone else None):
+
+        def part(share: float, band: range = band) -> None:
+            if progress:
+                progress((band.start + share * len(band)) / rows)
+
+        with runtime.exactly() as weights:  # not around a yield: what it sets must not show between two pieces
+            tiles, y_hat = encode_band(weights, header, analysis, band, how, filters, covered, part)
+            if how.filters:
+                fitted = fit_filters(weights, header, analysis, band.start, y_hat, filters.default)
+                for index in fitted.keys() - covered:
+                    tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
+                    filters.add(index, tiles[index])
+            if synthesis:
+                synthesis.add(weights, y_hat)
+            if look:
+                look(weights, y_hat, band)
+        yield from (tiles[index] for index in sorted(tiles))
+        part(1)
+
+
+def encode_band(
+    weights: Weights,
+    header: Header,
+    analysis: Analysis,
+    band: range,
+    how: Effort,
+    filters: Filters,
+    covered: Collection[int],
+    progress: Progress,
+) -> tuple[dict[int, Tile], Tensor]:
+    """Tiles of some rows by number, those covered without latents, and y_hat (n, w, M) int16, in 1/16 step."""
+    side, q, columns = header.tile_side // CELL, header.quality, header.grid[1]
+    seen = analysis.band(weights, band.start * side, min(band.stop * side, analysis.h))
+    y, z = seen.y[seen.inner], seen.z
+    if how.iterations:
+        x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
+        y, z = refine.refine(weights, q, x, seen.y, z, seen.inner, known, how.iterations, progress)
+    tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
+    y_hat = torch.zeros(y.shape, dtype=torch.int16)
+    for places in together(header, band, range(columns)):
+        coded = [place for place in places if place[0] * columns + place[1] not in covered]
+        if not coded:
+            continue
+        cuts = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
+        z_cuts = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut) for cut in cuts]
+        z_tiles, y_tiles = torch.stack([z[cut] for cut in z_cuts]), torch.stack([y[cut] for cut in cuts])
+        made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.trimming), strict=True)
+        for (row, column), cut, (tile, its) in zip(coded, cuts, made, strict=True):
+            tiles[row * columns + column], y_hat[cut] = tile, its.to(torch.int16)
+    return tiles, y_hat
+
+
+def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:
+    """The progress of a part of the work, which ends where `last` of all is done."""
+    return (lambda share: progress(first + share * (last - first))) if progress else None
