@@ -13,7 +13,7 @@ from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec.codec import Codec
-from vaecodec.codec.effort import EFFORT
+from vaecodec.codec.effort import EFFORT, QUALITY
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
@@ -71,7 +71,7 @@ def encode(
     picture, codec = Picture(picture.pixels, **metadata), default_codec()
     if target:
         return codec.encode_to(picture, target, effort=effort, tile=tile, preview=preview).data
-    return codec.encode(picture, 75 if quality is None else quality, effort=effort, tile=tile, preview=preview)
+    return codec.encode(picture, QUALITY if quality is None else quality, effort=effort, tile=tile, preview=preview)
 
 
 def decode(

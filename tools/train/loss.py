@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tools.train.candidates import Candidate, nearest_anchor
 from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.codec.effort import TRIM
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import round_ste
 from vaecodec.model.likelihood import index_scale, logistic_bits
@@ -20,7 +21,6 @@ from vaecodec.model.networks import (
     MEAN_ONE,
     PIXEL_ONE,
     STEP_ONE,
-    TRIM,
     Y_MAX,
     Z_MAX,
     Model,

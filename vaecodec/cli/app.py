@@ -36,6 +36,7 @@ from vaecodec.cli.process import Ended, ends_in_order, hold_streams
 from vaecodec.cli.restoration import Sigma, denoising
 from vaecodec.cli.restoration import commands as restoration_commands
 from vaecodec.cli.vae import commands as vae_commands
+from vaecodec.codec.effort import EFFORT
 from vaecodec.console import Progress, count, human, hush_warnings, loading, printable, put, reason, say
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ def cli() -> None:
 @click.option(
     "--effort",
     type=click.IntRange(1, 9),
-    default=3,
+    default=EFFORT,
     metavar="E",
-    help="Higher is slower and better for its size; 3 by default.",
+    help=f"Higher is slower and better for its size; {EFFORT} by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")

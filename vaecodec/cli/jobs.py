@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from vaecodec import files
 from vaecodec.bitstream import container, limits
+from vaecodec.codec.effort import EFFORTS
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 
@@ -25,8 +26,7 @@ Progress = Callable[[float], None]
 # Memory for each pixel of a picture that is coded: `tools/measure/huge.py --format png` measured 7 to 12 from 12 to 100
 # megapixels (2026-11-22).
 PIXEL_BYTES = 12
-# The same from the effort on that refines (effort.py, which needs torch): 360 MB more for 2 megapixels, 740 MB for 8.
-REFINED_FROM, REFINED_BYTES = 5, 100
+REFINED_BYTES = 100  # the same where an effort refines: 360 MB more for 2 megapixels, 740 MB for 8
 
 
 class CodecOnDemand:
@@ -98,7 +98,7 @@ class Encode:
 
     @property
     def pixel_bytes(self) -> int:
-        coding = REFINED_BYTES if self.effort >= REFINED_FROM else PIXEL_BYTES
+        coding = REFINED_BYTES if EFFORTS[self.effort].iterations else PIXEL_BYTES
         return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
 
     def content(self, source: Path) -> bytes | Path:

@@ -16,13 +16,12 @@ from vaecodec import files
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.cli.batch import How
 from vaecodec.cli.plan import Outputs
+from vaecodec.codec.effort import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
-
-QUALITY = 75.0  # where nothing is said
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]
@@ -203,7 +202,7 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
         "--quality",
         type=click.FloatRange(0, 100),
         metavar="Q",
-        help="Larger is better and bigger; 75 by default.",
+        help=f"Larger is better and bigger; {QUALITY:g} by default.",
     )
     @click.option("--target-size", type=Size(), metavar="SIZE", help="The best quality that fits: 80kB, 1.5MB, 64KiB.")
     @click.option("--target-bpp", type=float, metavar="BPP", help="The same in bits per pixel.")

@@ -16,13 +16,13 @@ from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
 from vaecodec.cli.options import FileName, batch_options, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.codec.effort import EFFORT
 from vaecodec.console import loading
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
     from vaecodec.restoration.recipes import Recipe
 
-EFFORT = 3  # of the encoder, where the output is a .vaec file
 NOISE_MAX = 150.0  # levels
 AUTO = "auto"
 

@@ -13,12 +13,13 @@ import click
 from vaecodec import files
 from vaecodec.cli.batch import each
 from vaecodec.cli.jobs import CodecOnDemand
-from vaecodec.cli.options import QUALITY, FileName, options, read_once
+from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
+from vaecodec.codec.effort import EFFORT, QUALITY
 from vaecodec.console import put
 
 quality_option = click.option(
-    "-q", "--quality", type=click.FloatRange(0, 100), default=QUALITY, metavar="Q", help="75 by default."
+    "-q", "--quality", type=click.FloatRange(0, 100), default=QUALITY, metavar="Q", help=f"{QUALITY:g} by default."
 )
 
 
@@ -83,7 +84,9 @@ def sample(
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...", type=FileName(), callback=read_once)
 @quality_option
-@click.option("--effort", type=click.IntRange(1, 9), default=3, metavar="E", help="As of encode; 3 by default.")
+@click.option(
+    "--effort", type=click.IntRange(1, 9), default=EFFORT, metavar="E", help=f"As of encode; {EFFORT} by default."
+)
 @options("threads", "max_pixels")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each picture.")
 def elbo(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.container import Tile
+from vaecodec.codec.effort import TRIM
 from vaecodec.entropy import rans, trellis
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.networks import (
@@ -21,7 +22,6 @@ from vaecodec.model.networks import (
     R_MAX,
     SKIPPED_MAX,
     STEP_ONE,
-    TRIM,
     Y_MAX,
     Z_MAX,
     Model,

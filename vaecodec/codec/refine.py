@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from vaecodec.bitstream.container import CELL
+from vaecodec.codec.effort import REFINED
 from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
 from vaecodec.codec.synthesis import Fits, filtered, inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
@@ -36,7 +37,6 @@ from vaecodec.model.weights import Weights
 # Measured, see docs/experiments.md.
 CURVATURE = 0.7  # of L by y, times w: g_s is less steep than an orthonormal transform, but symbols move together
 TEMPERATURE = 3.0  # bits, at first
-WEIGHT = 0.75  # of the error, times lambda: so files get both smaller and better; 1 only makes them better
 Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's
 Z_STRIDE = 0.2
 Z_TEMPERATURE = 2.0  # times that of y
@@ -68,8 +68,8 @@ def refine(
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
     bits and the distortion of the float networks.
     """
-    worth = step_worth(weights, q) * WEIGHT
-    scale = float(quality_lambda(torch.tensor(q))) * WEIGHT / 3
+    worth = step_worth(weights, q) * REFINED
+    scale = float(quality_lambda(torch.tensor(q))) * REFINED / 3
     columns = [column for column, _ in cut(slice(0, y.shape[1]), filters.side, 0)]
     target, around = y[band], y * MEAN_ONE
     distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, z)
@@ -83,7 +83,7 @@ def refine(
         z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
         z_tiles = [z_hat[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
         tiles = [
-            quantise(weights, q, t, target[None, :, c], WEIGHT, noise=noise)
+            quantise(weights, q, t, target[None, :, c], REFINED, noise=noise)
             for t, c in zip(z_tiles, columns, strict=True)
         ]
         around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)

@@ -45,7 +45,6 @@ PIXEL_ONE = 64  # x_hat is an integer in 1/64 of an 8-bit level
 X_MAX = 2**20  # |output of the shortcut|, in 1/64 level
 Y_PIXEL_MAX = 2**23  # |y_hat * step|, in 1/1024 level
 TABLES = 64  # scale indices; index i stands for sigma = 2 ** (i / 7 - 3)
-TRIM = 1.5  # an encoder's weight of the error in `latents.trim`; chosen on the held-out pictures
 INDEX_ONE = 16  # the networks predict the index in 1/16
 FILTER_ONE = 128  # the integer that stands for 1 in a coefficient of loop_filter.py
 FILTER_NUMBERS = 36  # of them in a filter
