@@ -240,6 +240,16 @@ def test_pixels_enlarged_in_step_with_the_blocks_are_exact(shipped: Codec, scale
     assert len(data) < len(shipped.encode(pixels, 40, effort=2)) / 2
 
 
+@pytest.mark.parametrize("y", range(8, 248, 16))
+def test_a_line_on_an_empty_page_is_found_wherever_it_is(y: int) -> None:
+    """Most rows of the page are empty, those of a sample of them too."""
+    image = Image.new("RGB", (256, 256), "white")
+    ImageDraw.Draw(image).text((20, y), "Exact pixels over the synthesised ones", "navy")
+    draft = screen.find(np.asarray(image), worth=0.02)
+    assert draft is not None
+    assert draft.sure()
+
+
 def test_a_photograph_has_no_overlay(shipped: Codec, photo: np.ndarray) -> None:
     crop = photo[:128, :192]
     assert overlays(shipped.encode(crop, 75)) == [0]

@@ -26,6 +26,7 @@ MISSED = 4  # see `transform_costs`
 LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_costs` says
 SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
 STRIP, STRIPS = 2, 8  # the sample of a tile: so many rows of blocks of so many
+SPARSE = 0.5  # rows with less than this of their share are no sample: all are taken
 HALVED = 0.9  # the bytes of an overlay with half the colours, over those with all, about
 GUESSED, SAMPLED = 1.5, 1.1  # how far an overlay may be from what its sample says: by one palette, by the best
 GAIN = 0.97  # what an overlay must cost of what the networks really take, as their errors are known by a sample
@@ -116,16 +117,19 @@ class Sample:
         h, w, _ = rgb.shape
         self.mask, self.worth = chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w], worth
         rows = np.flatnonzero(chosen.any(1))
-        rows = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
-        self.share = float(blocks[rows][chosen[rows]].sum() / max(blocks[chosen].sum(), 1)) or 1
-        there = np.isin(np.arange(h) // BLOCK, rows)
+        some = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
+        costs = np.where(chosen, blocks, 0).sum(1)
+        if costs[some].sum() * len(rows) < SPARSE * costs.sum() * len(some):
+            some = rows
+        self.share = float(costs[some].sum() / max(costs.sum(), 1)) or 1
+        there = np.isin(np.arange(h) // BLOCK, some)
         self.there, colours = self.mask[there], Colours(rgb[there])
         self.index, self.palettes = colours.index, colours.palettes(self.there, REDUCIBLE)
         middle = len(self.palettes) // 2
         bits = self.bits(middle)
-        costs = [bits * HALVED ** (i - middle) + self.errors(i) for i in range(len(self.palettes))]
-        self.best = int(np.argmin(costs))
-        self.guess = costs[self.best]
+        guesses = [bits * HALVED ** (i - middle) + self.errors(i) for i in range(len(self.palettes))]
+        self.best = int(np.argmin(guesses))
+        self.guess = guesses[self.best]
 
     def bits(self, i: int) -> float:
         """What the whole overlay takes with one of the palettes."""
