@@ -236,5 +236,7 @@ def test_an_end_before_its_time_leaves_whole_files_only(
     assert process.returncode == code and "Traceback" not in said
     assert {130: "interrupted", 143: "terminated"}.get(code, "") in said
     whole = names("out")
+    if number == signal.SIGKILL:  # which nobody can clean up after
+        whole = [name for name in whole if not (name.startswith(".vaecodec-") and name.endswith(".tmp"))]
     assert 1 <= len(whole) < 44 and all(name.endswith(".vaec") for name in whole)
     assert vaecodec("verify", *(Path("out", name) for name in whole)) == 0
