@@ -15,7 +15,7 @@ from tools.make.man import page
 from vaecodec.cli.app import cli, main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").glob("*/*.md"))
 CONSOLE, PYTHON = (re.compile(rf"^```{name}\n(.*?)^```", re.M | re.S) for name in ("console", "python"))
 
 
@@ -71,5 +71,11 @@ def test_the_man_page_is_up_to_date() -> None:
 def test_numbers_of_vectors_are_those_that_are_there() -> None:
     """What a page says of tests/vectors, a command can count."""
     record = json.loads((ROOT / "tests" / "vectors" / "vectors.json").read_text())
-    said = re.findall(r"has (\d+) (valid|invalid) files", (ROOT / "docs" / "robustness.md").read_text())
+    said = re.findall(r"has (\d+) (valid|invalid) files", (ROOT / "docs" / "reference" / "robustness.md").read_text())
     assert dict(map(reversed, said)) == {kind: str(len(record[kind])) for kind in ("valid", "invalid")}
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *PAGES], ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith(("https://", "http://", "mailto:")) or (page.parent / target).exists(), target

@@ -208,7 +208,7 @@ def test_check_passes_against_itself_and_fails_against_better(run: Run) -> None:
 
 
 def test_the_codec_is_no_worse_than_its_baseline(run: Run) -> None:
-    """After a change of weights or encoder: see docs/benchmark.md on how to make the baseline again."""
+    """After a change of weights or encoder: see docs/guide/benchmark.md on how to make the baseline again."""
     result = run(CROPS, "--check", BASELINE, *CHECKING, "--threads", 1)
     assert result.return_value == 0, result.output
 

@@ -98,7 +98,7 @@ COMPAT = json.loads((VECTORS / "compat" / "compat.json").read_text())
 
 @pytest.mark.parametrize("name", COMPAT)
 def test_files_of_every_release_are_decoded(shipped: Codec, name: str) -> None:
-    """docs/models.md: what a release from 0.5 on has coded stays decodable."""
+    """docs/reference/models.md: what a release from 0.5 on has coded stays decodable."""
     picture = shipped.decode((VECTORS / "compat" / f"{name}.vaec").read_bytes())
     assert list(picture.pixels.shape) == COMPAT[name]["shape"]
     assert hashlib.sha256(picture.pixels.tobytes()).hexdigest() == COMPAT[name]["sha256"]

@@ -1,4 +1,4 @@
-"""The pictures of docs/restoration.md and docs/vae.md: python -m tools.make.gallery docs
+"""The pictures of docs/guide/restoration.md and docs/guide/vae.md: python -m tools.make.gallery docs/guide
 
 Spoils tests/data/kodim23.png in several ways, runs the commands on the results, and sets before and after side by side;
 and draws samples.

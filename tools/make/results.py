@@ -1,6 +1,6 @@
-"""docs/results.md from benchmark folders: python -m tools.make.results RUN... (one for each set of pictures)
+"""docs/log/results.md from benchmark folders: python -m tools.make.results RUN... (one for each set of pictures)
 
-Each RUN is the --out folder of a `vaecodec bench`. Its curves go to docs/ as pictures, its figures into tables:
+Each RUN is the --out folder of a `vaecodec bench`. Its curves go to docs/log/ as pictures, its figures into tables:
 nothing on that page is written by hand.
 """
 
@@ -10,18 +10,21 @@ import json
 import shutil
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 
 from vaecodec.bench import rows
 from vaecodec.bench.analysis import Metric, Results
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "log"
+COLUMNS = 100  # of prose
 SHOWN = ("psnr", "ms_ssim_db", "ssimulacra2")
 HEAD = """# Results
 
 Made by `tools/make/results.py` from runs of `vaecodec bench`; what is counted, and how, stands in
-[benchmark.md](benchmark.md). BD-rates are of the mean curves, PCHIP; negative: fewer bits at equal quality. AVIF is
-in the tables as people get it (4:2:0, speed 6, default tuning) and tuned for PSNR; no figure is against "AVIF" alone.
+[benchmark.md](../guide/benchmark.md). BD-rates are of the mean curves, PCHIP; negative: fewer bits
+at equal quality. AVIF is in the tables as people get it (4:2:0, speed 6, default tuning) and tuned
+for PSNR; no figure is against "AVIF" alone.
 """
 
 
@@ -37,12 +40,13 @@ def section(folder: Path, results: Results, facts: dict) -> str:
     name, first = folder.name, results.rows[0]
     metrics = [m for m in results.metrics if m.key in SHOWN]
     versions = ", ".join(f"{k} {v}" for k, v in facts["environment"].items() if k not in ("system", "cores"))
+    by = f"SSIMULACRA2 by: {first.ssimulacra2_by}." if first.ssimulacra2_by else ""
     lines = [
         f"## {name}: {len(results.pictures)} pictures",
         "",
         f"    {facts['command']}",
         "",
-        f"{facts['date']}; {versions}. " + (f"SSIMULACRA2 by: {first.ssimulacra2_by}." if first.ssimulacra2_by else ""),
+        textwrap.fill(f"{facts['date']}; {versions}. {by}".strip(), COLUMNS),
         "",
     ]
     for metric in metrics:

@@ -5,7 +5,7 @@ must refuse. vectors.json says of each what it is for, and the SHA-256 of its pi
 the tests makes, or the rule of bitstream_spec.md that it breaks. Without --all only those of the shipped model are
 made again; the others may change with the format's version alone. With --missing those that are recorded stay as they
 are, whatever this machine's encoder would make of them, and new ones come beside them. tests/vectors/compat has a file
-of each model that was in a release, which no later release may fail to decode (docs/models.md).
+of each model that was in a release, which no later release may fail to decode (docs/reference/models.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The filter of each quality (vaecodec/model/loop_filter.py) takes away what g_s d
 squares over random crops at random qualities, coded and decoded by the model itself: the coefficients at the nine
 quality anchors, between which they are linear, that leave the least error, each crop's error counted against what it
 was.
-Of chroma alone: the luma coefficients that leave the least error smooth texture away (docs/experiments.md).
+Of chroma alone: the luma coefficients that leave the least error smooth texture away (docs/log/experiments.md).
 The networks and tables stay as they are; the hash, and so the model, is another.
 """
 

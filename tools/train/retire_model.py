@@ -2,7 +2,7 @@
 
     python -m tools.train.retire_model MODEL OUT
 
-Name and hash stay, and so does every file that was coded by it. See docs/models.md.
+Name and hash stay, and so does every file that was coded by it. See docs/reference/models.md.
 """
 
 from __future__ import annotations

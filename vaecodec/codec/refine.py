@@ -10,7 +10,7 @@ which bits have where they are those of probabilities: the mean square of that s
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
 (in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
 (Peterson and Anderson 1987), and takes a fifth of the iterations of stochastic Gumbel annealing, which draws mixtures
-of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/experiments.md has both.
+of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/log/experiments.md has both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vaecodec.model.loop_filter import OUT_ONE, Filters, as_planes, cut
 from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
 from vaecodec.model.weights import Weights
 
-# Measured, see docs/experiments.md.
+# Measured, see docs/log/experiments.md.
 CURVATURE = 0.7  # of L by y, times w: g_s is less steep than an orthonormal transform, but symbols move together
 TEMPERATURE = 3.0  # bits, at first
 Z_CURVATURE = 0.5  # of the bits of y by z, times Fisher's

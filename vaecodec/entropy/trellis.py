@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vaecodec.entropy import rans
 from vaecodec.entropy.rans import NEXT, STATES, IntArray
 
-HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/experiments.md
+HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/log/experiments.md
 PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
 CHAINS = 256  # searched side by side, for the same reason
 Floats = NDArray[np.float32]
