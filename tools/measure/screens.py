@@ -20,13 +20,9 @@ from PIL import Image
 
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec
+from vaecodec.metrics.metrics import psnr
 
 JPEG_QUALITIES = (50, 85)
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    mse = float(np.mean((a.astype(np.float64) - b) ** 2))
-    return 10 * math.log10(255**2 / mse) if mse else math.inf
 
 
 class Curve:

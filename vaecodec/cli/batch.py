@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Decode, Done, Encode, Restore
@@ -26,6 +26,7 @@ AHEAD = 2  # jobs begun for each worker before the first is done, so that none w
 WORKER_BYTES = 900_000_000
 Job = tuple[Path, Path]
 Work = Encode | Decode | Restore
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,16 @@ def each(sources: tuple[Path, ...], look: Callable[[Path], None]) -> int:
     return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
 
 
-def attempt(source: Path, action: Callable[[], None]) -> Failure | None:
-    """Do something with a file. Returns what a user should hear of; raises what nobody foresaw."""
+def attempt(source: Path, action: Callable[[], Result]) -> Result | Failure:
+    """What an action with a file gives, or what a user should hear of instead; raises what nobody foresaw."""
     try:
-        action()
+        return action()
     except BrokenPipeError:  # nobody reads stdout any more
         raise
     except (VaecError, OSError, MemoryError, RuntimeError) as error:
         if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
             raise
         return Failure(reason(error, source), error.exit_code if isinstance(error, VaecError) else FAILED)
-    return None
 
 
 def prepare(source: Path, target: Path, how: How) -> None:
@@ -188,15 +188,14 @@ def one(
     work: Work, source: Path, target: Path, codec: CodecOnDemand, how: How, progress: Callable[[float], None] | None
 ) -> Done | Failure:
     """The outcome of one job; nothing is written."""
-    outcomes: list[Done] = []
 
-    def action() -> None:
+    def action() -> Done:
         data: Any = work.content(source)
         work.check(data)
         prepare(source, target, how)
-        outcomes.append(work(data, target, codec, progress))
+        return work(data, target, codec, progress)
 
-    return attempt(source, action) or outcomes[0]
+    return attempt(source, action)
 
 
 # In worker processes
