@@ -41,7 +41,7 @@ def options(command: click.Command, context: click.Context) -> list[str]:
 def page() -> str:
     """The whole page, in roff's man macros."""
     lines = [f'.TH VAECODEC 1 "" "vaecodec {__version__}"', ".SH NAME", "vaecodec \\- learned image codec"]
-    context = click.Context(cli, info_name="vaecodec")
+    context = click.Context(cli, info_name="vaecodec", **cli.context_settings)
     commands = {name: cli.commands[name] for name in sorted(cli.commands)}
     lines += [".SH SYNOPSIS"]
     for name, command in commands.items():
