@@ -211,6 +211,18 @@ def test_a_palette_of_well_known_colours_is_those_colours() -> None:
     assert palette.error <= 64 * 64 * 3
 
 
+def test_a_rare_colour_stays() -> None:
+    """A few pixels of red, yellow and green on a page of greys and blues, reduced to sixteen colours."""
+    rng = np.random.default_rng(3)
+    rgb = rng.integers(20, 236, (200, 200, 1), dtype=np.uint8) + np.array((0, 5, 10), np.uint8)
+    buttons = np.array(((235, 90, 80), (240, 190, 60), (80, 200, 100)), np.uint8)
+    rgb[:3, :20] = buttons[:, None]
+    found = Colours(rgb)
+    palette = found.palettes(np.ones(rgb.shape[:2], bool), 10**6)[-1]
+    kept = palette.colours[found.index][:3, 0]
+    np.testing.assert_allclose(kept.astype(int), buttons, atol=12)
+
+
 @pytest.mark.parametrize("quality", [20, 75])
 def test_a_screen_is_good_and_small(shipped: Codec, quality: float) -> None:
     """A third of the transform's bytes at a lower error; paper stays paper."""

@@ -27,8 +27,8 @@ LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_c
 SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
 STRIP, STRIPS = 2, 8  # the sample of a tile: so many rows of blocks of so many
 SPARSE = 0.5  # rows with less than this of their share are no sample: all are taken
-HALVED = 0.9  # the bytes of an overlay with half the colours, over those with all, about
-GUESSED, SAMPLED = 1.5, 1.1  # how far an overlay may be from what its sample says: by one palette, by the best
+HALVED = 0.86  # the bytes of an overlay with half the colours, over those with all, about
+GUESSED, JUDGED, SAMPLED = 1.5, 1.25, 1.1  # how far an overlay may be from what its sample says: see `Sample`
 GAIN = 0.97  # what an overlay must cost of what the networks really take, as their errors are known by a sample
 MIXED = 0.95  # what a mixed tile must cost of one all overlay, as what the joint costs is a guess
 
@@ -100,9 +100,10 @@ def find(rgb: Pixels, worth: float) -> Draft | None:
         return None
     samples = [(Sample(rgb, c, blocks, worth), rest) for c, rest in zip(choices, rests, strict=True) if rest < 1]
     best, rest = min(samples, key=lambda s: (s[0].guess + s[1] * alone) * (1 if s[1] else MIXED))
-    if best.guess / GUESSED >= MOST * (1 - rest) * alone:
+    limit = MOST * (1 - rest) * alone
+    if best.guess >= GUESSED * limit:
         return None
-    cost, colours = best.judge()
+    cost, colours = best.judge(JUDGED * limit)
     draft = Draft(rgb, best.mask, colours, cost, rest, blocks, worth)
     return draft if draft.possible(MOST * alone) else None
 
@@ -110,7 +111,8 @@ def find(rgb: Pixels, worth: float) -> Draft | None:
 class Sample:
     """Some rows of the chosen blocks (rows, columns) of a tile (h, w, 3), for what an overlay over all of them costs.
 
-    guess: the cost with the best palette, from the bits with one of them. blocks: `transform_costs` of the tile.
+    guess: the cost with the best palette, from the bits with one of them. `judge` packs with that palette, and with
+    others. blocks: `transform_costs` of the tile.
     """
 
     def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, worth: float) -> None:
@@ -125,27 +127,35 @@ class Sample:
         there = np.isin(np.arange(h) // BLOCK, some)
         self.there, colours = self.mask[there], Colours(rgb[there])
         self.index, self.palettes = colours.index, colours.palettes(self.there, REDUCIBLE)
+        self.packed: dict[int, float] = {}
         middle = len(self.palettes) // 2
         bits = self.bits(middle)
-        guesses = [bits * HALVED ** (i - middle) + self.errors(i) for i in range(len(self.palettes))]
+        numbers = [p.size or len(colours.distinct) for p in self.palettes]
+        halved = np.log2(numbers[middle] / np.array(numbers))
+        guesses = [bits * HALVED**n + self.errors(i) for i, n in enumerate(halved)]
         self.best = int(np.argmin(guesses))
         self.guess = guesses[self.best]
 
     def bits(self, i: int) -> float:
         """What the whole overlay takes with one of the palettes."""
-        return 8 * len(pack_overlay(self.palettes[i].colours[self.index], self.there)) / self.share
+        if i not in self.packed:
+            self.packed[i] = 8 * len(pack_overlay(self.palettes[i].colours[self.index], self.there)) / self.share
+        return self.packed[i]
 
     def errors(self, i: int) -> float:
         """Those that it makes, in bits."""
         return self.worth * self.palettes[i].error / self.share
 
-    def judge(self) -> tuple[float, int]:
-        """The cost with the best palette, and its size."""
-        best, cost = self.best, self.bits(self.best) + self.errors(self.best)
-        for step in (1, -1):  # fewer colours, or else more
+    def judge(self, limit: float) -> tuple[float, int]:
+        """The cost with the best palette, and its size; no others are tried where the first takes more than a limit."""
+        first = best = self.best
+        cost = self.bits(first) + self.errors(first)
+        for step in (1, -1) if cost < limit else ():  # fewer colours, or else more
             i = best + step
             while 0 <= i < len(self.palettes) and (new := self.bits(i) + self.errors(i)) < cost:
                 cost, best, i = new, i, i + step
+            if best != first:
+                break
         return cost, self.palettes[best].size
 
 
@@ -191,11 +201,12 @@ def transform_costs(rgb: Pixels, worth: float) -> Costs:
     Pixels enlarged in step with the blocks are all but free in them, though not to the networks: where blocks half a
     step away take much more, they count.
     """
-    half = BLOCK // 2
     here = block_costs(padded(rgb), worth)
-    away = block_costs(padded(np.pad(rgb, ((half, 0), (half, 0), (0, 0)), mode="edge")), worth)
-    away = away[: here.shape[0], : here.shape[1]]
-    costs: Costs = np.where(away > MISSED * here, away, here)
+    shifted = padded(np.pad(rgb, ((BLOCK // 2, 0), (BLOCK // 2, 0), (0, 0)), mode="edge"))
+    some = shifted.reshape(-1, BLOCK, *shifted.shape[1:])[: len(here) : 2]  # every second row tells enough
+    away = block_costs(some.reshape(-1, *shifted.shape[1:]), worth)[:, : here.shape[1]]
+    away = np.where(away > MISSED * here[::2], away, 0).repeat(2, axis=0)[: len(here)]
+    costs: Costs = np.maximum(here, away)
     return costs
 
 
