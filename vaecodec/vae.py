@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
 from vaecodec.codec.codec import Codec
+from vaecodec.codec.decoder import reconstruct
 from vaecodec.codec.latents import Z_CELL, decode_z
-from vaecodec.codec.synthesis import Synthesis, bands, decode_band
+from vaecodec.codec.synthesis import decode_band
 from vaecodec.entropy.rans import STATE_START
 from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
@@ -45,15 +46,15 @@ def sample(codec: Codec, shape: tuple[int, int], quality: float, seed: int) -> P
 def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Picture:
     """A picture with the z of another and a y drawn anew: what the hyperprior carries, and what it leaves open. It is
     opaque: transparency has no latents."""
-    layout = container.parse(codec.encode(colours(picture), quality, effort=1))
+    file = container.parse(codec.encode(colours(picture), quality, effort=1))
     rng = np.random.default_rng(seed)
     tiles = []
-    for number, tile in enumerate(map(Tile.unpack, layout.tiles)):
+    for number, tile in enumerate(map(Tile.unpack, file.tiles)):
         # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
-        words = random_words(codec, layout.header, number, rng)[len(tile.words[0]) :]
+        words = random_words(codec, file.header, number, rng)[len(tile.words[0]) :]
         coded = Tile.empty(tile.lanes_log2, tile.states).having(z=bytes(tile.words[0]), low=words)
         tiles.append(replace(coded, cut=True))
-    return shown(codec, layout.header, tiles)
+    return shown(codec, file.header, tiles)
 
 
 def random_words(codec: Codec, header: Header, number: int, rng: np.random.Generator) -> bytes:
@@ -68,9 +69,9 @@ def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
     """What the decoder makes of tiles, whatever is left of their words."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
     with codec.exactly() as weights:
-        synthesis = Synthesis(weights, header, pixels, Filters.read(weights.model, header, {}))
-        for band in bands(header):
-            synthesis.add(weights, decode_band(weights, header, tiles, band, range(header.grid[1]), damaged=set()))
+        filters = Filters.read(weights.model, header, {})
+    for _ in reconstruct(codec, header, tiles, filters, pixels, damaged=set()):
+        pass
     return Picture(pixels)
 
 
@@ -142,8 +143,9 @@ def features(codec: Codec, data: bytes) -> Features:
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
     """
-    codec, layout, tiles = codec.open(data, None)
-    header, side = layout.header, layout.header.tile_side // CELL
+    file = codec.open(data, None)
+    codec, header, tiles = codec.of(file.header), file.header, file.unpacked()
+    side = header.tile_side // CELL
     rows, columns = header.grid
     h, w = -(-header.height // CELL), -(-header.width // CELL)
     z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), codec.weights.model.cfg.N), np.float32)

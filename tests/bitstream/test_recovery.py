@@ -18,7 +18,7 @@ from vaecodec.bitstream import container
 from vaecodec.bitstream.recovery import salvage, whole_chunks
 from vaecodec.cli import main
 from vaecodec.codec import Codec
-from vaecodec.codec.scaled import Partial
+from vaecodec.codec.partial import Partial
 from vaecodec.errors import CorruptFileError, LimitError, NotVaecError, UnsupportedError, VaecError
 from vaecodec.pictures.picture import Picture
 

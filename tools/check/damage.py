@@ -20,7 +20,7 @@ from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.recovery import salvage
 from vaecodec.codec import Codec
-from vaecodec.codec.scaled import Partial
+from vaecodec.codec.partial import Partial
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
 

@@ -315,13 +315,18 @@ def tile_chunk(number: int, tile: Tile) -> bytes:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A parsed file: its header, and what its chunks hold. No pixel has been decoded."""
+class File:
+    """A file that was parsed: its header, and what its chunks hold. No pixel has been decoded. size: in bytes."""
 
+    size: int
     header: Header
     tiles: tuple[memoryview, ...]  # without their numbers
     metadata: dict[str, bytes]  # Picture field -> bytes as stored
     preview: bytes | None
+
+    def unpacked(self) -> list[Tile]:
+        """The sections of its tiles. Raises: CorruptFileError."""
+        return [unpack_tile(self.header, tile) for tile in self.tiles]
 
 
 def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Header, Chunk]]:
@@ -355,7 +360,7 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
         raise CorruptFileError(f"the file has {tiles} tiles, not {rows * columns}")
 
 
-def parse(data: Source, *, max_pixels: int | None = None) -> Layout:
+def parse(data: Source, *, max_pixels: int | None = None) -> File:
     """The structure of a file. Raises: as `walk`."""
     tiles: list[memoryview] = []
     ancillary: dict[str, bytes] = {}
@@ -365,7 +370,7 @@ def parse(data: Source, *, max_pixels: int | None = None) -> Layout:
         elif chunk.type in METADATA_CHUNKS:
             ancillary[chunk.type] = bytes(chunk.data)
     metadata = {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
-    return Layout(header, tuple(tiles), metadata, ancillary.get("prev"))
+    return File(len(data), header, tuple(tiles), metadata, ancillary.get("prev"))
 
 
 def check_header(header: Header, file_size: int, max_pixels: int | None) -> None:

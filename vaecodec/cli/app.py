@@ -236,16 +236,16 @@ def verify(inputs: tuple[Path, ...], reconstruct: bool, threads: int | None, max
 
     def look(source: Path) -> None:
         data = files.read(source)
-        layout = container.parse(data, max_pixels=max_pixels)
-        for tile in layout.tiles:
-            container.unpack_tile(layout.header, tile)
+        file = container.parse(data, max_pixels=max_pixels)
         if reconstruct:
             ready = codec()
             with Progress(source, quiet) as progress:
-                ready.decode(data, max_pixels=max_pixels or None, progress=progress)
+                ready.decode(file, max_pixels=None, progress=progress)
+        else:
+            file.unpacked()
         if not quiet:
-            header, done = layout.header, "decoded" if reconstruct else "structure and checksums"
-            say(f"{source}: ok ({header.width} x {header.height}, {count(len(layout.tiles), 'tile')}, {done})")
+            header, done = file.header, "decoded" if reconstruct else "structure and checksums"
+            say(f"{source}: ok ({header.width} x {header.height}, {count(len(file.tiles), 'tile')}, {done})")
 
     return each(inputs, look)
 

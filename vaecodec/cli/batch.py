@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vaecodec import files
-from vaecodec.cli.jobs import CodecOnDemand, Decode, Done, Encode, Restore
+from vaecodec.cli.jobs import CodecOnDemand, Done, Work
 from vaecodec.cli.plan import Plan
 from vaecodec.console import Overall, Progress, count, hush_warnings, put, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
@@ -25,7 +25,6 @@ AHEAD = 2  # jobs begun for each worker before the first is done, so that none w
 # picture: `tools/measure/huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
 WORKER_BYTES = 900_000_000
 Job = tuple[Path, Path]
-Work = Encode | Decode | Restore
 Result = TypeVar("Result")
 
 
@@ -190,10 +189,9 @@ def one(
     """The outcome of one job; nothing is written."""
 
     def action() -> Done:
-        data: Any = work.content(source)
-        work.check(data)
+        step = work.open(source)
         prepare(source, target, how)
-        return work(data, target, codec, progress)
+        return step(target, codec, progress)
 
     return attempt(source, action)
 

@@ -7,8 +7,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from vaecodec import files
 from vaecodec.bitstream import container, limits
@@ -17,6 +18,7 @@ from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 
 if TYPE_CHECKING:
+    from vaecodec.bitstream.container import File
     from vaecodec.codec.codec import Codec
     from vaecodec.codec.ratecontrol import Target
     from vaecodec.pictures.picture import Picture
@@ -79,6 +81,22 @@ class Done:
         return self.data.read()
 
 
+Step = Callable[[Path, CodecOnDemand, Progress | None], Done]  # to a target; raises VaecError
+
+
+class Work(Protocol):
+    """What is done to each file. pixel_bytes: memory for each pixel of a picture, besides a model's."""
+
+    @property
+    def pixel_bytes(self) -> int: ...
+
+    def open(self, source: Path) -> Step:
+        """Read a file, and look at what can be seen without the model; what is left to do. Raises: VaecError."""
+
+    def pixels(self, source: Path) -> int:
+        """How many a file has, by a look at its beginning; 0 where that does not tell."""
+
+
 @dataclass(frozen=True)
 class Encode:
     """A picture file to a `.vaec` file.
@@ -101,15 +119,12 @@ class Encode:
         coding = REFINED_BYTES if EFFORTS[self.effort].iterations else PIXEL_BYTES
         return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
 
-    def content(self, source: Path) -> bytes | Path:
-        """What is handed to this job: a picture's file may be left on disk."""
+    def open(self, source: Path) -> Step:
+        """A picture's file may be left on disk. What is no picture is told when it is read, before the model is."""
         kept = source != files.STREAM and source.is_file() and not self.recipe
-        return source if kept else files.read(source)
+        return partial(self.encode, source if kept else files.read(source))
 
-    def check(self, data: bytes | Path) -> None:
-        """What is no picture is told by reading it, which needs no model."""
-
-    def __call__(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+    def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
         from vaecodec.pictures.metadata import stripped
         from vaecodec.pictures.picture import Picture
@@ -168,17 +183,14 @@ class Restore:
     def pixel_bytes(self) -> int:
         return self.encode.pixel_bytes
 
-    def content(self, source: Path) -> bytes:
-        """What is handed to this job."""
-        return files.read(source)
+    def open(self, source: Path) -> Step:
+        """What is no picture is told when it is read, before the model is."""
+        return partial(self.restore, files.read(source))
 
-    def check(self, data: bytes) -> None:
-        """What is no picture is told by reading it, which needs no model."""
-
-    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+    def restore(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
         if self.formats[target] == "VAEC":
-            return self.encode(data, target, codec, progress)
+            return self.encode.encode(data, target, codec, progress)
         from io import BytesIO
 
         from vaecodec.pictures.reading import read_picture
@@ -228,24 +240,22 @@ class Decode:
     preview: bool = False
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
 
-    def content(self, source: Path) -> bytes:
-        """What is handed to this job."""
-        return files.read(source)
-
-    def check(self, data: bytes) -> None:
-        """A bad file need not wait for the model. Raises: VaecError."""
+    def open(self, source: Path) -> Step:
+        """A bad file need not wait for the model, but where as much as possible is made of it."""
+        data = files.read(source)
         if self.partial or self.preview:
-            return
+            return partial(self.decode, data)
         whole = not self.region and not self.max_size and self.scale == 1
-        header = container.parse(data, max_pixels=self.max_pixels if whole else None).header
+        file = container.parse(data, max_pixels=self.max_pixels if whole else None)
         if self.region:
-            limits.check_region(header, self.region, self.max_pixels)
+            limits.check_region(file.header, self.region, self.max_pixels)
         elif self.max_size:
-            limits.check_within(header, self.max_size, self.max_pixels)
+            limits.check_within(file.header, self.max_size, self.max_pixels)
         elif not whole:
-            limits.check_scale(header, self.scale, self.max_pixels)
+            limits.check_scale(file.header, self.scale, self.max_pixels)
+        return partial(self.decode, file)
 
-    def __call__(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+    def decode(self, data: bytes | File, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
         from io import BytesIO
 
@@ -254,7 +264,7 @@ class Decode:
         from vaecodec.pictures.reading import BY_ROWS_FROM
         from vaecodec.pictures.writing import write_picture
 
-        if self.preview and (small := read_preview(data)):
+        if isinstance(data, bytes) and self.preview and (small := read_preview(data)):
             start, picture, fault = time.perf_counter(), small, ""
         else:
             ready = codec()
@@ -268,40 +278,40 @@ class Decode:
         coded = written.getbuffer() if isinstance(written, BytesIO) else written
         return Done(coded, figures, facts, notes, time.perf_counter() - start, fault)
 
-    def make(self, data: bytes, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
+    def make(self, data: bytes | File, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
-        limit = self.max_pixels or None
-        if self.partial:
-            return self.rescue(data, codec)
-        if self.preview:
-            from vaecodec.codec.scaled import shrunk
-
-            try:
-                return codec.decode_scaled(data, 8, max_pixels=limit), ""
-            except TruncatedError:
-                picture, fault = self.rescue(data, codec)
-                size = -(-max(picture.width, picture.height) // 8)
-                return replace(picture, pixels=shrunk(picture.pixels, size)), fault
+        if isinstance(data, bytes):
+            return self.rescue(data, codec) if self.partial else self.small(data, codec)
         if self.region:
-            return codec.decode_region(data, self.region, max_pixels=limit), ""
+            return codec.decode_region(data, self.region, max_pixels=None), ""
         if self.max_size:
-            return codec.decode_within(data, self.max_size, max_pixels=limit), ""
+            return codec.decode_within(data, self.max_size, max_pixels=None), ""
         if self.scale > 1:
-            return codec.decode_scaled(data, self.scale, max_pixels=limit), ""
+            return codec.decode_scaled(data, self.scale, max_pixels=None), ""
         return self.whole(data, codec, progress), ""
 
-    def whole(self, data: bytes, codec: Codec, progress: Progress | None) -> Picture:
+    def whole(self, file: File, codec: Codec, progress: Progress | None) -> Picture:
         """A large picture by rows, which are decoded as they are written. Raises: VaecError."""
         from vaecodec.pictures.picture import Picture, from_above
         from vaecodec.pictures.reading import BY_ROWS_FROM
 
-        limit = self.max_pixels or None
-        header, _ = next(container.walk(data))
+        header = file.header
         if header.width * header.height < BY_ROWS_FROM:
-            return codec.decode(data, max_pixels=limit, progress=progress)
-        rows = codec.decode_rows(data, max_pixels=limit, progress=progress)
+            return codec.decode(file, max_pixels=None, progress=progress)
+        rows = codec.decode_rows(file, max_pixels=None, progress=progress)
         pixels = from_above((header.height, header.width, header.channels), rows)
-        return Picture(pixels, **container.parse(data).metadata)
+        return Picture(pixels, **file.metadata)
+
+    def small(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
+        """The whole at 1/8, as far as it is there. Raises: VaecError."""
+        from vaecodec.codec.scaled import shrunk
+
+        try:
+            return codec.decode_scaled(data, 8, max_pixels=self.max_pixels or None), ""
+        except TruncatedError:
+            picture, fault = self.rescue(data, codec)
+            size = -(-max(picture.width, picture.height) // 8)
+            return replace(picture, pixels=shrunk(picture.pixels, size)), fault
 
     def rescue(self, data: bytes, codec: Codec) -> tuple[Picture, str]:
         """What can be made of a damaged file, and what is wrong with it. Raises: VaecError."""

@@ -11,14 +11,15 @@ from PIL import Image
 
 from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_region, as_whole
 from vaecodec.bitstream import container, limits, recovery
-from vaecodec.bitstream.container import Tile
+from vaecodec.bitstream.container import File
 from vaecodec.bitstream.limits import MAX_PIXELS
-from vaecodec.codec import decoder, encoder, ratecontrol, scaled
+from vaecodec.codec import decoder, encoder, partial, ratecontrol, scaled
 from vaecodec.codec.effort import EFFORT, QUALITY
 from vaecodec.codec.encoder import EncodeOptions
+from vaecodec.codec.partial import Partial
 from vaecodec.codec.ratecontrol import Found, Target
+from vaecodec.codec.region import decode_region
 from vaecodec.codec.runtime import Progress, Runtime
-from vaecodec.codec.scaled import Partial
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import as_picture
 
@@ -105,7 +106,7 @@ class Codec(Runtime):
 
     def decode(
         self,
-        data: BytesLike,
+        data: BytesLike | File,
         *,
         max_pixels: int | None = MAX_PIXELS,
         out: NDArray[np.uint8] | None = None,
@@ -114,26 +115,27 @@ class Codec(Runtime):
         """Reconstruct a picture: the same pixels on every machine.
 
         Args:
-            data: a whole file. max_pixels: refuse larger pictures before any work; None for no limit.
+            data: a whole file, or what `open` made of it.
+            max_pixels: refuse larger pictures before any work; None for no limit.
             out: an array (H, W, C) uint8 to write into, of any strides; undefined after an error.
 
         Returns: pixels (H, W, C) uint8, `out` if given, and the metadata as stored.
         Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where `out` does
             not fit.
         """
-        codec, layout, tiles = self.open(data, max_pixels)
-        pixels = decoder.whole(codec, layout.header, tiles, out, progress)
-        return Picture(pixels, **layout.metadata)
+        file = self.open(data, max_pixels)
+        pixels = decoder.whole(self.of(file.header), file.header, file.unpacked(), out, progress)
+        return Picture(pixels, **file.metadata)
 
     def decode_rows(
-        self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+        self, data: BytesLike | File, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """Reconstruct a picture from above, (n, W, C) uint8 at a time, in memory that does not grow with its height.
 
         Args and errors: as `decode`.
         """
-        codec, layout, tiles = self.open(data, max_pixels)
-        return decoder.strips(codec, layout.header, tiles, progress)
+        file = self.open(data, max_pixels)
+        return decoder.strips(self.of(file.header), file.header, file.unpacked(), progress)
 
     def decode_partial(self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
@@ -141,51 +143,50 @@ class Codec(Runtime):
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
         found = recovery.salvage(as_bytes(data), as_limit(max_pixels, "max_pixels"))
-        codec = self.of(found.header)
-        with codec.exactly() as weights:
-            return scaled.partial(weights, found)
+        return partial.partial(self.of(found.header), found)
 
     def decode_region(
-        self, data: BytesLike, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
+        self, data: BytesLike | File, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
     ) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
         Args: region: left, top, width, height, in pixels as they are stored. max_pixels: of the part.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
-        region, limit = as_region(region), as_limit(max_pixels, "max_pixels")
-        codec, layout, tiles = self.open(data, None)
-        limits.check_region(layout.header, region, limit)
-        with codec.exactly() as weights:
-            return Picture(scaled.region(weights, layout.header, tiles, region), **layout.metadata)
+        wanted, file = as_region(region), self.open(data, None)
+        limits.check_region(file.header, wanted, as_limit(max_pixels, "max_pixels"))
+        with self.of(file.header).exactly() as weights:
+            return Picture(decode_region(weights, file.header, file.unpacked(), wanted), **file.metadata)
 
-    def decode_scaled(self, data: BytesLike, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
+    def decode_scaled(self, data: BytesLike | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
         Near to the whole picture's mean over squares of that many pixels, not equal to it; see `scaled.scaled`.
         Args: scale: 2, 4 or 8. max_pixels: of what is made; the whole may have twice as many. Raises: as `decode`.
         """
-        scale, limit = as_whole(scale, "scale"), as_limit(max_pixels, "max_pixels")
-        codec, layout, tiles = self.open(data, None)
-        limits.check_scale(layout.header, scale, limit)
-        with codec.exactly() as weights:
-            return Picture(scaled.scaled(weights, layout.header, tiles, scale), **layout.metadata)
+        scale, file = as_whole(scale, "scale"), self.open(data, None)
+        limits.check_scale(file.header, scale, as_limit(max_pixels, "max_pixels"))
+        with self.of(file.header).exactly() as weights:
+            return Picture(scaled.scaled(weights, file.header, file.unpacked(), scale), **file.metadata)
 
-    def decode_within(self, data: BytesLike, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
+    def decode_within(self, data: BytesLike | File, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
 
         A smaller picture stays as it is. Args: max_pixels: of what is made; the whole may have twice as many.
         Raises: as `decode`; VaecError where size is not positive.
         """
-        data, size, limit = as_bytes(data), as_whole(size, "size"), as_limit(max_pixels, "max_pixels")
-        header, _ = next(container.walk(data))
-        limits.check_within(header, size, limit)
-        scale = limits.scale_within(header, size)
-        picture = self.decode(data, max_pixels=None) if scale == 1 else self.decode_scaled(data, scale, max_pixels=None)
+        size, file = as_whole(size, "size"), self.open(data, None)
+        limits.check_within(file.header, size, as_limit(max_pixels, "max_pixels"))
+        scale = limits.scale_within(file.header, size)
+        picture = self.decode(file, max_pixels=None) if scale == 1 else self.decode_scaled(file, scale, max_pixels=None)
         return replace(picture, pixels=scaled.shrunk(picture.pixels, size))
 
-    def open(self, data: BytesLike, max_pixels: int | None) -> tuple[Codec, container.Layout, list[Tile]]:
-        """The structure of a file, and the codec of its model: this one, or another."""
-        layout = container.parse(as_bytes(data), max_pixels=as_limit(max_pixels, "max_pixels"))
-        codec = self.of(layout.header)
-        return codec, layout, [container.unpack_tile(layout.header, t) for t in layout.tiles]
+    def open(self, data: BytesLike | File, max_pixels: int | None = MAX_PIXELS) -> File:
+        """A file, parsed and its checksums compared, for one or more of the methods above: they take it in place of its
+        bytes. Args and errors: as `decode`.
+        """
+        limit = as_limit(max_pixels, "max_pixels")
+        if not isinstance(data, File):
+            return container.parse(as_bytes(data), max_pixels=limit)
+        container.check_header(data.header, data.size, limit)
+        return data

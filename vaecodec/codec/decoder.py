@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.bitstream import container
+from vaecodec.bitstream.alpha import unpack_alpha
 from vaecodec.bitstream.container import CELL, Header, Tile
-from vaecodec.codec import scaled
+from vaecodec.bitstream.overlay import unpack_overlay
 from vaecodec.codec.runtime import Progress, Runtime
-from vaecodec.codec.synthesis import Rolling, Synthesis, bands, decode_band
+from vaecodec.codec.synthesis import Rolling, Synthesis, bands, decode_band, paste
 from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
 
@@ -32,6 +34,16 @@ def whole(
     return pixels
 
 
+def finish_tile(header: Header, tile: Tile, pixels: NDArray[np.uint8]) -> None:
+    """Put a tile's overlay and transparency onto what the networks made of it (h, w, C). Raises: CorruptFileError."""
+    if tile.overlay:
+        paste(pixels, *unpack_overlay(tile.overlay, *pixels.shape[:2]))
+    if header.alpha == container.ALPHA_CODED:
+        pixels[..., -1] = unpack_alpha(tile.alpha, *pixels.shape[:2])
+    elif header.alpha == container.ALPHA_CONSTANT:
+        pixels[..., -1] = header.alpha_value
+
+
 def strips(
     runtime: Runtime, header: Header, tiles: list[Tile], progress: Progress | None
 ) -> Iterator[NDArray[np.uint8]]:
@@ -39,19 +51,39 @@ def strips(
     pixels = Rolling(header)
     with runtime.exactly() as weights:
         filters = Filters.read(weights.model, header, dict(enumerate(tiles)))
-        synthesis = Synthesis(weights, header, pixels, filters)
     rows, columns = header.grid
     boxes = [header.tile_box(index) for index in range(rows * columns)]
     done = 0
-    for band in bands(header):
-        with runtime.exactly() as weights:  # not around a yield: what it sets must not show between two strips
-            synthesis.add(weights, decode_band(weights, header, tiles, band, range(columns)))
-        written = min(synthesis.done * CELL, header.height)
+    for last, written in reconstruct(runtime, header, tiles, filters, pixels):
         while done < len(boxes) and sum(boxes[done][::2]) <= written:
             strip = pixels.take(boxes[done][2])
             for (_, left, _, width), tile in zip(boxes[done : done + columns], tiles[done:], strict=False):
-                scaled.finish_tile(header, tile, strip[:, left : left + width])
+                finish_tile(header, tile, strip[:, left : left + width])
             yield strip
             done += columns
         if progress:
-            progress(band.stop / rows)
+            progress(last / rows)
+
+
+def reconstruct(
+    runtime: Runtime,
+    header: Header,
+    tiles: list[Tile],
+    filters: Filters,
+    pixels: NDArray[np.uint8] | Rolling,
+    damaged: set[int] | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Write what the networks make of tiles into pixels (H, W, C), from above. Yields how many rows of tiles are
+    decoded, and how many rows of pixels are there by then.
+
+    damaged: takes the numbers of tiles that cannot be decoded; by default they raise CorruptFileError.
+    """
+    with runtime.exactly() as weights:
+        synthesis = Synthesis(weights, header, pixels, filters)
+    for band in bands(header):
+        with runtime.exactly() as weights:  # not around a yield: what it sets must not show between two bands
+            y_hat = decode_band(weights, header, tiles, band, range(header.grid[1]), damaged=damaged)
+            for number in damaged or ():
+                filters.of_tile.pop(number, None)
+            synthesis.add(weights, y_hat)
+        yield band.stop, min(synthesis.done * CELL, header.height)

@@ -1,0 +1,67 @@
+"""What can be made of a truncated or damaged file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaecodec.bitstream import container
+from vaecodec.bitstream.container import CELL, Tile
+from vaecodec.bitstream.limits import Region
+from vaecodec.bitstream.recovery import Salvaged
+from vaecodec.codec.decoder import finish_tile, reconstruct
+from vaecodec.codec.runtime import Runtime
+from vaecodec.errors import CorruptFileError
+from vaecodec.model.loop_filter import REACH, Filters
+from vaecodec.pictures.picture import Picture
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What is left of a damaged file.
+
+    picture: grey where tiles are lost. lost: (left, top, width, height) of each lost tile. coarse: of the tile that the
+    file ends in, made of what there is of it. margin: pixels around those that may differ from the undamaged picture;
+    everything else is as it was, to the bit. whole: whether the file has no fault at all.
+    """
+
+    picture: Picture
+    lost: list[Region]
+    coarse: list[Region]
+    margin: int
+    whole: bool
+
+
+def partial(runtime: Runtime, found: Salvaged) -> Partial:
+    """Make what can be made of the tiles that are there."""
+    header, model = found.header, runtime.weights.model
+    count = header.grid[0] * header.grid[1]
+    tiles: list[Tile] = [Tile.empty()] * count
+    lost: set[int] = set()
+    with runtime.exactly() as weights:
+        filters = Filters.read(weights.model, header, {})
+    for number in range(count):
+        try:
+            cut = number in found.cut
+            tiles[number] = container.unpack_tile(header, (found.cut if cut else found.tiles)[number], cut=cut)
+            filters.add(number, tiles[number])
+        except (KeyError, CorruptFileError):
+            lost.add(number)
+
+    pixels = np.full((header.height, header.width, header.channels), 255, np.uint8)
+    for _ in reconstruct(runtime, header, tiles, filters, pixels, damaged=lost):
+        pass
+    for number in set(range(count)) - lost:
+        try:
+            finish_tile(header, tiles[number], header.cut(pixels, number))
+        except CorruptFileError:
+            if not tiles[number].cut:
+                lost.add(number)
+
+    def areas(numbers: set[int]) -> list[Region]:
+        return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
+
+    coarse = {number for number, tile in enumerate(tiles) if tile.cut} - lost
+    margin, picture = model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
+    return Partial(picture, areas(lost), areas(coarse), margin, found.whole and not lost)

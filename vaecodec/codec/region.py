@@ -1,0 +1,56 @@
+"""A part of a picture from the tiles that it needs, the same pixels as in the whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaecodec.bitstream.container import CELL, Header, Tile
+from vaecodec.bitstream.limits import Region
+from vaecodec.codec.decoder import finish_tile
+from vaecodec.codec.synthesis import Synthesis, decode_band, synthesis_margin
+from vaecodec.model.loop_filter import Filters
+from vaecodec.model.weights import Weights
+
+
+def decode_region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
+    """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
+    left, top, width, height = wanted
+    margin, side = synthesis_margin(weights), header.tile_side // CELL
+    # Positions of y that the region's pixels depend on, and the tiles they are in.
+    rows = cells(top, height, header.height, margin)
+    columns = cells(left, width, header.width, margin)
+    tile_rows, tile_columns = (range(r.start // side, -(-r.stop // side)) for r in (rows, columns))
+    y_hat = decode_band(weights, header, tiles, tile_rows, tile_columns)
+    y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]
+    y_hat = y_hat[: len(rows), : len(columns)]
+    pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
+    alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
+    touched = {n: tiles[n] for r in tile_rows for n in (r * header.grid[1] + c for c in tile_columns)}
+    filters = Filters.read(weights.model, header, touched, rows.start, columns.start)
+    Synthesis(weights, alone, pixels, filters).add(weights, y_hat)
+    pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
+    for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
+        for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):
+            index = row * header.grid[1] + column
+            finish_part(header, tiles[index], index, pixels, (left, top))
+    return pixels
+
+
+def cells(first: int, count: int, size: int, margin: int) -> range:
+    """Positions of y under `count` pixels from `first` on and within a margin of them, of a picture of that size."""
+    return range(max(0, first // CELL - margin), min(-(-size // CELL), -(-(first + count) // CELL) + margin))
+
+
+def finish_part(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8], corner: tuple[int, int]) -> None:
+    """`finish_tile` for what of a tile is within pixels (H, W, C), whose corner is at (left, top) of the picture."""
+    top, left, height, width = header.tile_box(index)
+    whole = np.empty((height, width, header.channels), np.uint8)
+    y, x = top - corner[1], left - corner[0]  # the tile's corner in pixels
+    inside = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    part = whole[max(0, -y) :, max(0, -x) :][: inside.shape[0], : inside.shape[1]]
+    part[...] = inside
+    finish_tile(header, tile, whole)
+    inside[...] = part
