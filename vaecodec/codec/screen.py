@@ -22,6 +22,7 @@ EQUAL_IN_BLOCK = 0.4
 MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
 REDUCIBLE = 8192  # colours in a sample; a photograph reduced to a palette is no photograph
 BITS, KNEE = 1.6, 0.72  # see `transform_costs`
+MOST_LEFT = 0.6  # see `find`
 MISSED = 4  # see `transform_costs`
 LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_costs` says
 SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
@@ -96,9 +97,11 @@ def find(rgb: Pixels, worth: float) -> Draft | None:
     blocks = transform_costs(rgb, worth)
     alone = float(blocks.sum())
     rests = [rest_share(chosen, blocks, worth) for chosen in choices]
-    if min(rests) >= 1:  # what is left costs as much as everything: so in nearly all photographs
+    if rests[-1] >= 1:  # what is left costs as much as everything: so in nearly all photographs
         return None
-    samples = [(Sample(rgb, c, blocks, worth), rest) for c, rest in zip(choices, rests, strict=True) if rest < 1]
+    if rests[-1] >= MOST_LEFT:  # then one over all would have to take a photograph over
+        choices, rests = choices[-1:], rests[-1:]
+    samples = [(Sample(rgb, c, blocks, worth), rest) for c, rest in zip(choices, rests, strict=True)]
     best, rest = min(samples, key=lambda s: (s[0].guess + s[1] * alone) * (1 if s[1] else MIXED))
     limit = MOST * (1 - rest) * alone
     if best.guess >= GUESSED * limit:
