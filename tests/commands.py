@@ -55,15 +55,14 @@ class FakeCodec:
         return vaec(picture, quality)
 
     def decode(
-        self, data: bytes, *, max_pixels: int | None = None, progress: Callable[[float], None] | None = None
+        self, file: container.File, *, max_pixels: int | None = None, progress: Callable[[float], None] | None = None
     ) -> Picture:
         if self.fail:
             raise self.fail
-        layout = container.parse(data, max_pixels=max_pixels)
-        header = layout.header
-        raw = next(zlib.decompress(c.data) for c in container.chunks(data) if c.type == "rawp")
+        header, whole = file.header, bytes(file.tiles[0].obj)  # the bytes that the tile is a part of
+        raw = next(zlib.decompress(c.data) for c in container.chunks(whole) if c.type == "rawp")
         pixels = np.frombuffer(raw, np.uint8).reshape(header.height, header.width, header.channels)
-        return Picture(pixels, **layout.metadata)
+        return Picture(pixels, **file.metadata)
 
 
 def vaec(picture: Picture, quality: float = 75) -> bytes:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import real, run  # noqa: F401 (fixtures)
 from hypothesis import settings
 
+from tests.commands import real, run  # noqa: F401 (fixtures)
 from tools.train.data import load
 from vaecodec.codec import Codec
 from vaecodec.restoration.recipes import Models

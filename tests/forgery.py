@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import reference_decoder as reference
 from PIL import Image
-from reference_model import DTYPES
+
+from tests import reference_decoder as reference
+from tests.reference_model import DTYPES
 
 Chunk = tuple[bytes, bytes]
 HEADER = "<BIIBBHBBB8s8s"

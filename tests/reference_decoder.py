@@ -22,8 +22,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from reference_model import Array, Ints, Model, Table, depth_to_space, load_model, need, q
-from reference_pixels import decode_alpha, filtered, paste_overlay, read_filter
+
+from tests.reference_model import Array, Ints, Model, Table, depth_to_space, load_model, need, q
+from tests.reference_pixels import decode_alpha, filtered, paste_overlay, read_filter
 
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 

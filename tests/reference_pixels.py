@@ -9,7 +9,8 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image
-from reference_model import Array, Ints, need, strength
+
+from tests.reference_model import Array, Ints, need, strength
 
 
 def diamond(reach: int) -> list[tuple[int, int]]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import picture
 from PIL import Image
 
 import vaecodec
+from tests.sample_pictures import picture
 from vaecodec.arguments import as_bytes, as_number, as_whole
 from vaecodec.codec import Codec
 from vaecodec.codec.ratecontrol import Target

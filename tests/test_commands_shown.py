@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands import SAMPLE, Run
 from PIL import Image
 
+from tests.commands import SAMPLE, Run
 from vaecodec.bitstream.container import SIGNATURE
 from vaecodec.cli import app
 

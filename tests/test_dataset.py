@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import picture
 from torch.utils.data import DataLoader
 
 import vaecodec
+from tests.sample_pictures import picture
 from vaecodec.dataset import VaecDataset
 from vaecodec.errors import CorruptFileError, VaecError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import FakeCodec, Run, picture_file
 
+from tests.commands import FakeCodec, Run, picture_file
 from vaecodec import files
 from vaecodec.bitstream import container
 

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-from pictures import picture
 from PIL import Image
 
 import vaecodec
+from tests.sample_pictures import picture
 from vaecodec.errors import VaecError
 
 

@@ -18,10 +18,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from conftest import VECTORS
-from pictures import picture
 from PIL import Image, UnidentifiedImageError
 
 import vaecodec
+from tests.sample_pictures import picture
 from vaecodec.api import default_codec
 from vaecodec.bitstream import container
 from vaecodec.pillow_plugin import VaecImageFile

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import FakeCodec, Run
-from pictures import picture
 from PIL import Image
 
+from tests.commands import FakeCodec, Run
+from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec import vae
 from vaecodec.bitstream.container import SECTIONS, Tile

@@ -8,13 +8,13 @@ import math
 from pathlib import Path
 
 import pytest
-from commands import Run
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import picture
 from PIL import Image
 
 import vaecodec
+from tests.commands import Run
+from tests.sample_pictures import picture
 from vaecodec import files
 from vaecodec.bitstream import container, info, limits
 from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk

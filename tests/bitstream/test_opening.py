@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import VECTORS
-from picture_files import chunk, exif_bytes, noise, png, save, tiff16
-from pictures import picture
 from PIL import ExifTags, Image
 
 import vaecodec
+from tests.picture_files import chunk, exif_bytes, noise, png, save, tiff16
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.opening import open_picture
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay

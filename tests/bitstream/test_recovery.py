@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import picture
 
+from tests.sample_pictures import picture
 from tools.train.data import load, psnr
 from vaecodec.bitstream import container
 from vaecodec.bitstream.recovery import salvage, whole_chunks

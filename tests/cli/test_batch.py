@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from pictures import picture
 from PIL import Image
 
+from tests.sample_pictures import picture
 from vaecodec.cli import batch, main
 from vaecodec.cli.batch import How
 from vaecodec.cli.jobs import Decode, Encode
@@ -201,9 +201,10 @@ class Dies(Encode):
     def __init__(self) -> None:
         super().__init__(75.0, 3, 0)
 
-    def check(self, data: bytes | Path) -> None:
-        if data == Path("in/sub/c.bmp"):
+    def open(self, source: Path) -> Step:
+        if source == Path("in/sub/c.bmp"):
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().open(source)
 
 
 @pytest.mark.parametrize(

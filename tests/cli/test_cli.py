@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import SAMPLE, FakeCodec, Run, picture_file, pixels_of, vaec, vaec_file
 from PIL import Image
 
+from tests.commands import SAMPLE, FakeCodec, Run, picture_file, pixels_of, vaec, vaec_file
 from vaecodec import __version__, console
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Header, pack_chunk

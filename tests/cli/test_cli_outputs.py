@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Run, picture_file, pixels_of, vaec_file
 from PIL import Image
+
+from tests.commands import Run, picture_file, pixels_of, vaec_file
 
 # Where outputs go
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Run, picture_file, vaec_file
 
+from tests.commands import Run, picture_file, vaec_file
 from vaecodec import console
 from vaecodec.bitstream import container
 from vaecodec.cli import app, batch

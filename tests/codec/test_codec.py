@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pictures import picture
 from PIL import Image
 
 import vaecodec.codec.encoder
 import vaecodec.codec.synthesis
+from tests.sample_pictures import picture
 from tools.check import fuzz
 from tools.measure.bdrate import bd_rate
 from tools.train.data import load

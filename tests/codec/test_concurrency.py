@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from pictures import picture
 
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec
 

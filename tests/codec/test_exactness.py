@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import picture
 
 import vaecodec.codec.runtime
 import vaecodec.codec.synthesis
+from tests.sample_pictures import picture
 from vaecodec import vae
 from vaecodec.codec import Codec
 from vaecodec.model import exact, weights

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pictures import picture
 from PIL import Image
 
 import vaecodec.pictures.reading
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile, pack_chunk, tile_chunk
 from vaecodec.cli import main

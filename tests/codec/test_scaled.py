@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import picture
 
 import vaecodec
+from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.limits import SCALES, scale_within

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import picture
 from PIL import Image, ImageDraw
 
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay

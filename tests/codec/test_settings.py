@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pictures import picture
 
+from tests.sample_pictures import picture
 from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.codec import Codec, settings
 from vaecodec.pictures.picture import Picture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import pytorch_msssim
 import torch
-from pictures import picture
 
+from tests.sample_pictures import picture
 from tools.train.loss import Loss
 from vaecodec.metrics.ms_ssim import SCALES, dissimilarity
 from vaecodec.model.networks import Config, Model

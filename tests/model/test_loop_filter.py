@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import picture
 from PIL import Image
-from reference_decoder import filtered, read_filter
 
+from tests.reference_decoder import filtered, read_filter
+from tests.sample_pictures import picture
 from tools.train.data import psnr
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec

@@ -8,8 +8,8 @@ import torch
 from conftest import VECTORS
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import picture
 
+from tests.sample_pictures import picture
 from tools.measure.speed import kmac_per_pixel
 from tools.train.checkpoint import load_weights
 from tools.train.data import psnr

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import VECTORS
-from model_files import join, repack, split
-from pictures import picture
 
+from tests.model_files import join, repack, split
+from tests.sample_pictures import picture
 from tools.train.retire_model import retire
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError

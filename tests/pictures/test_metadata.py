@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import picture
 from PIL import ExifTags, Image, ImageCms
 
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.cli import main
 from vaecodec.errors import VaecError

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import (
+from PIL import Image
+
+from tests.picture_files import (
     GREY,
     GREY_ALPHA,
     RGB,
@@ -25,8 +27,6 @@ from picture_files import (
     tiff16,
     written,
 )
-from PIL import Image
-
 from vaecodec.bitstream.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.pictures.picture import Picture

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import GREY, ORIENTATION, RGB, exif_bytes, noise, png, save, written
 from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
+from tests.picture_files import GREY, ORIENTATION, RGB, exif_bytes, noise, png, save, written
 from vaecodec.errors import PictureError, VaecError
 from vaecodec.pictures.exif import orientation
 from vaecodec.pictures.picture import Picture

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import picture
 from PIL import ExifTags, Image
 
+from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.cli import main

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import VECTORS
-from pictures import close, noisy
 from PIL import Image
 
+from tests.sample_pictures import close, noisy
 from tools.train.data import load, psnr
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError

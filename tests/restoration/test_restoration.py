@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import close, noisy, picture
 from PIL import Image
 
+from tests.sample_pictures import close, noisy, picture
 from tools.train.data import load, psnr
 from vaecodec.cli import main
 from vaecodec.codec import Codec

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-import reference_decoder as reference
-from forgery import (
+
+from tests import reference_decoder as reference
+from tests.forgery import (
     EXTRA,
     VIOLATIONS,
     Chunk,
@@ -31,7 +32,6 @@ from forgery import (
     random_model,
     split,
 )
-
 from vaecodec.codec import Codec
 from vaecodec.pictures.picture import Picture
 

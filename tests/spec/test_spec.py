@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files_with_faults import edit, first_tile, join, split, with_header, with_tile
-from pictures import picture
 
+from tests.files_with_faults import edit, first_tile, join, split, with_header, with_tile
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import SIGNATURE, VERSION, Header, Tile, pack_chunk, parse
 from vaecodec.codec import Codec

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import VECTORS
-from model_files import repack
 from safetensors.numpy import save
 
+from tests.model_files import repack
 from vaecodec.codec import Codec
 from vaecodec.entropy import rans
 from vaecodec.errors import UnsupportedError

@@ -10,11 +10,11 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from files_with_faults import edit, first_tile, join, split, with_tile
-from forgery import golomb
-from pictures import picture
 from PIL import Image
 
+from tests.files_with_faults import edit, first_tile, join, split, with_tile
+from tests.forgery import golomb
+from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import pack_alpha, unpack_alpha
 from vaecodec.bitstream.overlay import pack_overlay

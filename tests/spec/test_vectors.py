@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import VECTORS
-from reference_decoder import decode
 
+from tests.reference_decoder import decode
 from tools.train.retire_model import retire
 from vaecodec import __version__
 from vaecodec.bitstream.container import Header, Tile, pack_chunk

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pictures import picture
 from torch import Tensor
 
+from tests.sample_pictures import picture
 from tools.measure import ablate
 from tools.train.loss import forward
 from vaecodec.model.networks import Config, Model

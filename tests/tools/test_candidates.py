@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pictures import picture
 
+from tests.sample_pictures import picture
 from tools.train.candidates import CANDIDATES, Basis, Candidate, ElementStep, TableBank, candidate, fold, haar
 from tools.train.loss import forward, uniform_noise, z_bits
 from tools.train.screening import work

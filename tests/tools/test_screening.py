@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import picture
 from PIL import Image
 
+from tests.sample_pictures import picture
 from tools.train import screening, train
 from tools.train.candidates import ReluBlock
 from tools.train.checkpoint import load_checkpoint

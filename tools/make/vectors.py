@@ -19,12 +19,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 import numpy as np
-from forgery import EXTRA, VIOLATIONS, changed_header, changed_tile, forge, golomb, join, leb128, overlay, put, split
-from pictures import picture
-from reference_decoder import Header, decode
 
+from tests.forgery import (
+    EXTRA,
+    VIOLATIONS,
+    changed_header,
+    changed_tile,
+    forge,
+    golomb,
+    join,
+    leb128,
+    overlay,
+    put,
+    split,
+)
+from tests.reference_decoder import Header, decode
+from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec import __version__
 from vaecodec.codec import Codec
