@@ -16,7 +16,7 @@ from PIL import Image
 from tests.sample_pictures import picture
 from vaecodec.cli import batch, main
 from vaecodec.cli.batch import How
-from vaecodec.cli.jobs import Decode, Encode
+from vaecodec.cli.jobs import Decode, Encode, Step
 from vaecodec.cli.plan import Plan
 from vaecodec.codec.effort import EFFORTS
 

@@ -103,26 +103,34 @@ def coded(side: int, width: int, height: int) -> Bomb:
     return file(header(width, height, tile=side // 64), tile)
 
 
+def alone(width: int, height: int) -> Bomb:
+    """A file that ends behind its header."""
+    return Bomb(start(header(width, height)), 2**20)
+
+
+def preview() -> Bomb:
+    """A preview far larger than one may be."""
+    stream = BytesIO()
+    Image.new("RGB", (16383, 16383)).save(stream, "WEBP", quality=1)
+    return file(header(1, 1), Tile.empty(), pack_chunk("prev", stream.getvalue()))
+
+
+def alpha(head: Header) -> Bomb:
+    """Transparency that inflates to a thousand times its bytes."""
+    _, _, height, width = head.tile_box(0)
+    section = zlib.compress(bytes(height * (width + 1)), 9)
+    return file(replace(head, colour=container.RGB_ALPHA, alpha=2), Tile.empty().having(alpha=section))
+
+
+def covered(head: Header) -> Bomb:
+    """Tiles under overlays of one colour."""
+    return file(head, Tile.empty().having(overlay=overlay(*head.tile_box(0)[:1:-1])))
+
+
 def bombs() -> Iterator[tuple[str, Callable[[], Bomb]]]:
+    """Their names, and how they are made."""
     square, long = header(1024, 1024), header(MAX_SIDE, 1)
     side, empty = 2**31 - 1, Tile.empty()
-
-    def alone(width: int, height: int) -> Bomb:
-        return Bomb(start(header(width, height)), 2**20)
-
-    def preview() -> Bomb:
-        stream = BytesIO()
-        Image.new("RGB", (16383, 16383)).save(stream, "WEBP", quality=1)
-        return file(header(1, 1), empty, pack_chunk("prev", stream.getvalue()))
-
-    def alpha(head: Header) -> Bomb:
-        _, _, height, width = head.tile_box(0)
-        section = zlib.compress(bytes(height * (width + 1)), 9)
-        return file(replace(head, colour=container.RGB_ALPHA, alpha=2), empty.having(alpha=section))
-
-    def covered(head: Header) -> Bomb:
-        return file(head, empty.having(overlay=overlay(*head.tile_box(0)[:1:-1])))
-
     yield "the header of 2^62 pixels alone", lambda: alone(side, side)
     yield "the header of 2^25 x 1 alone", lambda: alone(2**25, 1)
     yield "the header of 1 x 2^25 alone", lambda: alone(1, 2**25)

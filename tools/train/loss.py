@@ -62,6 +62,38 @@ def z_bits(model: Model, z: Tensor, q: Tensor, exact: bool) -> Tensor:
     return logistic_bits(z - loc, scale).sum((1, 2, 3))
 
 
+class Residuals:
+    """What the contexts leave of y (B,h,w,M), in quantiser steps, group by group: the `code` of `Model.contexts`.
+
+    worth: see `trimmed`. settle: see `forward`.
+    """
+
+    def __init__(self, model: Model, y: Tensor, worth: Tensor, settle: bool) -> None:
+        self.groups, self.y, self.worth, self.settle = model.groups, y, worth, settle
+        self.coded: list[tuple[Tensor, Tensor]] = []  # (deviation from the mean, index) of each group
+
+    def __call__(self, i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        start, stop = self.groups[i // 2]
+        d = self.y[..., start:stop] - mean * (1 / MEAN_ONE)
+        if self.settle:
+            # The symbol does not move with the mean, y_hat does; the bits, on average, feel the exact residual.
+            r = trimmed(d.detach(), index_scale(index).detach(), self.worth[..., start:stop])
+            d = r + d - d.detach()
+        else:
+            r = round_ste(d)
+        if i % 2 == 0:
+            self.coded.append((d, index))
+        else:
+            before = self.coded.pop()
+            self.coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
+        return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
+
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """Deviations and indices of all groups, (B,h,w,M)."""
+        d, index = zip(*self.coded, strict=True)
+        return torch.cat(d, dim=-1), torch.cat(index, dim=-1)
+
+
 def forward(
     model: Model,
     x: Tensor,
@@ -95,29 +127,12 @@ def forward(
         y, step = y / factor, step * factor
     worth = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (TRIM / 3)
 
-    coded: list[tuple[Tensor, Tensor]] = []  # (deviation from the mean, index) of each group
-
-    def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
-        start, stop = model.groups[i // 2]
-        d = y[..., start:stop] - mean * (1 / MEAN_ONE)
-        if settle:
-            # The symbol does not move with the mean, y_hat does; the bits, on average, feel the exact residual.
-            r = trimmed(d.detach(), index_scale(index).detach(), worth[..., start:stop])
-            d = r + d - d.detach()
-        else:
-            r = round_ste(d)
-        if i % 2 == 0:
-            coded.append((d, index))
-        else:
-            before = coded.pop()
-            coded.append((torch.where(mask, d, before[0]), torch.where(mask, index, before[1])))
-        return (r * MEAN_ONE + mean).clamp(-Y_MAX, Y_MAX)
-
+    residuals = Residuals(model, y, worth, settle)
     with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
-        y_hat = model.contexts(features, q, code)
+        y_hat = model.contexts(features, q, residuals)
         x_hat = model.g_s(y_hat, q, step)
 
-    d, index = (torch.cat(parts, dim=-1) for parts in zip(*coded, strict=True))
+    d, index = residuals.joined()
     if noise is None:
         d, index = d.round(), (index / INDEX_ONE).round() * INDEX_ONE
     elif not settle:

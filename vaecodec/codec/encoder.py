@@ -230,7 +230,7 @@ def encode_band(
     y, z = seen.y[seen.inner], seen.z
     if how.iterations:
         x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
-        y, z = refine.refine(weights, q, x, seen.y, z, seen.inner, known, how.iterations, progress)
+        y, z = refine.refine(weights, q, x, seen, known, how.iterations, progress)
     tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
     y_hat = torch.zeros(y.shape, dtype=torch.int16)
     for places in together(header, band, range(columns)):

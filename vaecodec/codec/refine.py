@@ -8,7 +8,7 @@ symbols with their true tables. So with z, whose g is the slope of y's bits; its
 which bits have where they are those of probabilities: the mean square of that slope.
 
 Chosen greedily, symbols move together and stick. So they are drawn: each from its Gibbs distribution, at a temperature
-(in bits) that falls to nought, while the target averages what the draws ask for. This is mean-field annealing
+(in bits) that falls to 0, while the target averages what the draws ask for. This is mean-field annealing
 (Peterson and Anderson 1987), and takes a fifth of the iterations of stochastic Gumbel annealing, which draws mixtures
 of symbols instead (Yang et al. 2020, arXiv:2006.04240); docs/log/experiments.md has both.
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec.effort import REFINED
 from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
-from vaecodec.codec.synthesis import Fits, filtered, inner, windows
+from vaecodec.codec.synthesis import Analysed, Fits, filtered, inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import half
 from vaecodec.model.likelihood import index_scale, logistic_bits
@@ -50,9 +50,7 @@ def refine(
     weights: Weights,
     q: int,
     x: Tensor,
-    y: Tensor,
-    z: Tensor,
-    band: slice,
+    seen: Analysed,
     filters: Filters,
     iterations: int,
     progress: Callable[[float], None] | None = None,
@@ -60,50 +58,51 @@ def refine(
     """Targets for `quantise` that cost less than the analysis's own y and z.
 
     Args:
-        q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that y covers, not padded.
-        y: (rows, w, M) in quantiser steps. z: (ceil(n / 4), ceil(w / 4), N) for the n rows of y in `band`.
-        filters: of the picture's tiles as far as they are known, y's first row being their top. Those of the band are
-            fitted on the way. progress: called with the share done, 0..1.
+        q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that `seen.y` covers, not padded.
+        filters: of the picture's tiles as far as they are known, the first row of y being their top. Those of the band
+            are fitted on the way. progress: called with the share done, 0..1.
 
-    Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z, the best of all iterations by true
-    bits and the distortion of the float networks.
+    Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z for the n rows of the band, the best of
+    all iterations by true bits and the distortion of the float networks.
     """
-    worth = step_worth(weights, q) * REFINED
+    band, worth = seen.inner, step_worth(weights, q) * REFINED
     scale = float(quality_lambda(torch.tensor(q))) * REFINED / 3
-    columns = [column for column, _ in cut(slice(0, y.shape[1]), filters.side, 0)]
-    target, around = y[band], y * MEAN_ONE
-    distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, z)
+    target, around = seen.y[band], seen.y * MEAN_ONE
+    distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, seen.z)
     rng = torch.Generator().manual_seed(0)
-    best, chosen = math.inf, (target, z)
+    best, chosen = math.inf, (target, seen.z)
     stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
     for k in range(iterations + 1):
-        # The first draw is at nought, so that the start is among what is compared.
-        temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
-        noise = partial(gumbel, temperature, rng) if temperature else None
-        z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
-        z_tiles = [z_hat[None, :, c.start // Z_CELL : -(-c.stop // Z_CELL)] for c in columns]
-        tiles = [
-            quantise(weights, q, t, target[None, :, c], REFINED, noise=noise)
-            for t, c in zip(z_tiles, columns, strict=True)
-        ]
-        around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         last = k == iterations
+        # The first draw is at 0, so that the start is among what is compared.
+        temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
+        z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
+        tiles = draw(
+            weights, q, z_hat, target, filters.side, partial(gumbel, temperature, rng) if temperature else None
+        )
+        around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
         error, slope = distortion(around, gradient=not last, fit=k % FIT_EVERY == 0 and not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
             best, chosen = loss, (target, z_hat)
         if progress:
             progress((k + 1) / (iterations + 1))
-        if last:
-            break
-        with half():
-            y_slope, z_slope = (
-                torch.cat(s, dim=1) for s in zip(*(rate_slopes(weights, q, t) for t in tiles), strict=True)
-            )
-        lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * worth)
-        target = target.lerp(lowest, stride)
-        hyper.move(z_hat, z_slope)
+        if not last:
+            y_slope, z_slope = rate_slopes(weights, q, tiles)
+            lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * worth)
+            target = target.lerp(lowest, stride)
+            hyper.move(z_hat, z_slope)
     return chosen
+
+
+def draw(weights: Weights, q: int, z_hat: Tensor, target: Tensor, side: int, noise: Noise | None) -> list[Symbols]:
+    """The symbols of each tile of a band, from the left, for z_hat (h, w, N) and a target (n, w, M) of y. side: of the
+    tiles, in positions of y. noise: see `quantise`."""
+    tiles = []
+    for columns, _ in cut(slice(0, target.shape[1]), side, 0):
+        z = z_hat[None, :, columns.start // Z_CELL : -(-columns.stop // Z_CELL)]
+        tiles.append(quantise(weights, q, z, target[None, :, columns], REFINED, noise=noise))
+    return tiles
 
 
 class Hyper:
@@ -193,7 +192,14 @@ class Distortion:
         return e0 * (e / e0) ** (1 - STRUCTURE) * (u / u0) ** STRUCTURE
 
 
-def rate_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor]:
+def rate_slopes(weights: Weights, q: int, tiles: list[Symbols]) -> tuple[Tensor, Tensor]:
+    """`tile_slopes` of tiles beside one another, joined."""
+    with half():
+        y, z = zip(*(tile_slopes(weights, q, t) for t in tiles), strict=True)
+    return torch.cat(y, dim=1), torch.cat(z, dim=1)
+
+
+def tile_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor]:
     """Slopes of a tile's bits of y by y_hat (h, w, M), per quantiser step, and by z_hat (ceil(h / 4), ceil(w / 4), N).
 
     By y_hat through the contexts of later symbols only: a symbol's own bits are for `quantise` to weigh."""
