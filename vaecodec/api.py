@@ -16,6 +16,7 @@ from vaecodec.codec.codec import Codec
 from vaecodec.codec.effort import EFFORT, QUALITY
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import VaecError
+from vaecodec.pictures.metadata import replaced
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import as_picture
 
@@ -49,7 +50,7 @@ def encode(
     Args:
         image: (H, W) or (H, W, C) uint8 or uint16 array, C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha;
             or a PIL image, whose ICC profile, EXIF and XMP are kept.
-        quality: 0..100, in steps of 0.1; 75 where nothing is said. 100 is the best lossy quality, not lossless.
+        quality: 0..100, in steps of 0.1; 75 by default. 100 is the best lossy quality, not lossless.
         target_size, target_bpp, target_psnr, target_ssimulacra2: instead of a quality, what the file shall reach:
             bytes or bits per pixel that it never exceeds, dB or a score that it reaches. Takes several trials.
         effort: 1..9, higher is slower and better for its size; decoding takes the same time.
@@ -64,11 +65,9 @@ def encode(
     if quality is not None and wanted:
         raise VaecError("quality and a target exclude each other")
     target = Target(**wanted) if wanted else None
-    picture = as_picture(image)
-    kept = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
     given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
-    metadata = {k: (kept[k] if v is None else as_bytes(v, k)) or None for k, v in given.items()}
-    picture, codec = Picture(picture.pixels, **metadata), default_codec()
+    metadata = {name: None if data is None else as_bytes(data, name) for name, data in given.items()}
+    picture, codec = replaced(as_picture(image), metadata), default_codec()
     if target:
         return codec.encode_to(picture, target, effort=effort, tile=tile, preview=preview).data
     return codec.encode(picture, QUALITY if quality is None else quality, effort=effort, tile=tile, preview=preview)

@@ -126,16 +126,12 @@ class Encode:
 
     def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
-        from vaecodec.pictures.metadata import stripped
-        from vaecodec.pictures.picture import Picture
+        from vaecodec.pictures.metadata import replaced, stripped
         from vaecodec.pictures.reading import read_picture
 
         by_rows = isinstance(self.rate, float) and not self.recipe  # else the whole is worked on
         picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows)
-        picture = stripped(picture, self.strip)
-        picture = Picture(
-            picture.pixels, **{name: getattr(picture, name) for name in container.METADATA} | self.metadata
-        )
+        picture = replaced(stripped(picture, self.strip), self.metadata)
         ready = codec()
         start = time.perf_counter()
         if self.recipe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from vaecodec.errors import VaecError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER, orientation, orientation_exif
@@ -22,6 +24,12 @@ def stripped(picture: Picture, level: str) -> Picture:
     turned = orientation(picture.exif)
     exif = orientation_exif(turned) if turned != 1 else None
     return replace(picture, exif=exif, xmp=None, icc=picture.icc if level == "private" else None)
+
+
+def replaced(picture: Picture, metadata: Mapping[str, bytes | None]) -> Picture:
+    """A picture with other metadata, by field; None keeps the picture's own, b"" takes it away."""
+    changed: dict[str, Any] = {name: data or None for name, data in metadata.items() if data is not None}
+    return replace(picture, **changed)
 
 
 def given(kind: str, data: bytes) -> bytes:
