@@ -28,10 +28,10 @@ def laplace_tables(scale: float, reach: int) -> rans.Tables:
     return rans.Tables(np.full(128, -reach), np.full(128, 2 * reach + 2), np.stack(rows))
 
 
-def cost(d: np.ndarray, value: np.ndarray, quantiser: np.ndarray, worth: float, tables: rans.Tables) -> float:
+def cost(d: np.ndarray, value: np.ndarray, quantiser: np.ndarray, lmbda: float, tables: rans.Tables) -> float:
     row = quantiser * rans.QUANTISER_ROWS
     error = d - trellis.offsets(value, quantiser) / 16
-    return float(tables.bits[row, tables.symbols(row, value)[0]].sum() + worth * np.square(error).sum())
+    return float(tables.bits[row, tables.symbols(row, value)[0]].sum() + lmbda * np.square(error).sum())
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -54,15 +54,15 @@ def test_the_path_is_the_cheapest(seed: int) -> None:
 
 def test_candidates_are_the_best_of_their_kind() -> None:
     """Against all values, where they are within reach of the tables."""
-    tables, worth = laplace_tables(1.0, 20), 5.0
+    tables, lmbda = laplace_tables(1.0, 20), 5.0
     d = np.linspace(-8, 8, 101).astype(np.float32)
-    costs, values = trellis.candidates(d, np.zeros(101, np.int64), np.full(101, worth, np.float32), tables, True)
+    costs, values = trellis.candidates(d, np.zeros(101, np.int64), np.full(101, lmbda, np.float32), tables, True)
     for kind in range(4):
         quantiser, parity = divmod(kind, 2)
         assert (values[kind] % 2 == parity).all()
         every = [v for v in range(-20, 21) if v % 2 == parity]
         for x, got in zip(d, costs[kind], strict=True):
-            best = min(cost(x[None], np.array([v]), np.array([quantiser]), worth, tables) for v in every)
+            best = min(cost(x[None], np.array([v]), np.array([quantiser]), lmbda, tables) for v in every)
             assert got == pytest.approx(best, rel=1e-4)
 
 
@@ -110,8 +110,8 @@ def test_it_beats_a_uniform_quantiser() -> None:
     rng, n = np.random.default_rng(1), 50_000
     d = rng.laplace(0, 1.5, n).astype(np.float32)
     tables = laplace_tables(1.5, 40)
-    zeros, worth = np.zeros(n, np.int64), np.full(n, 4, np.float32)
-    (value,), (quantiser,) = trellis.choose([(d, zeros, worth)], tables)
+    zeros, lmbda = np.zeros(n, np.int64), np.full(n, 4, np.float32)
+    (value,), (quantiser,) = trellis.choose([(d, zeros, lmbda)], tables)
     counts = np.unique(np.stack((quantiser, value)), axis=1, return_counts=True)
     bits = -sum(
         c * np.log2(c / counts[1][counts[0][0] == q].sum()) for (q, _), c in zip(counts[0].T, counts[1], strict=True)

@@ -125,11 +125,11 @@ def test_S2_a_filter_has_36_numbers(small: Codec, data: bytes, bad: bytes) -> No
 
 @pytest.mark.parametrize("place, worth", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, worth: int, sign: int) -> None:
+def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lmbda: int, sign: int) -> None:
     default = Filter.of_model(small.weights.model, container.parse(data).header.quality).values
-    for strength, well in ((56000, True), (56000 + worth, False)):
+    for strength, well in ((56000, True), (56000 + lmbda, False)):
         values = [0] * 36
-        values[place] = sign * (strength // worth)
+        values[place] = sign * (strength // lmbda)
         section = golomb([v - d for v, d in zip(values, default, strict=True)])
         changed = with_tile(data, edit(first_tile(data), filter=section).pack())
         if well:

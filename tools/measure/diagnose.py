@@ -177,7 +177,7 @@ def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int
 
     for side in (512, 256, 128):
         note(f"tiles of {side} pixels", curve(codec, pictures, qualities, tile=side))
-    note("no trimming (effort 1)", curve(codec, pictures, qualities, effort=1))
+    note("no rdoq (effort 1)", curve(codec, pictures, qualities, effort=1))
     # The weights are frozen into kernels: what the branch gives is put to zero, not the weights.
     hook = codec.weights.model.g_s.leave.register_forward_hook(lambda _module, _inputs, out: torch.zeros_like(out))
     note("g_s without its nonlinear branch", curve(codec, pictures, qualities))

@@ -54,10 +54,10 @@ def fit(loaded: weights.Weights, crops: Crops, count: int) -> NDArray[np.int16]:
         x_hat = model.g_s(y_hat, qs, model.steps(qs))[0]
         one = Fit()
         one.add(as_planes(x_hat), x[0].permute(2, 0, 1))
-        worth = 1 / (float((x_hat * (1 / PIXEL_ONE) - x[0]).square().mean()) + FLOOR)
+        weight = 1 / (float((x_hat * (1 / PIXEL_ONE) - x[0]).square().mean()) + FLOOR)
         share = hat(q)
-        gram += np.kron(np.outer(share, share), one.gram[CHROMATIC][:, CHROMATIC] * worth)
-        slope += np.kron(share, one.slope[CHROMATIC] * worth)
+        gram += np.kron(np.outer(share, share), one.gram[CHROMATIC][:, CHROMATIC] * weight)
+        slope += np.kron(share, one.slope[CHROMATIC] * weight)
     ridge = RIDGE * np.trace(gram) / len(gram)
     while True:
         found = np.linalg.solve(gram + ridge * np.eye(n), slope).reshape(ANCHORS, -1)

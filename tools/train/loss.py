@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tools.train.candidates import Candidate, nearest_anchor
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.codec.effort import TRIM
+from vaecodec.codec.effort import RDOQ_WEIGHT
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import round_ste
 from vaecodec.model.likelihood import index_scale, logistic_bits
@@ -45,12 +45,12 @@ def fast_bf16(device: torch.device) -> bool:
     return seconds[torch.bfloat16] < seconds[torch.float32]
 
 
-def trimmed(d: Tensor, scale: Tensor, worth: Tensor) -> Tensor:
-    """Residuals as the encoder sends them: rounded, and one nearer to zero where that pays (`latents.trim`)."""
+def rdoq(d: Tensor, scale: Tensor, lmbda: Tensor) -> Tensor:
+    """Residuals as the encoder sends them: rounded, and one nearer to zero where that pays (`latents.rdoq`)."""
     r = d.round()
     nearer = r - r.sign()
     saved = logistic_bits(r, scale) - logistic_bits(nearer, scale)
-    return torch.where(saved > ((d - nearer) ** 2 - (d - r) ** 2) * worth, nearer, r)
+    return torch.where(saved > ((d - nearer) ** 2 - (d - r) ** 2) * lmbda, nearer, r)
 
 
 def z_bits(model: Model, z: Tensor, q: Tensor, exact: bool) -> Tensor:
@@ -65,11 +65,11 @@ def z_bits(model: Model, z: Tensor, q: Tensor, exact: bool) -> Tensor:
 class Residuals:
     """What the contexts leave of y (B,h,w,M), in quantiser steps, group by group: the `code` of `Model.contexts`.
 
-    worth: see `trimmed`. settle: see `forward`.
+    lmbda: see `rdoq`. settle: see `forward`.
     """
 
-    def __init__(self, model: Model, y: Tensor, worth: Tensor, settle: bool) -> None:
-        self.groups, self.y, self.worth, self.settle = model.groups, y, worth, settle
+    def __init__(self, model: Model, y: Tensor, lmbda: Tensor, settle: bool) -> None:
+        self.groups, self.y, self.lmbda, self.settle = model.groups, y, lmbda, settle
         self.coded: list[tuple[Tensor, Tensor]] = []  # (deviation from the mean, index) of each group
 
     def __call__(self, i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Residuals:
         d = self.y[..., start:stop] - mean * (1 / MEAN_ONE)
         if self.settle:
             # The symbol does not move with the mean, y_hat does; the bits, on average, feel the exact residual.
-            r = trimmed(d.detach(), index_scale(index).detach(), self.worth[..., start:stop])
+            r = rdoq(d.detach(), index_scale(index).detach(), self.lmbda[..., start:stop])
             d = r + d - d.detach()
         else:
             r = round_ste(d)
@@ -107,7 +107,7 @@ def forward(
 
     With uniform `noise` for z and y (see `uniform_noise`) the rate sees noisy values and x_hat rounded
     ones with straight-through gradients (Minnen and Singh 2020); without, both see rounded values. To `settle` is to
-    train the decoder side alone, on the trimmed symbols that the encoder really sends. g_a: in place of the model's.
+    train the decoder side alone, on symbols of rdoq as the encoder sends them. g_a: in place of the model's.
     """
     device = x.device.type
     step = model.steps(q)
@@ -125,9 +125,9 @@ def forward(
     if isinstance(model, Candidate) and model.element_step is not None:
         factor = model.element_step(features)
         y, step = y / factor, step * factor
-    worth = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (TRIM / 3)
+    lmbda = quality_lambda(q)[:, None, None, None] * (step.detach() / STEP_ONE) ** 2 * (RDOQ_WEIGHT / 3)
 
-    residuals = Residuals(model, y, worth, settle)
+    residuals = Residuals(model, y, lmbda, settle)
     with torch.autocast(device, torch.bfloat16, enabled=bf16 and not model.grid):
         y_hat = model.contexts(features, q, residuals)
         x_hat = model.g_s(y_hat, q, step)
@@ -187,7 +187,7 @@ class Loss:
 
 @torch.no_grad()
 def reconstruct(model: Model, x: Tensor, quality: int) -> tuple[float, Tensor]:
-    """bpp and rounded pixels 0..255 (1,H,W,3) of one picture (1,H,W,3) uint8, symbols trimmed, bits estimated."""
+    """bpp and rounded pixels 0..255 (1,H,W,3) of one picture (1,H,W,3) uint8, symbols of rdoq, bits estimated."""
     bits, x_hat = forward(model, x, torch.tensor([quality], device=x.device), None, settle=True)
     return bits.item() / (x.shape[1] * x.shape[2]), (x_hat.round() + 128).clamp(0, 255)
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 QUALITY, EFFORT = 75.0, 3  # by default; quality 0..100, effort 1..9
-TRIM = 1.5  # weight of the error in `latents.trim`; chosen on the held-out pictures
+RDOQ_WEIGHT = 1.5  # weight of the error in `latents.rdoq`; chosen on the held-out pictures
 REFINED = 0.75  # the same in refine.py: so files get both smaller and better; 1 only makes them better
 
 
@@ -14,7 +14,7 @@ REFINED = 0.75  # the same in refine.py: so files get both smaller and better; 1
 class Effort:
     """What an encoder does beyond rounding."""
 
-    trimming: float = TRIM  # weight of the error where symbols are moved towards zero, see `latents.trim`
+    rdoq_weight: float = RDOQ_WEIGHT  # weight of the error where symbols are moved towards zero, see `latents.rdoq`
     overlays: bool = True  # see screen.py
     iterations: int = 0  # of refine.py
     filters: bool = False  # see loop_filter.py
@@ -22,7 +22,7 @@ class Effort:
 
 
 EFFORTS = {
-    1: Effort(trimming=math.inf, overlays=False),
+    1: Effort(rdoq_weight=math.inf, overlays=False),
     2: Effort(overlays=False),
     3: Effort(),
     4: Effort(filters=True),

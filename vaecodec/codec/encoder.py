@@ -128,16 +128,16 @@ def code_tiles(
     """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
     if not how.overlays or not available():
         return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
-    worth = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
+    lmbda = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
     for index in range(math.prod(header.grid)):
-        if draft := screen.find(as_rgb(header.cut(pixels, index)), worth):
+        if draft := screen.find(as_rgb(header.cut(pixels, index)), lmbda):
             drafts[index] = draft
     tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
     if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
         tiles, errors = code_for_trial(runtime, header, pixels, unsure, part_of(progress, 0, 0.5), decoded)
         for index, error in errors.items():
-            alone[index] = screen.GAIN * (8 * len(tiles[index].pack()) + worth * error)
+            alone[index] = screen.GAIN * (8 * len(tiles[index].pack()) + lmbda * error)
         progress = part_of(progress, 0.5, 1)
     overlays: dict[int, Overlay] = {}
     for index, draft in drafts.items():
@@ -240,7 +240,7 @@ def encode_band(
         cuts = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
         z_cuts = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut) for cut in cuts]
         z_tiles, y_tiles = torch.stack([z[cut] for cut in z_cuts]), torch.stack([y[cut] for cut in cuts])
-        made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.trimming), strict=True)
+        made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.rdoq_weight), strict=True)
         for (row, column), cut, (tile, its) in zip(coded, cuts, made, strict=True):
             tiles[row * columns + column], y_hat[cut] = tile, its.to(torch.int16)
     return tiles, y_hat

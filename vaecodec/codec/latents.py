@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.container import Tile
-from vaecodec.codec.effort import TRIM
+from vaecodec.codec.effort import RDOQ_WEIGHT
 from vaecodec.entropy import rans, trellis
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.networks import (
@@ -43,7 +43,7 @@ def z_features(model: Model, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor
     return model.h_s(z_hat, q)[:, :h, :w]
 
 
-def step_worth(weights: Weights, q: int) -> Tensor:
+def step_lambda(weights: Weights, q: int) -> Tensor:
     """(M,) what an error of one quantiser step in a channel costs, in bits: the loss is bpp + lambda * MSE, and
     MSE is the mean over 3 colours. Exact where the synthesis is orthonormal."""
     qs = torch.full((1,), q)
@@ -85,9 +85,11 @@ class Symbols:
         return total
 
 
-def encode_tiles(weights: Weights, q: int, z: Tensor, y: Tensor, trimming: float = TRIM) -> tuple[list[Tile], Tensor]:
+def encode_tiles(
+    weights: Weights, q: int, z: Tensor, y: Tensor, rdoq_weight: float = RDOQ_WEIGHT
+) -> tuple[list[Tile], Tensor]:
     """Code tiles of one shape (see `quantise`). Returns a Tile for each, without alpha and overlay, and y_hat."""
-    symbols = quantise(weights, q, z, y, trimming)
+    symbols = quantise(weights, q, z, y, rdoq_weight)
     return pack_tiles(symbols.runs, len(y)), symbols.y_hat
 
 
@@ -102,7 +104,7 @@ def quantise(
     q: int,
     z: Tensor,
     y: Tensor,
-    trimming: float = TRIM,
+    rdoq_weight: float = RDOQ_WEIGHT,
     watch: Watch | None = None,
     noise: Noise | None = None,
 ) -> Symbols:
@@ -110,13 +112,13 @@ def quantise(
 
     Args:
         q: 0..1000. z: (B, ceil(h/4), ceil(w/4), N) float. y: (B, h, w, M) float, in quantiser steps.
-        trimming: weight of the error in `trim`; infinite for plain rounding.
+        rdoq_weight: of the error in `rdoq`; infinite for plain rounding.
         watch: called for each step of y, with tensors (B, h, w, channels of its group).
-        noise: see `trim`.
+        noise: see `rdoq`.
     """
     model, count = weights.model, len(y)
     qs = torch.full((1,), q)
-    worth = step_worth(weights, q) * trimming
+    lmbda = step_lambda(weights, q) * rdoq_weight
     z_hat = z.round().clamp(-Z_MAX, Z_MAX)
     tables, table = z_tables(weights, q, z_hat[0, ..., 0].numel())
     values = [v.numpy().astype(np.int64).ravel() for v in z_hat]
@@ -129,7 +131,7 @@ def quantise(
         d = y[..., start:stop] - mean * (1 / MEAN_ONE)
         dependent = t >= weights.dependent
         places = [flat_places(present & dependent), flat_places(present & ~dependent)]
-        r, t, offset = choose_symbols(weights, d, t, places, worth[start:stop], noise)
+        r, t, offset = choose_symbols(weights, d, t, places, lmbda[start:stop], noise)
         kept[..., start:stop] |= present
         if watch:
             watch(i, t, present, r)
@@ -146,7 +148,7 @@ def choose_symbols(
     d: Tensor,
     table: Tensor,
     places: list[Places],
-    worth: Tensor,
+    lmbda: Tensor,
     noise: Noise | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Symbols of a step: their values, their tables, and what they add to the mean, in 1/16 step.
@@ -154,20 +156,20 @@ def choose_symbols(
     Args:
         d: (B,h,w,n) residuals, in steps. table: of each, for quantiser 0.
         places: of those that are coded by trellis, and of the others that are coded.
-        worth: (n,) what a squared step of error costs, in bits; infinite where bits do not count.
+        lmbda: (n,) what a squared step of error costs, in bits; infinite where bits do not count.
     """
-    rates = bool(worth.isfinite().all())
+    rates = bool(lmbda.isfinite().all())
     at, others = ([torch.from_numpy(p) for p in tiles] for tiles in places)
     r = torch.zeros_like(d)
     for b, i in enumerate(others):
         r[b].view(-1)[i] = d[b].flatten()[i].round_().clamp_(-R_MAX, R_MAX)
     if rates:
-        r = trim(r, d, table, worth, weights.y_tables, noise)
+        r = rdoq(r, d, table, lmbda, weights.y_tables, noise)
     offset = r * MEAN_ONE
     if any(map(len, at)):
-        table, worth = table.clone(), worth if rates else torch.ones_like(worth)
+        table, lmbda = table.clone(), lmbda if rates else torch.ones_like(lmbda)
         parts = [
-            (a.flatten()[i].numpy(), t.flatten()[i].long().numpy(), worth[i % len(worth)].numpy())
+            (a.flatten()[i].numpy(), t.flatten()[i].long().numpy(), lmbda[i % len(lmbda)].numpy())
             for i, a, t in zip(at, d, table, strict=True)
         ]
         perturb = (lambda cost: noise(cost.shape).numpy()) if noise else None
@@ -179,14 +181,14 @@ def choose_symbols(
     return r, table, offset
 
 
-def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables, noise: Noise | None = None) -> Tensor:
+def rdoq(r: Tensor, d: Tensor, table: Tensor, lmbda: Tensor, tables: rans.Tables, noise: Noise | None = None) -> Tensor:
     """Move residuals one towards zero where the bits saved are worth more than the error made.
 
     Rate-distortion optimised quantisation, each residual by itself; the decoder knows nothing of it.
 
     Args:
         r, d: rounded and exact residuals (B,h,w,n), in steps. table: of each.
-        worth: (n,) what a squared step of error costs, in bits.
+        lmbda: (n,) what a squared step of error costs, in bits.
         noise: in bits, for choices at random (`refine`).
     """
     at = r.flatten().nonzero()[:, 0]
@@ -198,7 +200,7 @@ def trim(r: Tensor, d: Tensor, table: Tensor, worth: Tensor, tables: rans.Tables
     both = torch.stack((r_at, nearer)).long() - low
     both = torch.where((both < 0) | (both > last), last, both)
     saved = bits[t_at.long(), both[0]] - bits[t_at.long(), both[1]]
-    error = ((d_at - nearer) ** 2 - (d_at - r_at) ** 2) * worth[at % r.shape[-1]]
+    error = ((d_at - nearer) ** 2 - (d_at - r_at) ** 2) * lmbda[at % r.shape[-1]]
     if noise:
         saved += noise(saved.shape) - noise(saved.shape)
     out = r.flatten().clone()

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec.effort import REFINED
-from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_worth, z_features, z_tables
+from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_lambda, z_features, z_tables
 from vaecodec.codec.synthesis import Analysed, Fits, filtered, inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import half
@@ -65,7 +65,7 @@ def refine(
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z for the n rows of the band, the best of
     all iterations by true bits and the distortion of the float networks.
     """
-    band, worth = seen.inner, step_worth(weights, q) * REFINED
+    band, lmbda = seen.inner, step_lambda(weights, q) * REFINED
     scale = float(quality_lambda(torch.tensor(q))) * REFINED / 3
     target, around = seen.y[band], seen.y * MEAN_ONE
     distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, seen.z)
@@ -89,7 +89,7 @@ def refine(
             progress((k + 1) / (iterations + 1))
         if not last:
             y_slope, z_slope = rate_slopes(weights, q, tiles)
-            lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * worth)
+            lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * lmbda)
             target = target.lerp(lowest, stride)
             hyper.move(z_hat, z_slope)
     return chosen
@@ -113,23 +113,23 @@ class Hyper:
         table, values = table[:, None], np.arange(-Z_MAX, Z_MAX + 1)[None].repeat(len(table), 0)
         self.bits = torch.from_numpy(tables.bits[table, tables.symbols(table, values)[0]])  # of each channel's symbols
         self.target = z
-        self.worth: Tensor | None = None  # (N,) of a squared step from the target, in bits
+        self.curvature: Tensor | None = None  # (N,) of a squared step from the target, in bits
 
     def draw(self, noise: Noise) -> Tensor:
         """Integers (h, w, N) near the target: the cheapest by bits and distance and noise; at first the nearest."""
         nearest = self.target.round().clamp_(-Z_MAX, Z_MAX)
-        if self.worth is None:
+        if self.curvature is None:
             return nearest
         choices = torch.stack([nearest + i for i in range(-Z_REACH, Z_REACH + 1)]).clamp_(-Z_MAX, Z_MAX)
         bits = self.bits[torch.arange(len(self.bits)), choices.long() + Z_MAX]
-        cost = bits + self.worth * (choices - self.target).square() + noise(bits.shape)
+        cost = bits + self.curvature * (choices - self.target).square() + noise(bits.shape)
         return choices.gather(0, cost.argmin(0, keepdim=True))[0]
 
     def move(self, z_hat: Tensor, slope: Tensor) -> None:
         """Take the target some of the way to the lowest point near z_hat, by the slope there of the bits of y."""
         fisher = slope.square().mean((0, 1)) * (Z_CURVATURE * math.log(2) / 2) + 1e-3  # above 0 for any channel
-        self.worth = fisher if self.worth is None else self.worth.lerp(fisher, 0.1)
-        step = (slope / (2 * self.worth)).clamp(-Z_REACH, Z_REACH)
+        self.curvature = fisher if self.curvature is None else self.curvature.lerp(fisher, 0.1)
+        step = (slope / (2 * self.curvature)).clamp(-Z_REACH, Z_REACH)
         self.target = self.target.lerp(z_hat - step, Z_STRIDE)
 
 

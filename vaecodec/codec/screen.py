@@ -44,7 +44,7 @@ class Draft:
 
     mask: (h, w), the pixels that it takes over. colours: how many it has, 0 for all that are there. cost: bits, and
     errors in bits. rest: what it leaves to the networks, as a share of what they take without it. blocks:
-    `transform_costs` of the tile. worth: bits for a squared error of a sample.
+    `transform_costs` of the tile. lmbda: bits for a squared error of a sample.
     """
 
     rgb: Pixels
@@ -53,7 +53,7 @@ class Draft:
     cost: float
     rest: float
     blocks: Costs
-    worth: float
+    lmbda: float
 
     def better(self, cost: float, alone: float) -> bool:
         """Whether it is better at this cost than the networks alone, if these take so much."""
@@ -73,7 +73,7 @@ class Draft:
         palettes = colours.palettes(self.mask, len(colours.distinct) if self.colours else 0)
         palette = next(p for p in palettes if p.size == self.colours)
         data = pack_overlay(palette.colours[colours.index], self.mask, thorough=thorough)
-        if not self.better(8 * len(data) + self.worth * palette.error, alone):
+        if not self.better(8 * len(data) + self.lmbda * palette.error, alone):
             return None
         return Overlay(data, bool(self.mask.all()))
 
@@ -82,10 +82,10 @@ class Draft:
         return fill(self.rgb, self.mask)
 
 
-def find(rgb: Pixels, worth: float) -> Draft | None:
+def find(rgb: Pixels, lmbda: float) -> Draft | None:
     """The best overlay of a tile (h, w, 3), if any can be worth its bits.
 
-    Args: worth: bits for a squared error of a sample.
+    Args: lmbda: bits for a squared error of a sample.
     """
     if not looks_drawn(rgb):
         return None
@@ -94,20 +94,20 @@ def find(rgb: Pixels, worth: float) -> Draft | None:
     choices += [few] if MIXED_FROM <= few.mean() < 1 else []
     if not choices:
         return None
-    blocks = transform_costs(rgb, worth)
+    blocks = transform_costs(rgb, lmbda)
     alone = float(blocks.sum())
-    rests = [rest_share(chosen, blocks, worth) for chosen in choices]
+    rests = [rest_share(chosen, blocks, lmbda) for chosen in choices]
     if rests[-1] >= 1:  # what is left costs as much as everything: so in nearly all photographs
         return None
     if rests[-1] >= MOST_LEFT:  # then one over all would have to take a photograph over
         choices, rests = choices[-1:], rests[-1:]
-    samples = [(Sample(rgb, c, blocks, worth), rest) for c, rest in zip(choices, rests, strict=True)]
+    samples = [(Sample(rgb, c, blocks, lmbda), rest) for c, rest in zip(choices, rests, strict=True)]
     best, rest = min(samples, key=lambda s: (s[0].guess + s[1] * alone) * (1 if s[1] else MIXED))
     limit = MOST * (1 - rest) * alone
     if best.guess >= GUESSED * limit:
         return None
     cost, colours = best.judge(JUDGED * limit)
-    draft = Draft(rgb, best.mask, colours, cost, rest, blocks, worth)
+    draft = Draft(rgb, best.mask, colours, cost, rest, blocks, lmbda)
     return draft if draft.possible(MOST * alone) else None
 
 
@@ -118,9 +118,9 @@ class Sample:
     others. blocks: `transform_costs` of the tile.
     """
 
-    def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, worth: float) -> None:
+    def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, lmbda: float) -> None:
         h, w, _ = rgb.shape
-        self.mask, self.worth = chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w], worth
+        self.mask, self.lmbda = chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w], lmbda
         rows = np.flatnonzero(chosen.any(1))
         some = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
         costs = np.where(chosen, blocks, 0).sum(1)
@@ -147,7 +147,7 @@ class Sample:
 
     def errors(self, i: int) -> float:
         """Those that it makes, in bits."""
-        return self.worth * self.palettes[i].error / self.share
+        return self.lmbda * self.palettes[i].error / self.share
 
     def judge(self, limit: float) -> tuple[float, int]:
         """The cost with the best palette, and its size; no others are tried where the first takes more than a limit."""
@@ -162,14 +162,14 @@ class Sample:
         return cost, self.palettes[best].size
 
 
-def rest_share(chosen: Mask, blocks: Costs, worth: float) -> float:
+def rest_share(chosen: Mask, blocks: Costs, lmbda: float) -> float:
     """What the networks take for the blocks (rows, columns) that are not chosen, as a share of what they take for all:
     more than in the whole tile where they end at an overlay, as if they did so at some more places."""
     if chosen.all():
         return 0.0
     around = np.pad(chosen, 1, mode="edge")
     beside = around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:]
-    cost = float(blocks[~chosen].sum() + SEAM * np.cbrt(worth) * (SEAMS * chosen.size + (beside & ~chosen).sum()))
+    cost = float(blocks[~chosen].sum() + SEAM * np.cbrt(lmbda) * (SEAMS * chosen.size + (beside & ~chosen).sum()))
     return cost / max(float(blocks.sum()), 1)
 
 
@@ -198,26 +198,26 @@ def padded(rgb: Pixels) -> Pixels:
     return np.pad(rgb, ((0, -rgb.shape[0] % BLOCK), (0, -rgb.shape[1] % BLOCK), (0, 0)), mode="edge")
 
 
-def transform_costs(rgb: Pixels, worth: float) -> Costs:
+def transform_costs(rgb: Pixels, lmbda: float) -> Costs:
     """What the networks take for each block (rows, columns) of (h, w, 3), more or less, errors included, in bits.
 
     Pixels enlarged in step with the blocks are all but free in them, though not to the networks: where blocks half a
     step away take much more, they count.
     """
-    here = block_costs(padded(rgb), worth)
+    here = block_costs(padded(rgb), lmbda)
     shifted = padded(np.pad(rgb, ((BLOCK // 2, 0), (BLOCK // 2, 0), (0, 0)), mode="edge"))
     some = shifted.reshape(-1, BLOCK, *shifted.shape[1:])[: len(here) : 2]  # every second row tells enough
-    away = block_costs(some.reshape(-1, *shifted.shape[1:]), worth)[:, : here.shape[1]]
+    away = block_costs(some.reshape(-1, *shifted.shape[1:]), lmbda)[:, : here.shape[1]]
     away = np.where(away > MISSED * here[::2], away, 0).repeat(2, axis=0)[: len(here)]
     costs: Costs = np.maximum(here, away)
     return costs
 
 
-def block_costs(rgb: Pixels, worth: float) -> Costs:
+def block_costs(rgb: Pixels, lmbda: float) -> Costs:
     """The same by whole blocks.
 
     An orthonormal transform of Gaussian coefficients c with the error that is best for its bits takes
-    log2(1 + worth c^2 / KNEE) / 2 bits for each: all that it does not keep is an error where c is small. The networks
+    log2(1 + lmbda c^2 / KNEE) / 2 bits for each: all that it does not keep is an error where c is small. The networks
     are near BITS times that for the cosine transform of blocks.
     """
     basis, colours = cosines(BLOCK), cosines(3)
@@ -232,7 +232,7 @@ def block_costs(rgb: Pixels, worth: float) -> Costs:
     x[1:, 0, :, 0, 0] -= mean[:-1, 0]
     x[0, 0, :, 0, 0] = 0
     np.square(x, out=x)
-    x *= worth / KNEE
+    x *= lmbda / KNEE
     costs: Costs = BITS / 2 / np.log(2) * np.log1p(x, out=x).sum((2, 3, 4))
     return costs
 

@@ -338,10 +338,10 @@ class Fits:
                 size = slice(row, row + there.shape[1]), slice(column, column + there.shape[2])
                 self.of_tile.setdefault(number, Fit()).add(around(planes, *size), there)
 
-    def settle(self, worth: float) -> None:
-        """Give tiles the filters that are worth their bits, and the others the default. worth: see `Fit.best`."""
+    def settle(self, lmbda: float) -> None:
+        """Give tiles the filters that are worth their bits, and the others the default. lmbda: see `Fit.best`."""
         for number, fit in self.of_tile.items():
-            if best := fit.best(worth, self.filters.default):
+            if best := fit.best(lmbda, self.filters.default):
                 self.filters.of_tile[number] = best
             else:
                 self.filters.of_tile.pop(number, None)

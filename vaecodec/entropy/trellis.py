@@ -36,11 +36,11 @@ def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
     return (HALF * (2 * value - np.sign(value) * quantiser)).astype(np.int32)
 
 
-def price(k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, tables: rans.Tables, rates: bool) -> Floats:
+def price(k: IntArray, kind: int, d: Floats, row: IntArray, lmbda: Floats, tables: rans.Tables, rates: bool) -> Floats:
     """Costs (n,) of magnitudes k of one kind, row being the table; see `candidates`."""
     quantiser, parity = divmod(kind, 2)
     error = np.abs(d) - np.maximum(2 * k - quantiser, 0) * np.float32(HALF / 16)
-    cost: Floats = worth * error * error
+    cost: Floats = lmbda * error * error
     value = np.where(d < 0, -k, k)
     place = tables.origin.take(row) + value
     beyond = np.flatnonzero(k > tables.reach.take(row))
@@ -52,13 +52,13 @@ def price(k: IntArray, kind: int, d: Floats, row: IntArray, worth: Floats, table
 
 
 def candidates(
-    d: Floats, table: IntArray, worth: Floats, tables: rans.Tables, rates: bool
+    d: Floats, table: IntArray, lmbda: Floats, tables: rans.Tables, rates: bool
 ) -> tuple[Floats, NDArray[np.int32]]:
     """The best symbol of each kind, (4, n): its cost in bits, and its value.
 
     Args:
         d: (n,) residuals in steps. table: of quantiser 0; `rans.QUANTISER_ROWS` further are those of quantiser 1.
-        worth: (n,) what a squared step of error costs, in bits. rates: whether bits count, or the error alone.
+        lmbda: (n,) what a squared step of error costs, in bits. rates: whether bits count, or the error alone.
     """
     cost = np.empty((4, len(d)), np.float32)
     value = np.empty((4, len(d)), np.int32)
@@ -68,9 +68,9 @@ def candidates(
         # The nearest of this parity, and, where it pays, the next one nearer to 0.
         k = 2 * np.rint(np.abs(d) * np.float32(4 / HALF) + np.float32(quantiser / 4 - parity / 2)) + parity
         k = np.maximum(k, parity).astype(np.int32)
-        cost[kind] = price(k, kind, d, row, worth, tables, rates)
+        cost[kind] = price(k, kind, d, row, lmbda, tables, rates)
         at = np.flatnonzero(k > 1)
-        nearer = price(k[at] - 2, kind, d[at], row[at], worth[at], tables, rates)
+        nearer = price(k[at] - 2, kind, d[at], row[at], lmbda[at], tables, rates)
         better = nearer < cost[kind][at]
         cost[kind][at[better]] = nearer[better]
         k[at[better]] -= 2
@@ -86,15 +86,15 @@ def choose(
 ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]]:
     """The cheapest symbols of the dependent residuals of one step, for each tile: values and quantisers.
 
-    Args: parts: d, table, worth of each tile (see `candidates`). noise: added to costs, for choices at random.
+    Args: parts: d, table, lmbda of each tile (see `candidates`). noise: added to costs, for choices at random.
     """
     lengths = [len(d) for d, _, _ in parts]
     chains = [rans.machines_for(n) for n in lengths]
-    d, table, worth = (np.concatenate(x) for x in zip(*parts, strict=True))
+    d, table, lmbda = (np.concatenate(x) for x in zip(*parts, strict=True))
     cost, value = np.empty((4, len(d)), np.float32), np.empty((4, len(d)), np.int32)
     for first in range(0, len(d), PIECE):
         piece = slice(first, first + PIECE)
-        cost[:, piece], value[:, piece] = candidates(d[piece], table[piece], worth[piece], tables, rates)
+        cost[:, piece], value[:, piece] = candidates(d[piece], table[piece], lmbda[piece], tables, rates)
     if noise:
         cost += noise(cost)
     bounds = np.cumsum(lengths)[:-1]

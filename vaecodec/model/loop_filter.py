@@ -106,7 +106,7 @@ class Filter:
 
     def strength(self) -> int:
         """What STRENGTH_MAX bounds."""
-        return sum(worth * sum(map(abs, part)) for worth, part in zip(WORTH, self.kinds(), strict=True))
+        return sum(weight * sum(map(abs, part)) for weight, part in zip(WORTH, self.kinds(), strict=True))
 
     def __call__(self, planes: Tensor) -> Tensor:
         """R, G and B (3, h, w) in 1/4096 level, of planes (3, h + 6, w + 6); see `as_planes`. Exact."""
@@ -241,34 +241,34 @@ class Fit:
                 self.gram += mix @ gram @ mix.T
                 self.slope += mix @ its
 
-    def best(self, worth: float, default: Filter) -> Filter | None:
+    def best(self, lmbda: float, default: Filter) -> Filter | None:
         """The filter that saves most; None where none is better than the default.
 
-        Args: worth: of a squared error of one level in a sample, in bits.
+        Args: lmbda: of a squared error of one level in a sample, in bits.
         """
-        worth, usual = worth / SAMPLE_ONE**2, np.array(default.values)
+        lmbda, usual = lmbda / SAMPLE_ONE**2, np.array(default.values)
         ridge = 1e-6 * np.trace(self.gram) / len(usual) + 1e-9
         start = np.linalg.solve(self.gram + ridge * np.eye(len(usual)), self.slope + ridge * usual)
         change = np.rint(start).astype(np.int64) - usual
         slope = self.slope - self.gram @ usual
-        cost = self._cost(change, slope, worth)
+        cost = self._cost(change, slope, lmbda)
         for _ in range(4):  # one coefficient after the other, until nothing gets better
             before = cost
             for k in range(len(change)):
                 for value in {change[k] - 1, change[k] + 1, int(change[k] / 2), 0} - {change[k]}:
                     other = change.copy()
                     other[k] = value
-                    if (its := self._cost(other, slope, worth)) < cost:
+                    if (its := self._cost(other, slope, lmbda)) < cost:
                         change, cost = other, its
             if cost == before:
                 break
         found = Filter(tuple((usual + change).tolist()))
         return found if cost < 0 and found.strength() <= STRENGTH_MAX else None
 
-    def _cost(self, change: NDArray[np.int64], slope: NDArray[np.float64], worth: float) -> float:
+    def _cost(self, change: NDArray[np.int64], slope: NDArray[np.float64], lmbda: float) -> float:
         """Bits of a change of the default, less what it saves."""
         bits = 2 * np.floor(np.log2(2 * np.abs(change) + 0.5)).clip(0) + 1  # of the codes of `pack`
-        saved = change @ (2 * slope - self.gram @ change) * worth
+        saved = change @ (2 * slope - self.gram @ change) * lmbda
         return float(bits.sum() - saved)
 
 
