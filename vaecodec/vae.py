@@ -39,7 +39,7 @@ def sample(codec: Codec, shape: tuple[int, int], quality: float, seed: int) -> P
     tiles = []
     for number in range(math.prod(header.grid)):
         coded = Tile.empty(LANES_LOG2_MAX, states.astype("<u4").tobytes())
-        tiles.append(replace(coded.having(z=random_words(codec, header, number, rng)), cut=True))
+        tiles.append(replace(coded.having(z=random_words(codec, header, number, rng)), truncated=True))
     return shown(codec, header, tiles)
 
 
@@ -53,7 +53,7 @@ def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Pictu
         # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
         words = random_words(codec, file.header, number, rng)[len(tile.words[0]) :]
         coded = Tile.empty(tile.lanes_log2, tile.states).having(z=bytes(tile.words[0]), low=words)
-        tiles.append(replace(coded, cut=True))
+        tiles.append(replace(coded, truncated=True))
     return shown(codec, file.header, tiles)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.sample_pictures import picture
 from tools.train.data import load, psnr
 from vaecodec.bitstream import container
-from vaecodec.bitstream.recovery import salvage, whole_chunks
+from vaecodec.bitstream.recovery import recover, whole_chunks
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.codec.partial import Partial
@@ -159,7 +159,7 @@ def test_false_names_do_not_cost_more_than_a_bound(whole: tuple[bytes, np.ndarra
     """Thousands of chunks that reach to the end of the file, none of them right."""
     head = whole[0][: list(container.chunks(whole[0]))[1].start]
     body = b"".join(struct.pack("<I", 8 * (20_000 - n) - 16) + b"TILE" for n in range(19_990))
-    found = salvage(head + body)
+    found = recover(head + body)
     assert not found.tiles and not found.whole
 
 

@@ -19,7 +19,7 @@ from vaecodec.bitstream.container import Tile, pack_chunk, tile_chunk
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.errors import LimitError, PictureError
-from vaecodec.pictures.picture import Picture, Strips, from_above, pieces, strips
+from vaecodec.pictures.picture import Picture, Strips, from_above, row_chunks, strips
 from vaecodec.pictures.reading import read_picture
 from vaecodec.pictures.writing import write_picture
 
@@ -59,7 +59,7 @@ def test_rows_that_come_from_above(height: int, heights: list[int], wanted: int)
     pixels = picture(height, 5)
     ends = np.minimum(np.cumsum(heights * height), height)
     rows = (pixels[a:b] for a, b in zip([0, *ends], ends, strict=False) if a < b)
-    taken = list(pieces(from_above(pixels.shape, rows), wanted))
+    taken = list(row_chunks(from_above(pixels.shape, rows), wanted))
     assert [len(part) for part in taken[:-1]] == [wanted] * (len(taken) - 1)
     np.testing.assert_array_equal(np.concatenate(taken), pixels)
 

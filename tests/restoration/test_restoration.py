@@ -61,7 +61,7 @@ def test_adjoint(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_fit_is_the_least_sum(name: str) -> None:
-    """At the minimum of |A x - b|^2 / noise^2 + |x - v|^2 / sigma^2 the gradient is nought."""
+    """At the minimum of |A x - b|^2 / noise^2 + |x - v|^2 / sigma^2 the gradient is 0."""
     operator, shape = OPERATORS[name]
     assert isinstance(operator, Linear)
     rng = np.random.default_rng(4)

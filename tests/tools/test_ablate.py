@@ -17,7 +17,7 @@ CONFIG = Config(C=8, M=16, N=4, D=8, low=4, blocks_a=5, blocks_s=6, blocks_h=1, 
 def model_without(name: str) -> Model:
     torch.manual_seed(1)
     model = Model(CONFIG)
-    with torch.no_grad():  # fresh layers begin at nought, and would hide everything
+    with torch.no_grad():  # fresh layers begin at zero, and would hide everything
         for parameter in model.parameters():
             if parameter.ndim == 2 and not parameter.any():
                 parameter.normal_(std=0.1)

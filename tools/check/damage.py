@@ -18,7 +18,7 @@ import numpy as np
 
 from tools.train.data import load
 from vaecodec.bitstream import container
-from vaecodec.bitstream.recovery import salvage
+from vaecodec.bitstream.recovery import recover
 from vaecodec.codec import Codec
 from vaecodec.codec.partial import Partial
 from vaecodec.errors import VaecError
@@ -35,7 +35,7 @@ def mosaic(pictures: list[Path]) -> np.ndarray:
     return np.ascontiguousarray(np.tile(row, (times[1], times[0], 1))[:HEIGHT, :WIDTH])
 
 
-def pieces(data: bytes) -> list[bytes]:
+def chunks_of(data: bytes) -> list[bytes]:
     """The signature and the chunks."""
     found = [container.SIGNATURE]
     return found + [data[c.start : c.start + c.size] for c in container.chunks(data)]
@@ -52,7 +52,7 @@ def burst(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:at] + noise + data[at + length :]
 
 
-def cut(data: bytes, rng: np.random.Generator) -> bytes:
+def truncate(data: bytes, rng: np.random.Generator) -> bytes:
     return data[: int(rng.integers(len(data)))]
 
 
@@ -62,19 +62,19 @@ def missing(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def drop(data: bytes, rng: np.random.Generator) -> bytes:
-    parts = pieces(data)
+    parts = chunks_of(data)
     del parts[int(rng.integers(len(parts)))]
     return b"".join(parts)
 
 
 def double(data: bytes, rng: np.random.Generator) -> bytes:
-    parts = pieces(data)
+    parts = chunks_of(data)
     at = int(rng.integers(len(parts)))
     return b"".join([*parts[: at + 1], *parts[at:]])
 
 
 def swap(data: bytes, rng: np.random.Generator) -> bytes:
-    parts = pieces(data)
+    parts = chunks_of(data)
     i, j = rng.choice(len(parts), 2, replace=False)
     parts[i], parts[j] = parts[j], parts[i]
     return b"".join(parts)
@@ -83,7 +83,7 @@ def swap(data: bytes, rng: np.random.Generator) -> bytes:
 WAYS: dict[str, Damage] = {
     "a byte changed": flip,
     "up to 5,000 bytes changed": burst,
-    "cut off": cut,
+    "cut off": truncate,
     "up to 5,000 bytes missing": missing,
     "a chunk dropped": drop,
     "a chunk doubled": double,
@@ -100,11 +100,11 @@ def strict(codec: Codec, damaged: bytes, true: np.ndarray) -> str:
 
 
 def partial(codec: Codec, damaged: bytes, true: np.ndarray, known: dict[object, str]) -> str:
-    """What partial decoding makes of it. Its pixels depend on the tiles that can be salvaged alone, so that equal
+    """What partial decoding makes of it. Its pixels depend on the tiles that can be recovered alone, so that equal
     losses, of which there are many, are decoded once."""
     try:
-        left = salvage(damaged)
-        key = left.header, *(frozenset((k, bytes(v)) for k, v in part.items()) for part in (left.tiles, left.cut))
+        left = recover(damaged)
+        key = left.header, *(frozenset((k, bytes(v)) for k, v in part.items()) for part in (left.tiles, left.truncated))
         if key not in known:
             known[key] = verdict(codec.decode_partial(damaged), true)
     except VaecError:

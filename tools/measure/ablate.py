@@ -68,7 +68,7 @@ def without_groups(model: Model) -> None:
 
 
 def without_hyperprior(model: Model) -> None:
-    """z is nought, and costs nothing."""
+    """z is 0, and costs nothing."""
     model.h_a.register_forward_hook(lambda _module, _inputs, z: z * 0)
     with torch.no_grad():
         model.z_mean.zero_()

@@ -128,7 +128,7 @@ class Header:
         top, left = row * self.tile_side, column * self.tile_side
         return top, left, min(self.tile_side, self.height - top), min(self.tile_side, self.width - left)
 
-    def cut(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+    def crop(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
         """The part of pixels (height, width, ...) that tile `index` covers, a view."""
         top, left, height, width = self.tile_box(index)
         return pixels[top : top + height, left : left + width]
@@ -209,7 +209,7 @@ class Tile:
     lanes_log2: int  # or EMPTY
     states: memoryview | bytes  # 4 bytes a lane
     sections: tuple[memoryview | bytes, ...]  # in the order of SECTIONS
-    cut: bool = False  # whether the end is missing
+    truncated: bool = False  # whether the end is missing
 
     @classmethod
     def empty(cls, lanes_log2: int = EMPTY, states: memoryview | bytes = b"") -> Tile:
@@ -247,8 +247,8 @@ class Tile:
         return bytes([self.lanes_log2]) + lengths + b"".join(bytes(s) for s in (self.states, *self.sections))
 
     @classmethod
-    def unpack(cls, data: memoryview, cut: bool = False) -> Tile:
-        """Raises CorruptFileError where lengths and data disagree. cut: whether data may end too early."""
+    def unpack(cls, data: memoryview, truncated: bool = False) -> Tile:
+        """Raises CorruptFileError where lengths and data disagree. truncated: whether data may end too early."""
         if not data or (data[0] > LANES_LOG2_MAX and data[0] != EMPTY):
             raise CorruptFileError("a tile's lane count is out of range")
         at, lengths = 1, []
@@ -259,7 +259,7 @@ class Tile:
             raise CorruptFileError("a tile without latents has data for them")
         lengths.insert(0, 0 if data[0] == EMPTY else 4 << data[0])
         missing = sum(lengths) - (len(data) - at)
-        if missing and not (cut and missing > 0):
+        if missing and not (truncated and missing > 0):
             raise CorruptFileError("a tile's section lengths do not add up to its size")
         if any(n % 2 for n in lengths[2:5]):
             raise CorruptFileError("a tile's coded section has an odd length")
@@ -267,7 +267,7 @@ class Tile:
         for n in lengths:
             parts.append(data[at : at + n])
             at += n
-        if cut and missing:  # whole words of what is coded, the other sections whole or not at all
+        if truncated and missing:  # whole words of what is coded, the other sections whole or not at all
             if len(parts[0]) < lengths[0]:
                 raise CorruptFileError("a tile's entropy coder states are missing")
             words = [p[: len(p) // 2 * 2] for p in parts[2:5]]
@@ -276,10 +276,10 @@ class Tile:
         return cls(data[0], parts[0], tuple(parts[1:]), missing > 0)
 
 
-def unpack_tile(header: Header, data: memoryview, cut: bool = False) -> Tile:
+def unpack_tile(header: Header, data: memoryview, truncated: bool = False) -> Tile:
     """A tile of a picture, from what stands behind its number; see `Tile.unpack`. Raises: CorruptFileError."""
-    tile = Tile.unpack(data, cut)
-    if bool(tile.alpha) != (header.alpha == ALPHA_CODED) and not tile.cut:
+    tile = Tile.unpack(data, truncated)
+    if bool(tile.alpha) != (header.alpha == ALPHA_CODED) and not tile.truncated:
         raise CorruptFileError("a tile's alpha section contradicts the header")
     return tile
 

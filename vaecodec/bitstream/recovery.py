@@ -18,18 +18,21 @@ WORK = 16  # bytes checked for each byte of the file, at most: names of chunks m
 
 
 @dataclass(frozen=True)
-class Salvaged:
-    """tiles: data of those that are whole, without their number, by number. cut: what there is of the one that the file
-    ends in, in the same way. whole: whether the file has no fault."""
+class Recovered:
+    """What is left of a file.
+
+    tiles: data of those that are whole, without their number, by number. truncated: what there is of the one that the
+    file ends in, in the same way. whole: whether the file has no fault.
+    """
 
     header: Header
     tiles: dict[int, memoryview]
-    cut: dict[int, memoryview]
+    truncated: dict[int, memoryview]
     metadata: dict[str, bytes]  # Picture field -> bytes
     whole: bool
 
 
-def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
+def recover(data: bytes, max_pixels: int | None = None) -> Recovered:
     """Find the header, tiles and metadata of a file, by their checksums.
 
     Raises: NotVaecError, UnsupportedError, LimitError; CorruptFileError where the header is lost, TruncatedError where
@@ -51,9 +54,11 @@ def salvage(data: bytes, max_pixels: int | None = None) -> Salvaged:
     container.check_header(header, len(data), max_pixels)
     rows, columns = header.grid
     tiles = numbered(whole_chunks(data, b"TILE"), rows * columns)
-    cut = {n: tile for n, tile in numbered(cut_chunk(data, b"TILE"), rows * columns).items() if n not in tiles}
+    truncated = {
+        n: tile for n, tile in numbered(truncated_chunk(data, b"TILE"), rows * columns).items() if n not in tiles
+    }
     found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
-    return Salvaged(header, tiles, cut, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+    return Recovered(header, tiles, truncated, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
 
 
 def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
@@ -69,7 +74,7 @@ def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
     return tiles
 
 
-def cut_chunk(data: bytes, kind: bytes) -> Iterator[memoryview]:
+def truncated_chunk(data: bytes, kind: bytes) -> Iterator[memoryview]:
     """What there is of the data of a chunk that the file ends in, if it is of that kind."""
     at = data.rfind(kind)
     if at >= 4:

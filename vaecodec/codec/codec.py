@@ -142,7 +142,7 @@ class Codec(Runtime):
 
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
-        found = recovery.salvage(as_bytes(data), as_limit(max_pixels, "max_pixels"))
+        found = recovery.recover(as_bytes(data), as_limit(max_pixels, "max_pixels"))
         return partial.partial(self.of(found.header), found)
 
     def decode_region(

@@ -31,7 +31,7 @@ from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
 from vaecodec.model.networks import quality_lambda
 from vaecodec.model.weights import Weights
-from vaecodec.pictures.picture import Picture, pieces
+from vaecodec.pictures.picture import Picture, row_chunks
 from vaecodec.pictures.preview import FROM, make_preview
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
@@ -76,15 +76,15 @@ def encode_parts(
     for index, coded in enumerate(tiles):
         alpha, overlay = b"", overlays.get(index)
         if header.alpha == container.ALPHA_CODED:
-            alpha = pack_alpha(header.cut(pixels, index)[..., -1])
+            alpha = pack_alpha(header.crop(pixels, index)[..., -1])
         yield container.tile_chunk(index, coded.having(alpha=alpha, overlay=overlay.data if overlay else b""))
     yield container.pack_chunk("DONE", b"")
     if decoded is not None:
         for index, overlay in overlays.items():
-            part = header.cut(decoded, index)
+            part = header.crop(decoded, index)
             paste(part, *unpack_overlay(overlay.data, *part.shape[:2]))
         if header.alpha:
-            decoded[..., -1] = np.concatenate([rows[..., -1] for rows in pieces(pixels)])
+            decoded[..., -1] = np.concatenate([rows[..., -1] for rows in row_chunks(pixels)])
 
 
 def header_for(runtime: Runtime, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
@@ -99,7 +99,7 @@ def header_for(runtime: Runtime, pixels: NDArray[np.uint8], q: int, tile: int | 
     alpha, value = container.ALPHA_NONE, 0
     if channels in (2, 4):
         value = int(pixels[:1][0, 0, -1])
-        constant = all((rows[..., -1] == value).all() for rows in pieces(pixels))
+        constant = all((rows[..., -1] == value).all() for rows in row_chunks(pixels))
         alpha = container.ALPHA_CONSTANT if constant else container.ALPHA_CODED
         value = value if constant else 0
     return Header(
@@ -131,7 +131,7 @@ def code_tiles(
     lmbda = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
     for index in range(math.prod(header.grid)):
-        if draft := screen.find(as_rgb(header.cut(pixels, index)), lmbda):
+        if draft := screen.find(as_rgb(header.crop(pixels, index)), lmbda):
             drafts[index] = draft
     tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
     if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
@@ -237,12 +237,12 @@ def encode_band(
         coded = [place for place in places if place[0] * columns + place[1] not in covered]
         if not coded:
             continue
-        cuts = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
-        z_cuts = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in cut) for cut in cuts]
-        z_tiles, y_tiles = torch.stack([z[cut] for cut in z_cuts]), torch.stack([y[cut] for cut in cuts])
+        boxes = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
+        z_boxes = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in box) for box in boxes]
+        z_tiles, y_tiles = torch.stack([z[box] for box in z_boxes]), torch.stack([y[box] for box in boxes])
         made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.rdoq_weight), strict=True)
-        for (row, column), cut, (tile, its) in zip(coded, cuts, made, strict=True):
-            tiles[row * columns + column], y_hat[cut] = tile, its.to(torch.int16)
+        for (row, column), box, (tile, its) in zip(coded, boxes, made, strict=True):
+            tiles[row * columns + column], y_hat[box] = tile, its.to(torch.int16)
     return tiles, y_hat
 
 

@@ -262,7 +262,7 @@ class Reader:
     def __init__(self, tiles: Sequence[Tile], most: int, strict: bool = True) -> None:
         self.strict = strict
         words = [b"".join(bytes(s) for s in t.words) for t in tiles]
-        self.decoder = rans.Decoder([t.states for t in tiles], words, None if strict else [t.cut for t in tiles])
+        self.decoder = rans.Decoder([t.states for t in tiles], words, None if strict else [t.truncated for t in tiles])
         # A symbol takes at most a word and three bytes of escape: refuse more before unpacking it.
         for b, tile in enumerate(tiles):
             if len(words[b]) > 2 * most or len(tile.escapes) > 3 * most:

@@ -9,7 +9,7 @@ import numpy as np
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import CELL, Tile
 from vaecodec.bitstream.limits import Region
-from vaecodec.bitstream.recovery import Salvaged
+from vaecodec.bitstream.recovery import Recovered
 from vaecodec.codec.decoder import finish_tile, reconstruct
 from vaecodec.codec.runtime import Runtime
 from vaecodec.errors import CorruptFileError
@@ -33,7 +33,7 @@ class Partial:
     whole: bool
 
 
-def partial(runtime: Runtime, found: Salvaged) -> Partial:
+def partial(runtime: Runtime, found: Recovered) -> Partial:
     """Make what can be made of the tiles that are there."""
     header, model = found.header, runtime.weights.model
     count = header.grid[0] * header.grid[1]
@@ -43,8 +43,10 @@ def partial(runtime: Runtime, found: Salvaged) -> Partial:
         filters = Filters.read(weights.model, header, {})
     for number in range(count):
         try:
-            cut = number in found.cut
-            tiles[number] = container.unpack_tile(header, (found.cut if cut else found.tiles)[number], cut=cut)
+            truncated = number in found.truncated
+            tiles[number] = container.unpack_tile(
+                header, (found.truncated if truncated else found.tiles)[number], truncated=truncated
+            )
             filters.add(number, tiles[number])
         except (KeyError, CorruptFileError):
             lost.add(number)
@@ -54,14 +56,14 @@ def partial(runtime: Runtime, found: Salvaged) -> Partial:
         pass
     for number in set(range(count)) - lost:
         try:
-            finish_tile(header, tiles[number], header.cut(pixels, number))
+            finish_tile(header, tiles[number], header.crop(pixels, number))
         except CorruptFileError:
-            if not tiles[number].cut:
+            if not tiles[number].truncated:
                 lost.add(number)
 
     def areas(numbers: set[int]) -> list[Region]:
         return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
 
-    coarse = {number for number, tile in enumerate(tiles) if tile.cut} - lost
+    coarse = {number for number, tile in enumerate(tiles) if tile.truncated} - lost
     margin, picture = model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
     return Partial(picture, areas(lost), areas(coarse), margin, found.whole and not lost)

@@ -30,7 +30,7 @@ from vaecodec.codec.synthesis import Analysed, Fits, filtered, inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import half
 from vaecodec.model.likelihood import index_scale, logistic_bits
-from vaecodec.model.loop_filter import OUT_ONE, Filters, as_planes, cut
+from vaecodec.model.loop_filter import OUT_ONE, Filters, as_planes, split
 from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
 from vaecodec.model.weights import Weights
 
@@ -99,7 +99,7 @@ def draw(weights: Weights, q: int, z_hat: Tensor, target: Tensor, side: int, noi
     """The symbols of each tile of a band, from the left, for z_hat (h, w, N) and a target (n, w, M) of y. side: of the
     tiles, in positions of y. noise: see `quantise`."""
     tiles = []
-    for columns, _ in cut(slice(0, target.shape[1]), side, 0):
+    for columns, _ in split(slice(0, target.shape[1]), side, 0):
         z = z_hat[None, :, columns.start // Z_CELL : -(-columns.stop // Z_CELL)]
         tiles.append(quantise(weights, q, z, target[None, :, columns], REFINED, noise=noise))
     return tiles

@@ -49,8 +49,8 @@ def finish_part(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8
     top, left, height, width = header.tile_box(index)
     whole = np.empty((height, width, header.channels), np.uint8)
     y, x = top - corner[1], left - corner[0]  # the tile's corner in pixels
-    inside = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
-    part = whole[max(0, -y) :, max(0, -x) :][: inside.shape[0], : inside.shape[1]]
-    part[...] = inside
+    seen = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    part = whole[max(0, -y) :, max(0, -x) :][: seen.shape[0], : seen.shape[1]]
+    part[...] = seen
     finish_tile(header, tile, whole)
-    inside[...] = part
+    seen[...] = part

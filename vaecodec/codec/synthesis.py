@@ -56,8 +56,8 @@ def together(header: Header, rows: range, columns: range) -> Iterator[list[tuple
 def alike(part: range, size: int, side: int) -> list[range]:
     """Rows or columns of tiles that are whole, and the one that the picture's edge may cut off."""
     whole = size // side
-    pieces = range(part.start, min(part.stop, whole)), range(max(part.start, whole), part.stop)
-    return [piece for piece in pieces if piece]
+    parts = range(part.start, min(part.stop, whole)), range(max(part.start, whole), part.stop)
+    return [part for part in parts if part]
 
 
 def tile_shape(header: Header, row: int, column: int) -> tuple[int, int]:
@@ -260,7 +260,7 @@ class Synthesis(Bands):
         super().__init__(weights, header, pixels, synthesis_margin(weights))
         self.filters = filters  # those of a band must be there before it is added
         self.done = 0  # the row up to which pixels are written
-        self.blank: dict[str, NDArray[np.uint8]] = {}  # pixels of windows of nought, by shape and place
+        self.blank: dict[str, NDArray[np.uint8]] = {}  # pixels of windows of zeros, by shape and place
         self.y = torch.zeros(0, self.w, weights.model.cfg.M, dtype=torch.int16)  # |y_hat| < 2^14
 
     def add(self, weights: Weights, y_hat: Tensor) -> None:
@@ -331,7 +331,7 @@ class Fits:
     def add(self, planes: Tensor, wanted: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> None:
         """A window: `as_planes` of rows and columns `outer` of positions, and what the pixels of `part` ought to be,
         (H, W, 3) in levels minus 128, not padded."""
-        for r, c, number in self.filters.pieces(*part):
+        for r, c, number in self.filters.by_tile(*part):
             if self.band.start <= r.start < self.band.stop:
                 there = wanted[inner(part[0], r, CELL), inner(part[1], c, CELL)].permute(2, 0, 1)
                 row, column = (inner(o, p, CELL).start for o, p in zip(outer, (r, c), strict=True))

@@ -235,8 +235,8 @@ class Decoder:
 
     Args:
         states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
-        cut: for each tile whether its end is missing. Then no fault raises: what cannot be read of a tile is `UNREAD`,
-            and `damaged` says where that has another reason than its missing end.
+        truncated: for each tile whether its end is missing. Then no fault raises: what cannot be read of a tile is
+            `UNREAD`, and `damaged` says where that has another reason than its missing end.
 
     Raises: CorruptFileError where a state is out of range.
     """
@@ -245,11 +245,11 @@ class Decoder:
         self,
         states: Sequence[bytes | memoryview],
         words: Sequence[bytes | memoryview],
-        cut: Sequence[bool] | None = None,
+        truncated: Sequence[bool] | None = None,
     ) -> None:
         self.lanes = [len(s) // 4 for s in states]
         self.x = np.concatenate([np.frombuffer(s, "<u4") for s in states]).astype(np.uint32)
-        self.strict, self.cut = cut is None, np.array(cut or [False] * len(states))
+        self.strict, self.truncated = truncated is None, np.array(truncated or [False] * len(states))
         self.ended, self.damaged = (np.zeros(len(states), np.bool_) for _ in range(2))
         self.round, self.last_round = 0, np.zeros(len(states), np.int64)  # of the run at hand; in which a tile ended
         self.tile_of_lane = np.repeat(np.arange(len(states)), self.lanes)
@@ -262,14 +262,14 @@ class Decoder:
         self.rounds = np.zeros(len(states), np.int64)
 
     def fault(self, tile: int | np.integer, message: str, *, missing: bool = False) -> None:
-        """Read no more of a tile. missing: something is not there, which is no fault of a tile that is cut.
+        """Read no more of a tile. missing: something is not there, which is no fault of a truncated tile.
 
         Raises: CorruptFileError where faults raise.
         """
         if self.strict:
             raise CorruptFileError(message)
         self.ended[tile], self.last_round[tile] = True, self.round
-        self.damaged[tile] |= not (missing and self.cut[tile])
+        self.damaged[tile] |= not (missing and self.truncated[tile])
 
     def decode(
         self, tables: Tables, table: Sequence[IntArray], dependent: bool = False
@@ -338,8 +338,8 @@ class Decoder:
         return np.where(there, np.append(self.words, np.uint32(0))[np.where(there, at, -1)], np.uint32(0))
 
     def whole(self) -> NDArray[np.bool_]:
-        """Which tiles are neither cut nor have had a fault."""
-        return ~self.cut & ~self.ended
+        """Which tiles are neither truncated nor have had a fault."""
+        return ~self.truncated & ~self.ended
 
     def left(self) -> IntArray:
         """How many words each tile has left."""

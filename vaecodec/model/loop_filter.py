@@ -115,8 +115,8 @@ class Filter:
         luma, luma_clipped, chroma, chroma_clipped = self.kinds()
         for top in range(0, h, STRIP):
             strip = planes[:, top : top + STRIP + 2 * REACH]
-            light = moved(strip[0], LUMA, luma, luma_clipped, 4 * CLIP)
-            colour = moved(strip[1:], CHROMA, chroma, chroma_clipped, CLIP)
+            light = corrections(strip[0], LUMA, luma, luma_clipped, 4 * CLIP)
+            colour = corrections(strip[1:], CHROMA, chroma, chroma_clipped, CLIP)
             rgb = out[:, top : top + STRIP]
             torch.sub(light, colour[0], out=rgb[1]).sub_(colour[1])
             torch.add(rgb[1], colour[0], alpha=4, out=rgb[0])
@@ -142,9 +142,9 @@ def as_planes(x_hat: Tensor) -> Tensor:
     return planes
 
 
-def moved(planes: Tensor, offsets: Offsets, plain: Sequence[int], clipped: Sequence[int], bound: int) -> Tensor:
+def corrections(planes: Tensor, offsets: Offsets, plain: Sequence[int], clipped: Sequence[int], bound: int) -> Tensor:
     """Planes (..., h + 6, w + 6) filtered, (..., h, w), in 1/128 of their unit."""
-    total = inside(planes) * FILTER_ONE
+    total = interior(planes) * FILTER_ONE
     for offset, a, b in zip(offsets, plain, clipped, strict=True):
         if a or b:
             u = differences(planes, offset)
@@ -153,13 +153,13 @@ def moved(planes: Tensor, offsets: Offsets, plain: Sequence[int], clipped: Seque
     return total
 
 
-def inside(planes: Tensor) -> Tensor:
+def interior(planes: Tensor) -> Tensor:
     """Without `REACH` on each side."""
     return planes[..., REACH:-REACH, REACH:-REACH]
 
 
 def differences(planes: Tensor, offset: tuple[int, int]) -> Tensor:
-    """What lies an offset (i, j) on, less what is here: of the inside, and of all that is that far before it."""
+    """What lies an offset (i, j) on, less what is here: of the interior, and of all that is that far before it."""
     i, j = offset
     h, w = (n - REACH for n in planes.shape[-2:])
     first, last = REACH - max(j, 0), w + max(-j, 0)
@@ -199,22 +199,22 @@ class Filters:
             self.of_tile[number] = Filter.unpack(tile.filter, self.default)
 
     def parts(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, Filter]]:
-        """The pieces of some positions of the array that have one filter each."""
+        """Some positions of the array, split into what has one filter each."""
         if not self.of_tile:
             yield rows, columns, self.default
             return
-        for r, c, number in self.pieces(rows, columns):
+        for r, c, number in self.by_tile(rows, columns):
             yield r, c, self.of_tile.get(number, self.default)
 
-    def pieces(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, int]]:
-        """The pieces of some positions of the array that lie in one tile each, and its number."""
-        for r, row in cut(rows, self.side, self.top):
-            for c, column in cut(columns, self.side, self.left):
+    def by_tile(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, int]]:
+        """Some positions of the array, split into what lies in one tile each, and its number."""
+        for r, row in split(rows, self.side, self.top):
+            for c, column in split(columns, self.side, self.left):
                 yield r, c, row * self.columns + column
 
 
-def cut(part: slice, side: int, origin: int) -> Iterator[tuple[slice, int]]:
-    """The pieces of `part`, counted from `origin` on, that lie in one tile each, and its row or column."""
+def split(part: slice, side: int, origin: int) -> Iterator[tuple[slice, int]]:
+    """`part`, counted from `origin` on, split into what lies in one tile each, and its row or column."""
     for number in range((origin + part.start) // side, -(-(origin + part.stop) // side)):
         first = number * side - origin
         yield slice(max(part.start, first), min(part.stop, first + side)), number
@@ -233,7 +233,7 @@ class Fit:
             strip = planes[:, top : top + STRIP + 2 * REACH]
             luma, chroma = responses(strip[0], LUMA, 4 * CLIP), responses(strip[1:], CHROMA, CLIP)
             seen = torch.cat((luma, *chroma.unbind(1))).flatten(1) * (1 / (4 * FILTER_ONE))
-            light, first, second = inside(strip)
+            light, first, second = interior(strip)
             made = torch.stack([light + a * first + b * second for a, b in COLOURS]) * (1 / 4)
             error = (wanted[:, top : top + STRIP] * SAMPLE_ONE - made).flatten(1)
             gram, slope = ((seen @ other.T).double().numpy() for other in (seen, error))

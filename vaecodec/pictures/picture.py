@@ -93,7 +93,7 @@ def from_above(shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> NDA
     return strips(shape, fetch)
 
 
-def pieces(pixels: NDArray[np.uint8], height: int = 512) -> Iterator[NDArray[np.uint8]]:
+def row_chunks(pixels: NDArray[np.uint8], height: int = 512) -> Iterator[NDArray[np.uint8]]:
     """All rows of pixels, from above: an array whole, `Strips` so many at a time."""
     if not isinstance(pixels, Strips):
         yield pixels

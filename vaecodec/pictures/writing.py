@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from vaecodec.bitstream.container import METADATA, SIDE_MAX
 from vaecodec.errors import PictureError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER, density, descriptive, orientation, parse_exif, sentence, well_formed
-from vaecodec.pictures.picture import Picture, pieces
+from vaecodec.pictures.picture import Picture, row_chunks
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
 
@@ -114,7 +114,7 @@ def _write_ppm(picture: Picture, target: BinaryIO) -> None:
     """As Pillow does, but without the whole picture in memory."""
     magic = "P5" if picture.pixels.shape[2] == 1 else "P6"
     target.write(f"{magic}\n{picture.width} {picture.height}\n255\n".encode())
-    for rows in pieces(picture.pixels):
+    for rows in row_chunks(picture.pixels):
         target.write(np.ascontiguousarray(rows).data)
 
 
@@ -124,7 +124,7 @@ def _image(pixels: NDArray[np.uint8], output: _Output, format: str) -> tuple[Ima
     if format == "GIF" and pixels.shape[2] > 1:
         notes.append("GIF holds 256 colours and no half transparency")
     image, top = None, 0
-    for rows in pieces(pixels):
+    for rows in row_chunks(pixels):
         part, said = _part(rows, output, format)
         notes += [note for note in said if note not in notes]
         if len(rows) == pixels.shape[0]:
