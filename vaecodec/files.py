@@ -24,7 +24,7 @@ def read(path: Path) -> bytes:
 
 
 class OnDemand:
-    """The bytes of an open file, read as they are sliced: for whoever looks at one part of it at a time."""
+    """The bytes of an open file, read as they are sliced: for code that looks at one part of it at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -123,7 +123,7 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
 
 
 def name_anew(temporary: Path, target: Path) -> None:
-    """Give a file a name that is nobody's. Raises: FileExistsError; OSError."""
+    """Give a file a name that no other file has. Raises: FileExistsError; OSError."""
     try:
         os.link(temporary, target)
     except FileExistsError:

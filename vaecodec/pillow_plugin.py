@@ -85,7 +85,7 @@ class VaecImageFile(ImageFile.ImageFile):
         super().verify()
 
     def load(self) -> Any:
-        """Decode, once, whoever asks for it. Raises: OSError where the file is damaged."""
+        """Decode, once. Raises: OSError where the file is damaged."""
         if self._im is not None and not self.tile:
             return super().load()
         with self._loading:

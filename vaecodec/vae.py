@@ -66,7 +66,7 @@ def random_words(codec: Codec, header: Header, number: int, rng: np.random.Gener
 
 
 def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
-    """What the decoder makes of tiles, whatever is left of their words."""
+    """What the decoder makes of tiles that may have words left over."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
     with codec.exactly() as weights:
         filters = Filters.read(weights.model, header, {})

@@ -127,7 +127,7 @@ def verdict(found: Partial, true: np.ndarray) -> str:
 
 
 def make(pictures: list[Path]) -> tuple[Codec, bytes, np.ndarray]:
-    """A codec, the file that is to be damaged, and its pixels."""
+    """A codec, the file to damage, and its pixels."""
     codec = Codec(threads=1)
     picture = Picture(mosaic(pictures), icc=b"i" * 500, exif=b"II*\0" + b"e" * 500, xmp=b"x" * 2000)
     data = codec.encode(picture, QUALITY, tile=TILE, preview=True)

@@ -47,7 +47,7 @@ class Slow(Exception):
 
 
 def check_file(data: bytes) -> None:
-    """Everything that reads a file, on one that nobody vouches for. Raises what should not be raised."""
+    """Everything that reads a file, on one of unknown origin. Raises what should not be raised."""
     from vaecodec.bitstream.info import read_info
     from vaecodec.errors import VaecError
     from vaecodec.pictures.preview import read_preview, upright
@@ -100,7 +100,7 @@ def work(data: bytes) -> int:
 
 
 def check_model(data: bytes) -> None:
-    """A model file that nobody vouches for, and a file that says it is for it. Raises what should not be raised."""
+    """A model file of unknown origin, and a file that says it is for it. Raises what should not be raised."""
     from vaecodec.codec import Codec
     from vaecodec.errors import VaecError
     from vaecodec.model.weights import find

@@ -92,7 +92,7 @@ def measure(task: Task) -> Row:
     if decoded.shape != pixels.shape or decoded.dtype != np.uint8:
         raise VaecError(f"{task.codec} gave {decoded.dtype} of shape {decoded.shape} for {pixels.shape}")
     if codec.lossless and not np.array_equal(decoded, pixels):
-        raise VaecError(f"{task.codec} is to be lossless and is not")
+        raise VaecError(f"{task.codec} should be lossless and is not")
     height, width = pixels.shape[:2]
     return Row(
         picture=task.picture,

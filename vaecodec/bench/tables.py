@@ -10,7 +10,7 @@ from vaecodec.console import count
 
 
 def summary(results: Results) -> str:
-    """Mean curves, lossless rates, BD-rates of every pair and what is to be told about them."""
+    """Mean curves, lossless rates, BD-rates of every pair and notes about them."""
     parts = [curves(results)]
     if results.lossless:
         parts.append(lossless(results))

@@ -1,4 +1,4 @@
-"""How large a picture may be, for whoever works on what somebody else has made. Standard library only.
+"""How large a picture may be, for programs that open files of others. Standard library only.
 
 Work follows whole cells of 16 x 16 pixels and tiles, and memory follows the longer side: a picture one pixel wide costs
 as much as one of 16. So a limit in pixels is also one on the work and on each side.

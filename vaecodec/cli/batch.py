@@ -81,10 +81,10 @@ def each(sources: tuple[Path, ...], look: Callable[[Path], None]) -> int:
 
 
 def attempt(source: Path, action: Callable[[], Result]) -> Result | Failure:
-    """What an action with a file gives, or what a user should hear of instead; raises what nobody foresaw."""
+    """What an action with a file gives, or the failure to report; other errors, which are bugs, are raised."""
     try:
         return action()
-    except BrokenPipeError:  # nobody reads stdout any more
+    except BrokenPipeError:  # no program reads stdout any more
         raise
     except (VaecError, OSError, MemoryError, RuntimeError) as error:
         if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out

@@ -210,7 +210,7 @@ class Restore:
 def better(
     recipe: Recipe, codec: Codec, device: str, picture: Picture, data: bytes, progress: Progress | None
 ) -> tuple[Picture, list[str]]:
-    """What a recipe makes of a picture from the file `data`, and what is to be said of it. Raises: VaecError."""
+    """What a recipe makes of a picture from the file `data`, and notes about it. Raises: VaecError."""
     from vaecodec.restoration.recipes import Models
 
     with codec.exactly() as weights:

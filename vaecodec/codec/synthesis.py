@@ -329,7 +329,7 @@ class Fits:
         self.of_tile: dict[int, Fit] = {}
 
     def add(self, planes: Tensor, wanted: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> None:
-        """A window: `as_planes` of rows and columns `outer` of positions, and what the pixels of `part` ought to be,
+        """A window: `as_planes` of rows and columns `outer` of positions, and what the pixels of `part` should be,
         (H, W, 3) in levels minus 128, not padded."""
         for r, c, number in self.filters.by_tile(*part):
             if self.band.start <= r.start < self.band.stop:
@@ -350,7 +350,7 @@ class Fits:
 def fit_filters(
     weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: Tensor, default: Filter
 ) -> dict[int, Filter]:
-    """The filters that the tiles of a row had better have instead of the default, by number.
+    """The filters that suit the tiles of a row better than the default, by number.
 
     They are fitted where the band alone, y_hat (n, w, M) in 1/16 step, says what g_s will make of it: with few tiles to
     a band, not near the rows above and below.

@@ -221,14 +221,14 @@ def split(part: slice, side: int, origin: int) -> Iterator[tuple[slice, int]]:
 
 
 class Fit:
-    """Least squares: which filter brings some pixels nearest to what they ought to be, for what it costs."""
+    """Least squares: which filter brings some pixels nearest to what they should be, for what it costs."""
 
     def __init__(self) -> None:
         n = sum(KINDS)
         self.gram, self.slope = np.zeros((n, n)), np.zeros(n)
 
     def add(self, planes: Tensor, wanted: Tensor) -> None:
-        """More of them: planes (3, h + 6, w + 6) and what they ought to be, (3, h, w) in levels minus 128."""
+        """More of them: planes (3, h + 6, w + 6) and what they should be, (3, h, w) in levels minus 128."""
         for top in range(0, wanted.shape[1], STRIP):
             strip = planes[:, top : top + STRIP + 2 * REACH]
             luma, chroma = responses(strip[0], LUMA, 4 * CLIP), responses(strip[1:], CHROMA, CLIP)

@@ -26,7 +26,7 @@ TYPES = {"I8": "<i1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "F16": "<f2", "F
 
 
 class Declared(NamedTuple):
-    """What a header says of a tensor, or what it ought to say."""
+    """What a header says of a tensor, or what it should say."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -116,7 +116,7 @@ def check_tensors(there: Mapping[str, Declared], wanted: Mapping[str, Declared])
 
 @contextmanager
 def tensor_file(path: Path, what: str) -> Iterator[TensorFile]:
-    """A file to be looked at and read; `what` it is to be, for the message. Raises: UnsupportedError for any ValueError
+    """A file to check and read; `what` it should be, for the message. Raises: UnsupportedError for any ValueError
     within, in one sentence."""
     try:
         if not path.is_file():

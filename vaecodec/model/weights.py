@@ -218,7 +218,7 @@ def checked(file: TensorFile, model: Model) -> dict[str, NDArray]:
 
 def find(name: str, digest: bytes) -> Weights:
     """The model of that name and hash (its first 8 bytes): in the package, or where FOLDERS says. A file that only says
-    so stands in nobody's way.
+    so it does no harm.
 
     Raises: UnsupportedError where there is none.
     """

@@ -75,7 +75,7 @@ class Strips:
 
 
 def strips(shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """`Strips`, for whoever only slices an array by rows."""
+    """`Strips`, for code that only slices an array by rows."""
     return cast("NDArray[np.uint8]", Strips(shape, fetch))
 
 

@@ -20,7 +20,7 @@ SIDE = 128  # pixels, the most that the format allows
 SAMPLED = 16 * SIDE  # of a longer side than twice this, only some pixels are looked at
 QUALITY = 60  # of WebP: 0.9 to 3 kB for the Kodak pictures
 BEGINNING = 2**20  # bytes of a file in which a preview is looked for
-FROM = 4_000_000  # pixels of a picture that gets a preview where nothing is said: next to its file the preview is small
+FROM = 4_000_000  # pixels of a picture that gets a preview by default: next to its file the preview is small
 
 
 def make_preview(pixels: NDArray[np.uint8]) -> bytes:

@@ -66,7 +66,7 @@ class Recipe(ABC):
     def apply(
         self, models: Models, picture: Picture, data: bytes, progress: Progress | None = None
     ) -> tuple[Picture, list[str]]:
-        """The better picture, and what is to be said of it.
+        """The better picture, and notes about it.
 
         Args: data: the file that the picture was read from. Raises: VaecError.
         """
