@@ -145,7 +145,7 @@ def test_the_encoder_knows_what_the_decoder_makes(shipped: Codec, coded: tuple[n
 
 def test_filters_pay(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     x, data = coded
-    _, _, tiles = shipped.open(data, None)
+    tiles = shipped.open(data).unpacked()
     assert sum(bool(tile.filter) for tile in tiles) > 1
     plain = b"".join(container.tile_chunk(i, tile.having(filter=b"")) for i, tile in enumerate(tiles))
     first = next(c for c in container.chunks(data) if c.type == "TILE")
@@ -165,7 +165,7 @@ def test_regions(shipped: Codec, coded: tuple[np.ndarray, bytes], region: tuple[
 
 def test_a_region_needs_no_filter_but_those_it_sees(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
-    _, _, tiles = shipped.open(data, None)
+    tiles = shipped.open(data).unpacked()
     first = next(c for c in container.chunks(data) if c.type == "TILE")
     bad = [*tiles[:3], tiles[3].having(filter=b"\0")]
     chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
@@ -191,7 +191,7 @@ def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
 
 def test_a_tile_with_a_bad_filter_is_lost_and_no_other(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
-    _, _, tiles = shipped.open(data, None)
+    tiles = shipped.open(data).unpacked()
     first = next(c for c in container.chunks(data) if c.type == "TILE")
     bad = [tiles[0].having(filter=b"\0"), *tiles[1:]]
     chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
