@@ -64,6 +64,5 @@ def partial(runtime: Runtime, found: Recovered) -> Partial:
     def areas(numbers: set[int]) -> list[Region]:
         return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
 
-    coarse = {number for number, tile in enumerate(tiles) if tile.truncated} - lost
     margin, picture = model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
-    return Partial(picture, areas(lost), areas(coarse), margin, found.whole and not lost)
+    return Partial(picture, areas(lost), areas(found.truncated.keys() - lost), margin, found.whole and not lost)
