@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tools.make import api
 from tools.make.man import page
 from vaecodec.cli.app import cli, main
 
@@ -52,6 +53,10 @@ def test_python(page: Path, folder: Path) -> None:
 
 def test_the_pages_are_found() -> None:
     assert {"rate-control", "batches", "partial", "metadata", "pillow"} <= {page.stem for page in PAGES}
+
+
+def test_the_page_of_functions_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "reference" / "api.md").read_text() == api.page()
 
 
 def test_the_man_page_is_up_to_date() -> None:

@@ -123,7 +123,7 @@ def test_S2_a_filter_has_36_numbers(small: Codec, data: bytes, bad: bytes) -> No
         small.decode(with_tile(data, edit(first_tile(data), filter=bad).pack()))
 
 
-@pytest.mark.parametrize("place, worth", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
+@pytest.mark.parametrize("place, lmbda", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lmbda: int, sign: int) -> None:
     default = Filter.of_model(small.weights.model, container.parse(data).header.quality).values
