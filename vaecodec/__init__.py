@@ -20,6 +20,7 @@ from vaecodec.errors import (
     UnsupportedError,
     VaecError,
 )
+from vaecodec.version import __version__
 
 if TYPE_CHECKING:
     from vaecodec.api import decode, decode_batch, encode
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from vaecodec.pictures.picture import Picture
     from vaecodec.pillow_plugin import register
 
-__version__ = "0.1.0"
 __all__ = [
     "Codec",
     "CorruptFileError",

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from vaecodec import __version__
 from vaecodec.cli.app import cli
+from vaecodec.version import __version__
 
 
 def escaped(text: str) -> str:

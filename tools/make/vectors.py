@@ -37,10 +37,10 @@ from tests.forgery import (
 from tests.reference_decoder import Header, decode
 from tests.sample_pictures import picture
 from tools.train.data import load
-from vaecodec import __version__
 from vaecodec.codec import Codec
 from vaecodec.model import weights
 from vaecodec.pictures.picture import Picture
+from vaecodec.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"

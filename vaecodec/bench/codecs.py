@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec import __version__
 from vaecodec.errors import VaecError
+from vaecodec.version import __version__
 
 Pixels = NDArray[np.uint8]
 TIMEOUT = 3600.0  # seconds for one call of a program

@@ -7,12 +7,9 @@ as much as one of 16. So a limit in pixels is also one on the work and on each s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from vaecodec.errors import LimitError, VaecError
-
-if TYPE_CHECKING:
-    from vaecodec.bitstream.container import Header
 
 MAX_PIXELS = 2**28  # of a picture, by default
 MAX_SIDE = 2**15  # pixels, as libavif's default (imageDimensionLimit); more where the limit of pixels is above its own
@@ -21,6 +18,17 @@ TILE_LEAST = 16  # cells that a tile counts for at least
 GRANTED = 2**20  # pixels of work that every limit allows: about a second
 SCALES = (2, 4, 8)  # a picture may be decoded at 1/2, 1/4, 1/8 of its size
 Region = tuple[int, int, int, int]  # left, top, width, height
+
+
+class Size(Protocol):
+    """What a header says of a picture's size, in pixels."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def tile_side(self) -> int: ...
 
 
 def check_size(width: int, height: int, max_pixels: int | None, tile_side: int = 64 * CELL) -> None:
@@ -52,7 +60,7 @@ def worked(width: int, height: int, tile_side: int) -> int:
     return max(cells, TILE_LEAST * tiles) * CELL**2
 
 
-def check_region(header: Header, region: Region, max_pixels: int | None) -> None:
+def check_region(header: Size, region: Region, max_pixels: int | None) -> None:
     """Raises: VaecError unless the region has pixels and lies within the picture; LimitError where it is too large."""
     left, top, width, height = region
     if min(left, top) < 0 or min(width, height) < 1 or left + width > header.width or top + height > header.height:
@@ -61,7 +69,7 @@ def check_region(header: Header, region: Region, max_pixels: int | None) -> None
     check_size(width, height, max_pixels)
 
 
-def check_scale(header: Header, scale: int, max_pixels: int | None) -> None:
+def check_scale(header: Size, scale: int, max_pixels: int | None) -> None:
     """Raises: VaecError where the scale is none of SCALES; LimitError where the picture at 1/scale is too large, or is
     too much work."""
     if scale not in SCALES:
@@ -70,13 +78,13 @@ def check_scale(header: Header, scale: int, max_pixels: int | None) -> None:
     check_work(header.width, header.height, max_pixels, header.tile_side)
 
 
-def scale_within(header: Header, size: int) -> int:
+def scale_within(header: Size, size: int) -> int:
     """The smallest scale 1/1, 1/2, 1/4 or 1/8 at which the longer side still has `size` pixels."""
     longer = max(header.width, header.height)
     return next((k for k in reversed(SCALES) if longer >= k * size), 1)
 
 
-def check_within(header: Header, size: int, max_pixels: int | None) -> None:
+def check_within(header: Size, size: int, max_pixels: int | None) -> None:
     """Raises: VaecError where no picture fits into `size` pixels each way; LimitError where what does is too large, or
     is too much work."""
     if size < 1:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vaecodec import __version__, files
+from vaecodec import files
 from vaecodec.bitstream import container, limits
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.cli.batch import FAILED, How, each, run
@@ -38,6 +38,7 @@ from vaecodec.cli.restoration import commands as restoration_commands
 from vaecodec.cli.vae import commands as vae_commands
 from vaecodec.codec.effort import EFFORT
 from vaecodec.console import Progress, count, human, hush_warnings, loading, printable, put, reason, say
+from vaecodec.version import __version__
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
