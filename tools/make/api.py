@@ -27,7 +27,8 @@ def page() -> str:
     errors = {n: x for n, x in public.items() if inspect.isclass(x) and issubclass(x, Exception)}
     classes = {n: x for n, x in public.items() if n not in functions | errors}
     lines = ["# Python functions", ""]
-    lines += ["Made from the docstrings by `python -m tools.make.api`."]
+    lines += ["Made from the docstrings by `python -m tools.make.api`; [the guide](../guide/python.md) has"]
+    lines += ["examples."]
     lines += ["", "## Functions", "", *entries(functions), "## Classes", "", *entries(classes)]
     lines += ["## `vaecodec.dataset`", "", *entries({"VaecDataset": VaecDataset})]
     lines += ["## What they return", "", *entries(RETURNED), "## Errors", "", *entries(errors)]
