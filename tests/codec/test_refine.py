@@ -168,11 +168,11 @@ def test_symbols_of_z_are_the_cheapest_near_the_target(shipped: Codec) -> None:
     silent = partial(refine.gumbel, 0.0, torch.Generator())
     assert not hyper.draw(silent).any()  # at first the nearest
     tables, table = latents.z_tables(weights, 500, 1)
-    for lmbda in (0.0, 0.3, 1e3):
-        hyper.lmbda = torch.full((weights.model.cfg.N,), lmbda)
+    for curvature in (0.0, 0.3, 1e3):
+        hyper.curvature = torch.full((weights.model.cfg.N,), curvature)
         drawn = hyper.draw(silent)
         for channel in range(0, weights.model.cfg.N, 7):
             near = np.arange(-refine.Z_REACH, refine.Z_REACH + 1)
             symbol = tables.symbols(np.full(len(near), table[channel]), near)[0]
-            cost = tables.bits[table[channel], symbol] + lmbda * (near - 0.4) ** 2
+            cost = tables.bits[table[channel], symbol] + curvature * (near - 0.4) ** 2
             assert (drawn[..., channel] == near[cost.argmin()]).all()
