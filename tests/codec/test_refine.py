@@ -138,7 +138,7 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     difference = (error(1e-2) - error(-1e-2)) / 2e-2
     assert difference == pytest.approx(float((slope * u).sum()), rel=0.02)
 
-    _, slope = refine.rate_slopes(weights, q, tile)
+    _, slope = refine.tile_slopes(weights, q, tile)
     u = slope / slope.square().mean().sqrt()
 
     def bits(t: float) -> float:
