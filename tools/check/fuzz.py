@@ -6,7 +6,7 @@ of one core and as many for each megapixel of work, in a process of 2 GB at most
 decoding must give bit for bit. What fails is written beside CORPUS as crash-..., and belongs
 into tests/data/fuzz, minimised (-minimize_crash=1), where CI tries it again and again.
 
-    pip install atheris
+    pip install -e ".[fuzz]"
     python -m tools.check.fuzz file runs/fuzz -max_total_time=3600 -rss_limit_mb=2048 -timeout=10
 """
 
