@@ -52,7 +52,9 @@ def test_python(page: Path, folder: Path) -> None:
 
 
 def test_the_pages_are_found() -> None:
-    assert {"first-steps", "quality-and-size", "batches", "parts-and-previews", "metadata", "python", "pillow"} <= {page.stem for page in PAGES}
+    assert {"first-steps", "quality-and-size", "batches", "parts-and-previews", "metadata", "python", "pillow"} <= {
+        page.stem for page in PAGES
+    }
 
 
 def test_the_page_of_functions_is_up_to_date() -> None:

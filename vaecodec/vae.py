@@ -20,6 +20,7 @@ from vaecodec.entropy.rans import STATE_START
 from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
 from vaecodec.model.networks import MEAN_ONE, STEP_ONE
+from vaecodec.model.weights import Weights
 from vaecodec.pictures.picture import Picture
 
 SAMPLE_MAX = 1 << 26  # pixels
@@ -145,20 +146,25 @@ def features(codec: Codec, data: bytes) -> Features:
     """
     file = codec.open(data, None)
     codec, header, tiles = codec.of(file.header), file.header, file.unpacked()
-    side = header.tile_side // CELL
     rows, columns = header.grid
-    h, w = -(-header.height // CELL), -(-header.width // CELL)
-    z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), codec.weights.model.cfg.N), np.float32)
     with codec.exactly() as weights:
         y_hat = decode_band(weights, header, tiles, range(rows), range(columns))
-        for number, tile in enumerate(tiles):
-            if tile.lanes_log2 == EMPTY:
-                continue
-            top, left = (side * n for n in divmod(number, columns))
-            size = min(side, h - top), min(side, w - left)
-            z_hat = decode_z(weights, header.quality, [tile], *size)[0][0].numpy()
-            z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
         step = weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
-        y = (y_hat.float() * (step / MEAN_ONE)).numpy()
+        y, z = (y_hat.float() * (step / MEAN_ONE)).numpy(), z_of(weights, header, tiles)
     pooled = np.concatenate([y.mean(axis=(0, 1)), np.abs(y).mean(axis=(0, 1)), z.mean(axis=(0, 1))])
     return Features(y, z, pooled)
+
+
+def z_of(weights: Weights, header: Header, tiles: list[Tile]) -> NDArray[np.float32]:
+    """z_hat of all tiles, joined: (ceil(H / 64), ceil(W / 64), N)."""
+    h, w = -(-header.height // CELL), -(-header.width // CELL)
+    z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), weights.model.cfg.N), np.float32)
+    side = header.tile_side // CELL
+    for number, tile in enumerate(tiles):
+        if tile.lanes_log2 == EMPTY:
+            continue
+        top, left = (side * n for n in divmod(number, header.grid[1]))
+        size = min(side, h - top), min(side, w - left)
+        z_hat = decode_z(weights, header.quality, [tile], *size)[0][0].numpy()
+        z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
+    return z

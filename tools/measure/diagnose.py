@@ -1,6 +1,6 @@
 """Where the bits go.
 
-    python -m tools.measure.diagnose PICTURES [--model FILE] [--checkpoint FILE] > docs/log/diagnosis.md
+    python -m tools.measure.diagnose PICTURES [--model FILE] [--checkpoint FILE]
 
 For each quality, over all pictures: the share of the file that each part takes, how far the probability tables are
 from the best fixed tables for these very pictures, how far the file is from what the tables promise, what trimming and

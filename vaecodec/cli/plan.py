@@ -68,40 +68,47 @@ def plan(
 
     Raises: click.UsageError.
     """
-    output = outputs.folder or outputs.output
+    inputs, output = positionals(inputs, outputs, is_output)
+    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input)]
+    if [source for source, _ in sources].count(files.STREAM) > 1:
+        raise click.UsageError("stdin can be read only once")
+    targets = name_targets(sources, output, outputs, ending)
+    check_streams(targets, outputs)
+    jobs = [(source, target) for (source, _), target in zip(sources, targets, strict=True)]
+    check_twice(jobs)
+    wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
+    return Plan(wanted, len(jobs) - len(wanted))
+
+
+def positionals(
+    inputs: tuple[Path, ...], outputs: Outputs, is_output: Callable[[Path], bool]
+) -> tuple[tuple[Path, ...], Path | None]:
+    """The inputs, and the output: by an option, or as the last positional. Raises: click.UsageError."""
     if outputs.folder and outputs.output:
         raise click.UsageError("--out-dir and -o exclude each other")
     if outputs.skip and outputs.force:
         raise click.UsageError("--skip-existing and --force exclude each other")
+    output = outputs.folder or outputs.output
     if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
-        output = inputs[1]
-        inputs = inputs[:1]
-    elif output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]) and not outputs.recursive:
-        *first, output = inputs
-        inputs = tuple(first)
-    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input)]
-    if [source for source, _ in sources].count(files.STREAM) > 1:
-        raise click.UsageError("stdin can be read only once")
-    if output is not None and output != files.STREAM and (outputs.folder or os.path.isdir(output)):
-        if files.STREAM in inputs:
+        return inputs[:1], inputs[1]
+    if output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]) and not outputs.recursive:
+        return inputs[:-1], inputs[-1]
+    return inputs, output
+
+
+def name_targets(sources: list[tuple[Path, Path]], output: Path | None, outputs: Outputs, ending: str) -> list[Path]:
+    """The output of each input, whose place in a tree is known: see `expand`. Raises: click.UsageError."""
+    if output is None:
+        return [path if path == files.STREAM else path.with_suffix(ending) for path, _ in sources]
+    if output != files.STREAM and (outputs.folder or os.path.isdir(output)):
+        if any(path == files.STREAM for path, _ in sources):
             raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
-        targets = [output / inside.with_suffix(ending) for _, inside in sources]
-    elif output is not None:
-        if len(sources) > 1 or outputs.recursive:
-            missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
-            where = "go to stdout" if output == files.STREAM else missing
-            raise click.UsageError(f"several inputs cannot {where}")
-        targets = [output]
-    else:
-        targets = [path if path == files.STREAM else path.with_suffix(ending) for path, _ in sources]
-    check_streams(targets, outputs)
-    taken: dict[str, Path] = {}
-    for (source, _), target in zip(sources, targets, strict=True):
-        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
-            raise click.UsageError(f"{other} and {source} would both become {target}")
-    jobs = [(source, target) for (source, _), target in zip(sources, targets, strict=True)]
-    wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
-    return Plan(wanted, len(jobs) - len(wanted))
+        return [output / place.with_suffix(ending) for _, place in sources]
+    if len(sources) > 1 or outputs.recursive:
+        missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
+        where = "go to stdout" if output == files.STREAM else missing
+        raise click.UsageError(f"several inputs cannot {where}")
+    return [output]
 
 
 def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> list[tuple[Path, Path]]:
@@ -119,6 +126,14 @@ def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> lis
     if not found:
         raise click.UsageError(f"nothing in the folder {path} can be taken")
     return [(p, p.relative_to(path)) for p in sorted(found)]
+
+
+def check_twice(jobs: list[tuple[Path, Path]]) -> None:
+    """Raises click.UsageError where two inputs would become one output."""
+    taken: dict[str, Path] = {}
+    for source, target in jobs:
+        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
+            raise click.UsageError(f"{other} and {source} would both become {target}")
 
 
 def check_streams(targets: list[Path], outputs: Outputs) -> None:

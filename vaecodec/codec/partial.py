@@ -36,25 +36,13 @@ class Partial:
 def partial(runtime: Runtime, found: Recovered) -> Partial:
     """Make what can be made of the tiles that are there."""
     header, model = found.header, runtime.weights.model
-    count = header.grid[0] * header.grid[1]
-    tiles: list[Tile] = [Tile.empty()] * count
-    lost: set[int] = set()
     with runtime.exactly() as weights:
         filters = Filters.read(weights.model, header, {})
-    for number in range(count):
-        try:
-            truncated = number in found.truncated
-            tiles[number] = container.unpack_tile(
-                header, (found.truncated if truncated else found.tiles)[number], truncated=truncated
-            )
-            filters.add(number, tiles[number])
-        except (KeyError, CorruptFileError):
-            lost.add(number)
-
+    tiles, lost = readable(found, filters)
     pixels = np.full((header.height, header.width, header.channels), 255, np.uint8)
     for _ in reconstruct(runtime, header, tiles, filters, pixels, damaged=lost):
         pass
-    for number in set(range(count)) - lost:
+    for number in set(range(len(tiles))) - lost:
         try:
             finish_tile(header, tiles[number], header.crop(pixels, number))
         except CorruptFileError:
@@ -66,3 +54,18 @@ def partial(runtime: Runtime, found: Recovered) -> Partial:
 
     margin, picture = model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
     return Partial(picture, areas(lost), areas(found.truncated.keys() - lost), margin, found.whole and not lost)
+
+
+def readable(found: Recovered, filters: Filters) -> tuple[list[Tile], set[int]]:
+    """The sections of all tiles, those that are lost being empty, and the numbers of these; filters get the others'."""
+    tiles: list[Tile] = [Tile.empty()] * (found.header.grid[0] * found.header.grid[1])
+    lost: set[int] = set()
+    for number in range(len(tiles)):
+        try:
+            truncated = number in found.truncated
+            data = (found.truncated if truncated else found.tiles)[number]
+            tiles[number] = container.unpack_tile(found.header, data, truncated)
+            filters.add(number, tiles[number])
+        except (KeyError, CorruptFileError):
+            lost.add(number)
+    return tiles, lost
