@@ -51,7 +51,7 @@ def encode(
         image: (H, W) or (H, W, C) uint8 or uint16 array, C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha;
             or a PIL image, whose ICC profile, EXIF and XMP are kept.
         quality: 0..100, in steps of 0.1; 75 by default. 100 is the best lossy quality, not lossless.
-        target_size, target_bpp, target_psnr, target_ssimulacra2: instead of a quality, what the file shall reach:
+        target_size, target_bpp, target_psnr, target_ssimulacra2: instead of a quality, what the file must reach:
             bytes or bits per pixel that it never exceeds, dB or a score that it reaches. Takes several trials.
         effort: 1..9, higher is slower and better for its size; decoding takes the same time.
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
@@ -89,7 +89,7 @@ def decode(
         region: (left, top, width, height) of the part that is wanted, equal to the crop of the whole.
         scale: 2, 4 or 8 for a picture of 1/2, 1/4 or 1/8 of the size, with a fraction of the work.
         max_size: of the longer side; larger pictures are made smaller in proportion.
-        max_pixels: refuse to make larger pictures, or such as are far more work, before any; None for no limit.
+        max_pixels: refuse to make larger pictures, or ones that are far more work; None for no limit.
         out: an array of the whole picture's shape to write into.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than

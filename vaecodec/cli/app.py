@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def code_of(argv: Sequence[str] | None) -> int:
-    """Run a command. Returns its exit code; what ended it before its time is told."""
+    """Run a command. Returns its exit code; the reason for an early end is reported."""
     try:
         return cli.main(argv, prog_name="vaecodec", standalone_mode=False)
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""Running the jobs of a command, here or in worker processes, whatever happens to one of them."""
+"""Running the jobs of a command, here or in worker processes. A job that fails does not stop the others."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Encode:
         return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
 
     def open(self, source: Path) -> Step:
-        """A picture's file may be left on disk. What is no picture is told when it is read, before the model is."""
+        """A picture's file may be left on disk. A file that is no picture is refused early."""
         kept = source != files.STREAM and source.is_file() and not self.recipe
         return partial(self.encode, source if kept else files.read(source))
 
@@ -180,7 +180,7 @@ class Restore:
         return self.encode.pixel_bytes
 
     def open(self, source: Path) -> Step:
-        """What is no picture is told when it is read, before the model is."""
+        """A file that is no picture is refused before the model is loaded."""
         return partial(self.restore, files.read(source))
 
     def restore(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:

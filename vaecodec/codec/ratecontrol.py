@@ -54,7 +54,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Target:
-    """What a file shall reach. Give exactly one.
+    """What a file must reach. Give exactly one.
 
     size: bytes of the whole file, never more. bpp: the same in bits per pixel.
     psnr: dB, RGB, never less. ssimulacra2: a score below 100, never less.
