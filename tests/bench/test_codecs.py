@@ -13,7 +13,7 @@ from PIL import Image
 from vaecodec.bench import codecs
 from vaecodec.bench.codecs import BenchCodec, Options, Pixels, Programs, catalogue
 from vaecodec.errors import VaecError
-from vaecodec.metrics import metrics
+from vaecodec.metrics import scores
 
 KNOWN = catalogue(Options())
 CROP = Path(__file__).parents[1] / "data" / "bench" / "kodim05-crop.png"
@@ -53,7 +53,7 @@ def test_codes_and_decodes(name: str, crop: Pixels) -> None:
         decoded = codec.decode(data)
         assert decoded.shape == crop.shape and decoded.dtype == np.uint8
         sizes.append(len(data))
-        errors.append(metrics.mse(crop, decoded))
+        errors.append(scores.mse(crop, decoded))
     if codec.lossless:
         assert errors == [0, 0]
     else:
@@ -78,7 +78,7 @@ def test_programs_as_a_codec(crop: Pixels) -> None:
     codec = program()
     data = codec.encode(crop, 50)
     assert data.startswith(b"\xff\xd8")
-    assert metrics.psnr(crop, codec.decode(data)) > 25
+    assert scores.psnr(crop, codec.decode(data)) > 25
     assert codec.seconds is not None and codec.seconds > 0
     assert codec.command(50).endswith("IN.png OUT.toy 50")
     assert codec.missing() is None

@@ -19,7 +19,7 @@ from tools.measure.bdrate import bd_rate
 from tools.train.data import jpeg_point, load, psnr
 from vaecodec.codec import Codec
 from vaecodec.codec.effort import EFFORTS
-from vaecodec.metrics.metrics import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
+from vaecodec.metrics.scores import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
 MEASURES = ("PSNR", "MS-SSIM", "SSIMULACRA2")

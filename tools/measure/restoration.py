@@ -24,7 +24,7 @@ from PIL import Image
 from tools.measure.bdrate import bd_rate
 from tools.train.data import load, psnr
 from vaecodec.codec import Codec
-from vaecodec.metrics.metrics import decibel, ms_ssim
+from vaecodec.metrics.scores import decibel, ms_ssim
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import as_picture
 from vaecodec.restoration.cleaner import quality_for

@@ -20,7 +20,7 @@ from PIL import Image
 
 from vaecodec.bitstream import container
 from vaecodec.codec import Codec
-from vaecodec.metrics.metrics import psnr
+from vaecodec.metrics.scores import psnr
 
 JPEG_QUALITIES = (50, 85)
 

@@ -87,6 +87,6 @@ def jpeg_point(x: np.ndarray, quality: int) -> tuple[float, float]:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """As `metrics.psnr`, but of any types, and a number where the two are equal, as it enters means."""
+    """As `scores.psnr`, but of any types, and a number where the two are equal, as it enters means."""
     mse = np.mean((a.astype(np.float64) - b) ** 2)
     return 10 * math.log10(255**2 / max(mse, 1e-10))

@@ -26,8 +26,8 @@ from tools.train.candidates import Candidate, candidate, fold
 from tools.train.data import Crops, jpeg
 from tools.train.loss import Loss, reconstruct
 from tools.train.ssimulacra2_loss import distance
-from vaecodec.metrics import metrics
 from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.metrics.scores import decibel, ms_ssim, psnr
 from vaecodec.metrics.ssimulacra2 import ssimulacra2
 from vaecodec.model.networks import Model
 
@@ -42,9 +42,9 @@ Curves = list[list[tuple[float, float]]]  # of each metric
 
 def scores(a: np.ndarray, b: np.ndarray) -> Scores:
     """PSNR and MS-SSIM in dB, SSIMULACRA2."""
-    ms_ssim = metrics.ms_ssim(a, b)
-    assert ms_ssim is not None
-    return metrics.psnr(a, b), metrics.decibel(ms_ssim), ssimulacra2(a, b)
+    structure = ms_ssim(a, b)
+    assert structure is not None
+    return psnr(a, b), decibel(structure), ssimulacra2(a, b)
 
 
 class Judge(train.HeldOut):

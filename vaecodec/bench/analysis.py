@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vaecodec.bench.rows import Row
-from vaecodec.metrics.metrics import decibel, psnr_of_mse
+from vaecodec.metrics.scores import decibel, psnr_of_mse
 
 WARN_BELOW, REFUSE_BELOW = 0.75, 0.60  # share of the two quality ranges that is common
 LEAST_POINTS = 4

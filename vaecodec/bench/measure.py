@@ -17,7 +17,7 @@ import numpy as np
 from vaecodec.bench.codecs import BenchCodec, Options, Pixels, catalogue
 from vaecodec.bench.rows import Row
 from vaecodec.errors import PictureError, VaecError
-from vaecodec.metrics import metrics
+from vaecodec.metrics import scores
 
 T = TypeVar("T")
 
@@ -107,10 +107,10 @@ def measure(task: Task) -> Row:
         command=codec.command(task.setting),
         bytes=task.file.stat().st_size,
         bpp=round(task.file.stat().st_size * 8 / (width * height), 6),
-        mse=round(metrics.mse(pixels, decoded), 6),
-        psnr=round(metrics.psnr(pixels, decoded), 5),
-        ms_ssim=rounded(metrics.ms_ssim(pixels, decoded)) if "ms-ssim" in task.metrics else None,
-        ssimulacra2=rounded(metrics.ssimulacra2(pixels, decoded, task.ssimulacra2_by))
+        mse=round(scores.mse(pixels, decoded), 6),
+        psnr=round(scores.psnr(pixels, decoded), 5),
+        ms_ssim=rounded(scores.ms_ssim(pixels, decoded)) if "ms-ssim" in task.metrics else None,
+        ssimulacra2=rounded(scores.ssimulacra2(pixels, decoded, task.ssimulacra2_by))
         if "ssimulacra2" in task.metrics
         else None,
         ssimulacra2_by=task.ssimulacra2_by if "ssimulacra2" in task.metrics else "",

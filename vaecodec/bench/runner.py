@@ -15,7 +15,7 @@ from vaecodec.bench.measure import Task, codecs, load, measure
 from vaecodec.bench.rows import Row
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
-from vaecodec.metrics.metrics import MS_SSIM_ABOVE
+from vaecodec.metrics.scores import MS_SSIM_ABOVE
 from vaecodec.workers import as_done
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif"}

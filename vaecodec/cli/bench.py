@@ -232,7 +232,7 @@ def plan(
     """Every task of the run, picture by picture. Raises: VaecError for settings that are no numbers."""
     from vaecodec.bench.measure import Task
     from vaecodec.bench.runner import coded_file
-    from vaecodec.metrics.metrics import ssimulacra2_source
+    from vaecodec.metrics.scores import ssimulacra2_source
 
     settings: dict[str, Sequence[float]] = {name: codec.settings for name, codec in codecs.items()}
     for row in baseline:  # a check repeats what its baseline did

@@ -140,13 +140,13 @@ def encode_to(
 def likeness(a: NDArray[np.uint8], b: NDArray[np.uint8], name: str) -> float:
     """PSNR or SSIMULACRA2 of two pictures (H, W, C), transparency left out."""
     from vaecodec.codec.synthesis import as_rgb
-    from vaecodec.metrics import metrics, ssimulacra2
+    from vaecodec.metrics import scores, ssimulacra2
 
     a, b = as_rgb(a), as_rgb(b)
     if name == "psnr":
-        return metrics.psnr(a, b)
-    if min(a.shape[:2]) < metrics.SSIMULACRA2_FROM:
-        raise VaecError(f"SSIMULACRA2 needs {metrics.SSIMULACRA2_FROM} pixels a side")
+        return scores.psnr(a, b)
+    if min(a.shape[:2]) < scores.SSIMULACRA2_FROM:
+        raise VaecError(f"SSIMULACRA2 needs {scores.SSIMULACRA2_FROM} pixels a side")
     return ssimulacra2.ssimulacra2(a, b)
 
 

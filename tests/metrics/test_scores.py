@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 
 from vaecodec.errors import VaecError
-from vaecodec.metrics import metrics
-from vaecodec.metrics.metrics import BUILT_IN, PROGRAM, Pixels, decibel, ms_ssim, mse, psnr, ssimulacra2
+from vaecodec.metrics import scores
+from vaecodec.metrics.scores import BUILT_IN, PROGRAM, Pixels, decibel, ms_ssim, mse, psnr, ssimulacra2
 
 SAMPLE = np.asarray(Image.open(Path(__file__).parents[1] / "data" / "kodim23.png").convert("RGB"))
 Part = tuple[int, int, int, int]  # top, left, height, width
@@ -217,7 +217,7 @@ def test_ssimulacra2_is_the_programs(part: Part, distort: Distortion, strength: 
     assert ssimulacra2(*pair(part, distort, strength), BUILT_IN) == pytest.approx(score, abs=0.2 if score > 90 else 0.1)
 
 
-if metrics.ssimulacra2_source() == PROGRAM:  # where it is at hand, the constants are made again
+if scores.ssimulacra2_source() == PROGRAM:  # where it is at hand, the constants are made again
 
     @pytest.mark.parametrize(("part", "distort", "strength", "score"), SSIMULACRA2)
     def test_the_program_gives_these_scores(part: Part, distort: Distortion, strength: int, score: float) -> None:
@@ -264,7 +264,7 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> tupl
 @pytest.mark.skipif(os.name == "nt", reason="a script with #! as the program")
 def test_the_program_on_the_path_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = stand_in(tmp_path, monkeypatch, "print('-1.25000000')")
-    assert metrics.ssimulacra2_source() == PROGRAM
+    assert scores.ssimulacra2_source() == PROGRAM
     assert ssimulacra2(a, b, PROGRAM) == -1.25
     assert ssimulacra2(a, b, BUILT_IN) == pytest.approx(91.110, abs=0.1), "whatever is on the PATH"
 
@@ -282,7 +282,7 @@ def test_a_failing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert metrics.ssimulacra2_source() == BUILT_IN
+    assert scores.ssimulacra2_source() == BUILT_IN
     a, b = pair((300, 300, 9, 17), noisy, 12)
     with pytest.raises(VaecError, match="gave no score"):
         ssimulacra2(a, b, PROGRAM)
