@@ -13,7 +13,7 @@ from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec.codec import Codec
-from vaecodec.codec.effort import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import VaecError
 from vaecodec.pictures.metadata import replaced

@@ -18,7 +18,7 @@ from vaecodec.cli import batch, main
 from vaecodec.cli.batch import How
 from vaecodec.cli.jobs import Decode, Encode, Step
 from vaecodec.cli.plan import Plan
-from vaecodec.codec.effort import EFFORTS
+from vaecodec.codec.defaults import EFFORTS
 
 
 @pytest.fixture

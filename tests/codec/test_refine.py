@@ -15,7 +15,7 @@ from tools.measure.bdrate import bd_rate
 from tools.train.data import psnr
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec import Codec, latents, refine
-from vaecodec.codec.effort import EFFORTS
+from vaecodec.codec.defaults import EFFORTS
 from vaecodec.errors import VaecError
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.likelihood import index_scale, logistic_bits

@@ -18,7 +18,7 @@ import torch
 from tools.measure.bdrate import bd_rate
 from tools.train.data import jpeg_point, load, psnr
 from vaecodec.codec import Codec
-from vaecodec.codec.effort import EFFORTS
+from vaecodec.codec.defaults import EFFORTS
 from vaecodec.metrics.scores import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)

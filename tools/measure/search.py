@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 
 from vaecodec.bitstream import container
 from vaecodec.codec.codec import Codec
-from vaecodec.codec.effort import EFFORT
+from vaecodec.codec.defaults import EFFORT
 
 LIMIT, LIMIT_OVERLAY = 1.5, 3.0  # times the CPU time of effort 2
 PLAIN = 2

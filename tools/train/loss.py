@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tools.train.candidates import Candidate, nearest_anchor
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.codec.effort import RDOQ_WEIGHT
+from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.exact import round_ste
 from vaecodec.model.likelihood import index_scale, logistic_bits

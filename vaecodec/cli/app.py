@@ -36,7 +36,7 @@ from vaecodec.cli.process import Ended, ends_in_order, hold_streams
 from vaecodec.cli.restoration import Sigma, denoising
 from vaecodec.cli.restoration import commands as restoration_commands
 from vaecodec.cli.vae import commands as vae_commands
-from vaecodec.codec.effort import EFFORT
+from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import Progress, count, human, hush_warnings, loading, printable, put, reason, say
 from vaecodec.version import __version__
 

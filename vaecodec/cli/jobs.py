@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from vaecodec import files
 from vaecodec.bitstream import container, limits
-from vaecodec.codec.effort import EFFORTS
+from vaecodec.codec.defaults import EFFORTS
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 
@@ -46,10 +46,10 @@ class CodecOnDemand:
             with loading(self.quiet):
                 import torch
 
-                from vaecodec.codec import settings
+                from vaecodec.codec import torch_settings
                 from vaecodec.codec.codec import Codec
 
-                if self.threads and settings.openmp() is None:
+                if self.threads and torch_settings.openmp() is None:
                     torch.set_num_threads(self.threads)  # for the whole process, which is the command's
                 self.codec = Codec(threads=self.threads)
         return self.codec

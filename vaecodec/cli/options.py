@@ -16,7 +16,7 @@ from vaecodec import files
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.cli.batch import How
 from vaecodec.cli.plan import Outputs
-from vaecodec.codec.effort import QUALITY
+from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
 

@@ -16,7 +16,7 @@ from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
 from vaecodec.cli.options import FileName, batch_options, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
-from vaecodec.codec.effort import EFFORT
+from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vaecodec.cli.batch import each
 from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
-from vaecodec.codec.effort import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.console import put
 
 quality_option = click.option(

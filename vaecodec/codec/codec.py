@@ -14,7 +14,7 @@ from vaecodec.bitstream import container, limits, recovery
 from vaecodec.bitstream.container import File
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec import decoder, encoder, partial, ratecontrol, scaled
-from vaecodec.codec.effort import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.codec.encoder import EncodeOptions
 from vaecodec.codec.partial import Partial
 from vaecodec.codec.ratecontrol import Found, Target
@@ -30,7 +30,7 @@ class Codec(Runtime):
     Args:
         model: a model file; the one in the package by default.
         threads: CPU threads for the networks, in the calls of this codec alone; PyTorch's own setting by default, and
-            where it cannot be left alone otherwise (settings.py). Never changes the bytes decoded.
+            where it cannot be left alone otherwise (torch_settings.py). Never changes the bytes decoded.
 
     Raises: UnsupportedError where the model file cannot be used.
     """

@@ -22,7 +22,7 @@ from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
 from vaecodec.codec import refine, screen
-from vaecodec.codec.effort import EFFORT, EFFORTS, Effort
+from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
 from vaecodec.codec.latents import Z_CELL, encode_tiles
 from vaecodec.codec.runtime import Progress, Runtime
 from vaecodec.codec.synthesis import Analysis, Synthesis, as_rgb, bands, fit_filters, paste, patched, together

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.container import Tile
-from vaecodec.codec.effort import RDOQ_WEIGHT
+from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.entropy import rans, trellis
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.networks import (

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from vaecodec.bitstream.container import CELL
-from vaecodec.codec.effort import REFINED
+from vaecodec.codec.defaults import REFINED
 from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_lambda, z_features, z_tables
 from vaecodec.codec.synthesis import Analysed, Fits, filtered, inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vaecodec.arguments import as_whole
 from vaecodec.bitstream.container import Header
-from vaecodec.codec.settings import own_settings
+from vaecodec.codec.torch_settings import own_settings
 from vaecodec.errors import VaecError
 from vaecodec.model.exact import float32_is_exact
 from vaecodec.model.weights import DEFAULT, Weights, find, load
@@ -49,7 +49,7 @@ class Runtime:
 
     @contextmanager
     def exactly(self) -> Iterator[Weights]:
-        """Settings to compute under (settings.py), and the weights whose products are exact under them. The caller's
+        """Settings to compute under (torch_settings.py), and the weights whose products are exact under them. The caller's
         may be others the next time, and then the weights are."""
         with own_settings(self.threads):
             yield self.weights if float32_is_exact() else self.weights.wide

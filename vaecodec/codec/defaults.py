@@ -1,4 +1,4 @@
-"""How hard an encoder tries, as plain data: what reads options needs no PyTorch."""
+"""The default quality and effort, and what each effort does: plain data, which needs no PyTorch to read."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def in_a_new_thread(look: Callable[[], Any]) -> Any:
     return found[0]
 
 
-@pytest.mark.skipif(settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
+@pytest.mark.skipif(torch_settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
 def test_threads_are_this_codecs_alone(two_threads: None, pixels: np.ndarray) -> None:
     """Seen while it works: in its own thread, in one that begins just then, and in the main one."""
     own: list[int] = []
@@ -66,7 +66,7 @@ def test_threads_are_this_codecs_alone(two_threads: None, pixels: np.ndarray) ->
     assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 2
 
 
-@pytest.mark.skipif(settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
+@pytest.mark.skipif(torch_settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
 @pytest.mark.parametrize("wide", [False, True])
 def test_one_thread_is_one(two_threads: None, wide: bool) -> None:
     """By the time that the other threads of the process take: in PyTorch's kernels, and in MKL's of float64."""
