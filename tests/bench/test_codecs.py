@@ -48,7 +48,7 @@ def test_the_issue_names_them_all() -> None:
 def test_codes_and_decodes(name: str, crop: Pixels) -> None:
     codec = KNOWN[name]
     sizes, errors = [], []
-    for setting in [codec.torch_settings[0], codec.torch_settings[-1]]:
+    for setting in [codec.settings[0], codec.settings[-1]]:
         data = codec.encode(crop, setting)
         decoded = codec.decode(data)
         assert decoded.shape == crop.shape and decoded.dtype == np.uint8
@@ -66,7 +66,7 @@ def test_codes_and_decodes(name: str, crop: Pixels) -> None:
 @pytest.mark.parametrize("name", [n for n in KNOWN if n.startswith(("jpeg", "webp", "avif", "png"))])
 def test_the_command_told_is_the_call_made(name: str, crop: Pixels, tmp_path: Path) -> None:
     codec = KNOWN[name]
-    setting = codec.torch_settings[len(codec.torch_settings) // 2]
+    setting = codec.settings[len(codec.settings) // 2]
     call = codec.command(setting).removeprefix("PIL.Image.save(OUT, ").removesuffix(")")
     kind, _, arguments = call.partition(", ")
     path = tmp_path / "out"

@@ -14,7 +14,7 @@ import torch
 
 from tests.sample_pictures import picture
 from vaecodec.cli.jobs import CodecOnDemand
-from vaecodec.codec import Codec, settings
+from vaecodec.codec import Codec, torch_settings
 from vaecodec.pictures.picture import Picture
 from vaecodec.restoration.recipes import Denoise, Models
 
@@ -87,7 +87,7 @@ def test_threads_where_openmp_cannot_be_reached(monkeypatch: pytest.MonkeyPatch,
     """On some systems. A Codec has PyTorch's number then; a command, whose process it is, may set that."""
     found: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", found.append)
-    monkeypatch.setattr(settings, "openmp", (lambda: lambda _: 0) if there else (lambda: None))
+    monkeypatch.setattr(torch_settings, "openmp", (lambda: lambda _: 0) if there else (lambda: None))
     Codec(threads=1).decode(coded)
     assert not found
     CodecOnDemand(1, quiet=True)()

@@ -246,7 +246,7 @@ def jxl(dial: JxlDial, threads: int) -> BenchCodec:
     codec = Programs(
         dial[0], encode, "djxl {in} {out}", needs="the Python package imagecodecs or the programs cjxl and djxl"
     )
-    codec.name, codec.label, codec.lossless, codec.torch_settings = dial
+    codec.name, codec.label, codec.lossless, codec.settings = dial
     codec.suffix = ".jxl"
     return codec
 

@@ -69,7 +69,7 @@ def of_codecs(codecs: Mapping[str, BenchCodec], options: Options, path: Path) ->
     used = {}
     for name, codec in codecs.items():
         with suppress(RuntimeError, OSError, ValueError):
-            used[name] = of_codec(name, options, pixels, codec.torch_settings[len(codec.torch_settings) // 2])
+            used[name] = of_codec(name, options, pixels, codec.settings[len(codec.settings) // 2])
     return used
 
 

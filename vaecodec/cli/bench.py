@@ -149,7 +149,7 @@ def list_all(programs: tuple[tuple[str, str, str], ...]) -> int:
 
     for name, codec in catalogue(Options(external=programs)).items():
         lack = codec.missing()
-        dial = "lossless" if codec.lossless else ",".join(f"{s:g}" for s in codec.torch_settings)
+        dial = "lossless" if codec.lossless else ",".join(f"{s:g}" for s in codec.settings)
         put(f"{name:<20}{codec.label:<42}{f'not here: {lack}' if lack else dial}")
     return 0
 
@@ -234,7 +234,7 @@ def plan(
     from vaecodec.bench.runner import coded_file
     from vaecodec.metrics.scores import ssimulacra2_source
 
-    settings: dict[str, Sequence[float]] = {name: codec.torch_settings for name, codec in codecs.items()}
+    settings: dict[str, Sequence[float]] = {name: codec.settings for name, codec in codecs.items()}
     for row in baseline:  # a check repeats what its baseline did
         if row.codec in codecs:
             settings[row.codec] = sorted({r.setting for r in baseline if r.codec == row.codec})

@@ -49,7 +49,7 @@ class Runtime:
 
     @contextmanager
     def exactly(self) -> Iterator[Weights]:
-        """Settings to compute under (torch_settings.py), and the weights whose products are exact under them. The caller's
-        may be others the next time, and then the weights are."""
+        """Settings to compute under (torch_settings.py), and the weights whose products are exact under them. The next
+        time the caller's settings may differ, and then so do the weights."""
         with own_settings(self.threads):
             yield self.weights if float32_is_exact() else self.weights.wide
