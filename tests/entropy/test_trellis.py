@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaecodec import core
 from vaecodec.bitstream.container import LANES_LOG2_MAX
 from vaecodec.codec import Codec, latents
 from vaecodec.entropy import rans, trellis
@@ -46,7 +47,7 @@ def test_the_path_is_the_cheapest(seed: int) -> None:
             total += costs[2 * rans.QUANTISER[state] + p, i]
             state = rans.NEXT[state][p]
         best = min(best, total)
-    path = trellis.best_path(costs.T[:, :, None])[:, 0]
+    path = core.best_path(np.ascontiguousarray(costs.T[:, :, None]))[:, 0]
     assert costs[path, np.arange(6)].sum() == pytest.approx(best, rel=1e-5)
     chosen = values[path, np.arange(6)]
     assert cost(d, chosen, path >> 1, 3, tables) == pytest.approx(best, rel=1e-5)

@@ -18,17 +18,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec import core
 from vaecodec.entropy import rans
-from vaecodec.entropy.rans import NEXT, STATES, IntArray
+from vaecodec.entropy.rans import IntArray
 
 HALF = 13  # half a spacing, in 1/16 of a quantiser step; measured, see docs/log/experiments.md
 PIECE = 1 << 15  # symbols weighed at a time, so that they stay in a cache
-CHAINS = 256  # searched side by side, for the same reason
 Floats = NDArray[np.float32]
-
-# The two ways into each state, by a symbol of parity 0 and of parity 1. The lower half of the states is reached from
-# quantiser 0, the upper half from quantiser 1: FEEDBACK has the highest bit of a state, INPUT has not.
-FROM = np.array([[s for to in range(STATES) for s in range(STATES) if NEXT[s][p] == to] for p in (0, 1)])  # (2, STATES)
 
 
 def offsets(value: IntArray, quantiser: IntArray) -> IntArray:
@@ -88,8 +84,7 @@ def choose(
 
     Args: parts: d, table, lmbda of each tile (see `candidates`). noise: added to costs, for choices at random.
     """
-    lengths = [len(d) for d, _, _ in parts]
-    chains = [rans.machines_for(n) for n in lengths]
+    bounds = np.cumsum([len(d) for d, _, _ in parts])[:-1]
     d, table, lmbda = (np.concatenate(x) for x in zip(*parts, strict=True))
     cost, value = np.empty((4, len(d)), np.float32), np.empty((4, len(d)), np.int32)
     for first in range(0, len(d), PIECE):
@@ -97,46 +92,14 @@ def choose(
         cost[:, piece], value[:, piece] = candidates(d[piece], table[piece], lmbda[piece], tables, rates)
     if noise:
         cost += noise(cost)
-    bounds = np.cumsum(lengths)[:-1]
-    cells = np.stack([rans.arrange(np.split(c, bounds), chains, 0, np.float32) for c in cost], axis=1)
-    kinds = rans.gather(best_path(cells), lengths, chains)
+    kinds = [best_kinds(part) for part in np.split(cost, bounds, axis=1)]
     chosen = np.concatenate(kinds)
     return np.split(value[chosen, np.arange(len(chosen))], bounds), [k >> 1 for k in kinds]
 
 
-def best_path(cost: Floats) -> NDArray[np.int32]:
-    """Viterbi: kinds (rounds, chains) of the cheapest way through cost (rounds, 4, chains), from state 0."""
-    chains = cost.shape[2]
-    return np.concatenate([trace(*search(cost[..., c : c + CHAINS])) for c in range(0, chains, CHAINS)], axis=1)
-
-
-def search(cost: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """The costs `best_path` has, of at most CHAINS: whether the way of parity 1 into each state is the better one,
-    (rounds, STATES, chains), and what it costs to end there, (STATES, chains)."""
-    rounds, _, chains = cost.shape
-    odd = np.empty((rounds, STATES, chains), np.bool_)
-    total = np.full((STATES, chains), np.float32(1e9))
-    total[0] = 0
-    reached = np.empty((2 * STATES, chains), np.float32)  # by either parity
-    by_half = reached.reshape(2, 2, STATES // 2, chains)  # parity, quantiser
-    steps = np.ascontiguousarray(cost.reshape(rounds, 2, 2, 1, chains).swapaxes(1, 2))
-    for step, better in zip(steps, odd, strict=True):
-        total.take(FROM.ravel(), axis=0, out=reached, mode="clip")
-        by_half += step
-        np.less(reached[STATES:], reached[:STATES], out=better)
-        np.minimum(reached[:STATES], reached[STATES:], out=total)
-    return odd, total
-
-
-def trace(odd: NDArray[np.bool_], total: Floats) -> NDArray[np.int32]:
-    """Kinds (rounds, chains), back along the better ways; see `search`. A place is state * chains + chain."""
-    rounds, _, chains = odd.shape
-    place = total.argmin(0) * chains + np.arange(chains)
-    source = (FROM.T[:, None] * chains + np.arange(chains)[:, None]).ravel()  # of place and parity
-    ways = np.empty((rounds, chains), np.int64)  # 2 * place + parity
-    for way, better in zip(ways[::-1], odd.reshape(rounds, STATES * chains)[::-1], strict=True):
-        np.add(place, place, out=way)
-        way += better.take(place)
-        place = source.take(way)
-    # The source's quantiser is that of the state's half.
-    return ((ways >= STATES * chains) * 2 + (ways & 1)).astype(np.int32)
+def best_kinds(cost: Floats) -> NDArray[np.int32]:
+    """The kinds (n,) of a tile's symbols, dealt to machines in turn, whose costs (4, n) are the least together."""
+    count = cost.shape[1]
+    chains = rans.machines_for(count)
+    cells = np.pad(cost, ((0, 0), (0, -count % chains))).reshape(4, -1, chains)
+    return core.best_path(np.ascontiguousarray(cells.swapaxes(0, 1))).reshape(-1)[:count]
