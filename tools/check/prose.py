@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (".", "docs", "docs/*", "tests/data")
+FOLDERS = (".", "docs", "docs/*", "tests/data", "training")
 LIMIT = 100
 ASIDE = re.compile(r"\s*[|>]|    |\s*!?\[[^\]]*\]\([^)]*\)$|\s*<?https?://\S*$")  # table, quotation, code, link
 

@@ -1,7 +1,12 @@
-"""Weights of a checkpoint or of a shipped model into a trainable Model."""
+"""Weights of a checkpoint or of a shipped model into a trainable Model.
+
+`python -m tools.train.checkpoint RUN/checkpoint.pt SMALL.pt` keeps what a run can start from with --init:
+the averaged weights as float16, without the optimiser's state.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -33,3 +38,16 @@ def load_any(path: Path) -> Model:
 def load_weights(model: Model, path: Path) -> None:
     """Start `model` from a checkpoint or a model file of the same architecture (grow.py makes another M)."""
     model.load_state_dict(load_any(path).state_dict())
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    saved = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+    ema = {name: x.half() if x.is_floating_point() else x for name, x in saved["ema"].items()}
+    kept = {name: saved[name] for name in ("config", "candidate") if name in saved}
+    torch.save(kept | {"ema": ema, "step": saved["step"]}, sys.argv[2])
+
+
+if __name__ == "__main__":
+    main()
