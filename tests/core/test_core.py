@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.machines import NEXT, QUANTISER, STATES
 from vaecodec import core
 from vaecodec.entropy import rans
-from vaecodec.entropy.rans import NEXT, QUANTISER, STATES
 
 
 def slow_path(cost: np.ndarray) -> np.ndarray:

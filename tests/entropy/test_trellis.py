@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import machines
 from vaecodec import core
 from vaecodec.bitstream.container import LANES_LOG2_MAX
 from vaecodec.codec import Codec, latents
@@ -44,8 +45,8 @@ def test_the_path_is_the_cheapest(seed: int) -> None:
     for parities in product((0, 1), repeat=len(d)):
         state, total = 0, 0.0
         for i, p in enumerate(parities):
-            total += costs[2 * rans.QUANTISER[state] + p, i]
-            state = rans.NEXT[state][p]
+            total += costs[2 * machines.QUANTISER[state] + p, i]
+            state = machines.NEXT[state][p]
         best = min(best, total)
     path = core.best_path(np.ascontiguousarray(costs.T[:, :, None]))[:, 0]
     assert costs[path, np.arange(6)].sum() == pytest.approx(best, rel=1e-5)
@@ -94,10 +95,10 @@ def test_decoders_follow_the_path(seed: int, counts: list[int], lanes: list[int]
 
 def test_machines_are_a_code() -> None:
     """What the search takes for granted: two ways into each state, one of each parity, from its half's quantiser."""
-    for to in range(rans.STATES):
-        ways = [(s, p) for s in range(rans.STATES) for p in (0, 1) if rans.NEXT[s][p] == to]
+    for to in range(machines.STATES):
+        ways = [(s, p) for s in range(machines.STATES) for p in (0, 1) if machines.NEXT[s][p] == to]
         assert [p for _, p in sorted(ways, key=lambda way: way[1])] == [0, 1]
-        assert {rans.QUANTISER[s] for s, _ in ways} == {2 * to // rans.STATES}
+        assert {machines.QUANTISER[s] for s, _ in ways} == {2 * to // machines.STATES}
 
 
 def test_machines_follow_the_symbols() -> None:

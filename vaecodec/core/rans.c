@@ -1,15 +1,12 @@
 /* rANS: see vaecodec/entropy/rans.py for sources, and section 7 of bitstream_spec.md. */
 #include "vaec_core.h"
 
+#include "machine.h"
+
 #define PRECISION 16
 #define LOWEST (1u << PRECISION) /* a lane's state stays at or above it */
 #define MACHINES_MAX 128
 #define SECOND 64 /* tables of quantiser 1 stand so far behind those of quantiser 0 */
-
-/* The next state of a machine: a feedback encoder with parity checks 103 and 024 (octal). */
-static uint8_t moved(uint8_t state, uint8_t symbol) {
-    return (uint8_t)((state >> 1) ^ ((0103 >> 1) * (state & 1)) ^ ((024 >> 1) * (symbol & 1)));
-}
 
 int32_t vaec_abi(void) { return VAEC_ABI; }
 
@@ -24,7 +21,7 @@ int64_t vaec_rans_decode(uint32_t *x, int32_t used, int64_t n, const uint16_t *t
         for (int32_t lane = 0; lane < lanes; lane++) {
             int64_t i = first + lane;
             uint32_t t = table[i];
-            uint8_t q = machines ? state[machine] & 1 : 0;
+            uint8_t q = machines ? (uint8_t)vaec_quantiser(state[machine]) : 0;
             t += SECOND * q;
             uint32_t slot = x[lane] & (LOWEST - 1);
             uint8_t s = tables->lookup[((uint64_t)t << PRECISION) | slot];
@@ -33,7 +30,7 @@ int64_t vaec_rans_decode(uint32_t *x, int32_t used, int64_t n, const uint16_t *t
             symbol[i] = s;
             quantiser[i] = q;
             if (machines) {
-                state[machine] = moved(state[machine], s);
+                state[machine] = (uint8_t)vaec_next(state[machine], s & 1);
                 machine = machine + 1 < machines ? machine + 1 : 0;
             }
         }

@@ -2,6 +2,8 @@
  * comparisons, so that every machine finds the same way. */
 #include "vaec_core.h"
 
+#include "machine.h"
+
 #define SIDE 32 /* chains searched side by side */
 #define HALF (VAEC_STATES / 2)
 #define FAR 1e9f
@@ -16,7 +18,7 @@
 static void sources(uint8_t from[2][VAEC_STATES]) {
     for (int state = 0; state < VAEC_STATES; state++)
         for (int parity = 0; parity < 2; parity++)
-            from[parity][(state >> 1) ^ ((0103 >> 1) * (state & 1)) ^ ((024 >> 1) * parity)] = (uint8_t)state;
+            from[parity][vaec_next(state, parity)] = (uint8_t)state;
 }
 
 /* One round: what it costs to be in each state, by the better of the two ways into it. The lower half of the states is

@@ -39,7 +39,7 @@ VAEC_API int32_t vaec_abi(void);
  * 2^16 take a word each, in lane order.
  *
  * x: (used) states of the lanes that take part. n: symbols. table: (n), below tables->count, for quantiser 0.
- * machines: how many machines the symbols are dealt to in turn, at most `used`; 0: a run that is not dependent. In a
+ * machines: how many machines the symbols are dealt to in turn, `used` to 128; 0: a run that is not dependent. In a
  * dependent run a symbol of quantiser 1 comes from the table 64 further on, which must be there.
  * words: (count) of the tile from here on. symbol, quantiser: (n), written.
  *

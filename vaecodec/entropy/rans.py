@@ -28,14 +28,7 @@ ROUNDS_MAX = 20480  # of a tile: a round costs a fixed time, so few lanes would 
 STATE_START = 1 << 16  # where every lane's state starts when coding, and must end when decoding
 SYMBOLS_MAX = 256
 SYMBOLS_PER_MACHINE = 512  # at least, where there are several: a machine's first symbols gain nothing
-QUANTISER_ROWS = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
-# A machine is a systematic feedback encoder of a convolutional code with parity checks 103 and 024 (octal), the best of
-# 64 states for amplitude modulation (Ungerboeck 1982, "Channel coding with multilevel/phase signals", table I).
-STATES = 64
-FEEDBACK, INPUT = 0o103 >> 1, 0o024 >> 1
-# State and parity of a symbol to the next state, and the quantiser of each state.
-NEXT = tuple(tuple(s >> 1 ^ FEEDBACK * (s & 1) ^ INPUT * parity for parity in (0, 1)) for s in range(STATES))
-QUANTISER = tuple(s & 1 for s in range(STATES))
+QUANTISER_ROWS = core.SECOND  # tables of quantiser 1 stand so far behind those of quantiser 0
 UNREAD = 2  # in place of a quantiser: there was no data for this symbol
 BITS_PER_LANE = 5000  # a lane costs 32
 SYMBOLS_PER_LANE = 6000  # of those that cost next to nothing

@@ -1,11 +1,11 @@
 """Dependent quantisation: the symbols before say which of two quantisers a residual meets.
 
-Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine (`rans.NEXT`),
-moved by the parity of each symbol, names the quantiser of the next one: the decoder follows it, and the encoder finds
-the cheapest path with the Viterbi algorithm. Together the points are packed as in a lattice of many dimensions, so the
-same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1990; in this form Schwarz et al. 2019,
-"Hybrid video coding with trellis-coded quantization", DCC). Only where a symbol is not nearly always 0: see
-`Weights.dependent`.
+Quantiser 0 has the even, quantiser 1 the odd multiples of half a spacing, and both have 0. A machine
+(vaecodec/core/machine.h), moved by the parity of each symbol, names the quantiser of the next one: the decoder follows
+it, and the encoder finds the cheapest path with the Viterbi algorithm. Together the points are packed as in a lattice
+of many dimensions, so the same error costs fewer bits (trellis-coded quantisation: Marcellin and Fischer 1990; in this
+form Schwarz et al. 2019, "Hybrid video coding with trellis-coded quantization", DCC). Only where a symbol is not nearly
+always 0: see `Weights.dependent`.
 
 The dependent symbols of a context step are dealt to several machines in turn, so that they can be decoded side by side
 (`rans.machines_for`).
