@@ -7,19 +7,19 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.decoder import reconstruct
-from vaecodec.codec.latents import Z_CELL, decode_z
-from vaecodec.codec.synthesis import decode_band
+from vaecodec.codec.latents import decode_z
+from vaecodec.codec.synthesis import Band
+from vaecodec.codec.team import team
 from vaecodec.entropy.rans import STATE_START
 from vaecodec.errors import VaecError
+from vaecodec.model.architecture import MEAN_ONE, STEP_ONE, Z_CELL
 from vaecodec.model.loop_filter import Filters
-from vaecodec.model.networks import MEAN_ONE, STEP_ONE
 from vaecodec.model.weights import Weights
 from vaecodec.pictures.picture import Picture
 
@@ -62,15 +62,14 @@ def random_words(codec: Codec, header: Header, number: int, rng: np.random.Gener
     """As many as a tile can take: one for each symbol."""
     _, _, height, width = header.tile_box(number)
     h, w = -(-height // CELL), -(-width // CELL)
-    cfg = codec.weights.model.cfg
+    cfg = codec.weights.cfg
     return rng.bytes(2 * (h * w * cfg.M + -(-h // Z_CELL) * -(-w // Z_CELL) * cfg.N))
 
 
 def shown(codec: Codec, header: Header, tiles: list[Tile]) -> Picture:
     """What the decoder makes of tiles that may have words left over."""
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
-    with codec.exactly() as weights:
-        filters = Filters.read(weights.model, header, {})
+    filters = Filters.read(codec.weights, header, {})
     for _ in reconstruct(codec, header, tiles, filters, pixels, damaged=set()):
         pass
     return Picture(pixels)
@@ -147,10 +146,10 @@ def features(codec: Codec, data: bytes) -> Features:
     file = codec.open(data, None)
     codec, header, tiles = codec.of(file.header), file.header, file.unpacked()
     rows, columns = header.grid
-    with codec.exactly() as weights:
-        y_hat = decode_band(weights, header, tiles, range(rows), range(columns))
-        step = weights.model.steps(torch.full((1,), header.quality))[0, 0, 0] / STEP_ONE
-        y, z = (y_hat.float() * (step / MEAN_ONE)).numpy(), z_of(weights, header, tiles)
+    with team(codec.threads) as threads:
+        y_hat = Band(codec.networks, header, tiles, range(rows), range(columns), threads).y_hat()
+    step = (codec.weights.row("step", header.quality) / (STEP_ONE * MEAN_ONE)).astype(np.float32)
+    y, z = y_hat * step, z_of(codec.weights, header, tiles)
     pooled = np.concatenate([y.mean(axis=(0, 1)), np.abs(y).mean(axis=(0, 1)), z.mean(axis=(0, 1))])
     return Features(y, z, pooled)
 
@@ -158,13 +157,13 @@ def features(codec: Codec, data: bytes) -> Features:
 def z_of(weights: Weights, header: Header, tiles: list[Tile]) -> NDArray[np.float32]:
     """z_hat of all tiles, joined: (ceil(H / 64), ceil(W / 64), N)."""
     h, w = -(-header.height // CELL), -(-header.width // CELL)
-    z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), weights.model.cfg.N), np.float32)
+    z = np.zeros((-(-h // Z_CELL), -(-w // Z_CELL), weights.cfg.N), np.float32)
     side = header.tile_side // CELL
     for number, tile in enumerate(tiles):
         if tile.lanes_log2 == EMPTY:
             continue
         top, left = (side * n for n in divmod(number, header.grid[1]))
         size = min(side, h - top), min(side, w - left)
-        z_hat = decode_z(weights, header.quality, [tile], *size)[0][0].numpy()
+        z_hat = decode_z(weights, header.quality, tile, *size)[0]
         z[top // Z_CELL :, left // Z_CELL :][: z_hat.shape[0], : z_hat.shape[1]] = z_hat
     return z

@@ -16,6 +16,7 @@ from vaecodec.bitstream import container, limits
 from vaecodec.codec.defaults import EFFORTS
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
+from vaecodec.extras import need_torch
 
 if TYPE_CHECKING:
     from vaecodec.bitstream.container import File
@@ -44,13 +45,8 @@ class CodecOnDemand:
     def __call__(self) -> Codec:
         if self.codec is None:
             with loading(self.quiet):
-                import torch
-
-                from vaecodec.codec import torch_settings
                 from vaecodec.codec.codec import Codec
 
-                if self.threads and torch_settings.openmp() is None:
-                    torch.set_num_threads(self.threads)  # for the whole process, which is the command's
                 self.codec = Codec(threads=self.threads)
         return self.codec
 
@@ -211,10 +207,12 @@ def better(
     recipe: Recipe, codec: Codec, device: str, picture: Picture, data: bytes, progress: Progress | None
 ) -> tuple[Picture, list[str]]:
     """What a recipe makes of a picture from the file `data`, and notes about it. Raises: VaecError."""
+    need_torch("restoration")
+    from vaecodec.codec.torch_settings import own_settings
     from vaecodec.restoration.recipes import Models
 
-    with codec.exactly() as weights:
-        return recipe.apply(Models(weights, device), picture, data, progress)
+    with own_settings(codec.threads):
+        return recipe.apply(Models(codec.weights, device), picture, data, progress)
 
 
 @dataclass(frozen=True)

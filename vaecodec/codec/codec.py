@@ -29,8 +29,8 @@ class Codec(Runtime):
 
     Args:
         model: a model file; the one in the package by default.
-        threads: CPU threads for the networks, in the calls of this codec alone; PyTorch's own setting by default, and
-            where it cannot be left alone otherwise (torch_settings.py). Never changes the bytes decoded.
+        threads: CPU threads, in the calls of this codec alone; by default as many as the process has processors.
+            Never changes the bytes, neither those decoded nor those of a file.
 
     Raises: UnsupportedError where the model file cannot be used.
     """
@@ -155,8 +155,8 @@ class Codec(Runtime):
         """
         wanted, file = as_region(region), self.open(data, None)
         limits.check_region(file.header, wanted, as_limit(max_pixels, "max_pixels"))
-        with self.of(file.header).exactly() as weights:
-            return Picture(decode_region(weights, file.header, file.unpacked(), wanted), **file.metadata)
+        pixels = decode_region(self.of(file.header), file.header, file.unpacked(), wanted)
+        return Picture(pixels, **file.metadata)
 
     def decode_scaled(self, data: BytesLike | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
@@ -166,8 +166,8 @@ class Codec(Runtime):
         """
         scale, file = as_whole(scale, "scale"), self.open(data, None)
         limits.check_scale(file.header, scale, as_limit(max_pixels, "max_pixels"))
-        with self.of(file.header).exactly() as weights:
-            return Picture(scaled.scaled(weights, file.header, file.unpacked(), scale), **file.metadata)
+        pixels = scaled.scaled(self.of(file.header), file.header, file.unpacked(), scale)
+        return Picture(pixels, **file.metadata)
 
     def decode_within(self, data: BytesLike | File, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.

@@ -11,8 +11,11 @@ from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import unpack_alpha
 from vaecodec.bitstream.container import CELL, Header, Tile
 from vaecodec.bitstream.overlay import unpack_overlay
+from vaecodec.codec.pixels import Rolling, paste
 from vaecodec.codec.runtime import Progress, Runtime
-from vaecodec.codec.synthesis import Rolling, Synthesis, bands, decode_band, paste
+from vaecodec.codec.synthesis import Synthesis, bands_of
+from vaecodec.codec.team import team
+from vaecodec.codec.windows import bands
 from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
 
@@ -49,8 +52,7 @@ def strips(
 ) -> Iterator[NDArray[np.uint8]]:
     """The pixels of each row of tiles. Those at its lower edge are there once the next row's latents are."""
     pixels = Rolling(header)
-    with runtime.exactly() as weights:
-        filters = Filters.read(weights.model, header, dict(enumerate(tiles)))
+    filters = Filters.read(runtime.weights, header, dict(enumerate(tiles)))
     rows, columns = header.grid
     boxes = [header.tile_box(index) for index in range(rows * columns)]
     done = 0
@@ -78,12 +80,12 @@ def reconstruct(
 
     damaged: takes the numbers of tiles that cannot be decoded; by default they raise CorruptFileError.
     """
-    with runtime.exactly() as weights:
-        synthesis = Synthesis(weights, header, pixels, filters)
-    for band in bands(header):
-        with runtime.exactly() as weights:  # not around a yield: what it sets must not show between two bands
-            y_hat = decode_band(weights, header, tiles, band, range(header.grid[1]), damaged=damaged)
+    with team(runtime.threads) as threads:
+        synthesis = Synthesis(runtime.networks, header.quality, pixels, filters, threads)
+        parts = bands_of(runtime.networks, header, tiles, list(bands(header)), threads, strict=damaged is None)
+        for rows, band in parts:
+            y_hat = band.y_hat(damaged)
             for number in damaged or ():
                 filters.of_tile.pop(number, None)
-            synthesis.add(weights, y_hat)
-        yield band.stop, min(synthesis.done * CELL, header.height)
+            synthesis.wait(synthesis.add(y_hat))
+            yield rows.stop, min(synthesis.done * CELL, header.height)

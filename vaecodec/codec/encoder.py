@@ -12,30 +12,32 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vaecodec.arguments import as_bytes, as_number, as_whole
 from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
 from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
-from vaecodec.codec import refine, screen
+from vaecodec.codec import screen
+from vaecodec.codec.analysis import Analysed, Analysis
 from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
-from vaecodec.codec.latents import Z_CELL, encode_tiles
+from vaecodec.codec.latents import encode_tile
+from vaecodec.codec.pixels import as_rgb, paste, patched
 from vaecodec.codec.runtime import Progress, Runtime
-from vaecodec.codec.synthesis import Analysis, Synthesis, as_rgb, bands, fit_filters, paste, patched, together
+from vaecodec.codec.synthesis import Synthesis
+from vaecodec.codec.team import Team, team
 from vaecodec.codec.trial import sampled_error
+from vaecodec.codec.windows import bands, tile_shape
 from vaecodec.errors import VaecError
+from vaecodec.extras import need_torch
+from vaecodec.model.architecture import Z_CELL, quality_lambda
 from vaecodec.model.loop_filter import Filters
-from vaecodec.model.networks import quality_lambda
-from vaecodec.model.weights import Weights
 from vaecodec.pictures.picture import Picture, row_chunks
 from vaecodec.pictures.preview import FROM, make_preview
 
 TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
-Look = Callable[[Weights, Tensor, range], None]  # at y_hat of some rows of tiles
+Look = Callable[[NDArray[np.int16], range], None]  # at y_hat of some rows of tiles
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def encode_parts(
     if not runtime.weights.encodes:
         raise VaecError(f"model {runtime.weights.name} ({runtime.weights.hash.hex()}) is retired: it only decodes")
     pixels, how = picture.pixels, EFFORTS[effort]
+    if how.filters:
+        need_torch(f"effort {effort}")
     header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options.tile)
     yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
     if options.preview or (options.preview is None and picture.width * picture.height >= FROM and available()):
@@ -128,7 +132,7 @@ def code_tiles(
     """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
     if not how.overlays or not available():
         return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
-    lmbda = float(quality_lambda(torch.tensor(header.quality, device="cpu"))) / 3  # bits for a sample's error
+    lmbda = quality_lambda(header.quality) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
     for index in range(math.prod(header.grid)):
         if draft := screen.find(as_rgb(header.crop(pixels, index)), lmbda):
@@ -166,12 +170,14 @@ def code_for_trial(
     """
     errors: dict[int, float] = {}
 
-    def look(weights: Weights, y_hat: Tensor, band: range) -> None:
+    def look(y_hat: NDArray[np.int16], band: range) -> None:
         for index in unsure.keys() & range(band.start * header.grid[1], band.stop * header.grid[1]):
             top, left, height, width = (-(-n // CELL) for n in header.tile_box(index))
             top -= band.start * header.tile_side // CELL
             its = y_hat[top : top + height, left : left + width]
-            errors[index] = sampled_error(weights, header.quality, unsure[index].rgb, its, unsure[index].blocks)
+            errors[index] = sampled_error(
+                runtime.networks, header.quality, unsure[index].rgb, its, unsure[index].blocks
+            )
 
     return list(code_bands(runtime, header, pixels, EFFORTS[EFFORT], progress, (), decoded, look)), errors
 
@@ -187,35 +193,33 @@ def code_bands(
     look: Look | None = None,
 ) -> Iterator[Tile]:
     """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
-    with runtime.exactly() as weights:
-        analysis = Analysis(weights, header, pixels)
-        filters = Filters.read(weights.model, header, {})
-        synthesis = None if decoded is None else Synthesis(weights, header, decoded, filters)
-    rows = header.grid[0]
+    networks, rows = runtime.networks, header.grid[0]
+    filters = Filters.read(runtime.weights, header, {})
     alone = how.iterations or how.filters  # these work on one row of tiles at a time
-    for band in bands(header, 1 if alone else None):
+    with team(runtime.threads) as threads:
+        analysis = Analysis(networks, header.quality, pixels, threads.count)
+        synthesis = None
+        if decoded is not None:
+            synthesis = Synthesis(networks, header.quality, decoded, filters, threads)
+        for band in bands(header, 1 if alone else None):
 
-        def part(share: float, band: range = band) -> None:
-            if progress:
-                progress((band.start + share * len(band)) / rows)
+            def part(share: float, band: range = band) -> None:
+                if progress:
+                    progress((band.start + share * len(band)) / rows)
 
-        with runtime.exactly() as weights:  # not around a yield: what it sets must not show between two pieces
-            tiles, y_hat = encode_band(weights, header, analysis, band, how, filters, covered, part)
+            tiles, y_hat = encode_band(runtime, header, analysis, band, how, filters, covered, part, threads)
             if how.filters:
-                fitted = fit_filters(weights, header, analysis, band.start, y_hat, filters.default)
-                for index in fitted.keys() - covered:
-                    tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
-                    filters.add(index, tiles[index])
+                fit(runtime, header, analysis, band.start, y_hat, filters, tiles, covered)
             if synthesis:
-                synthesis.add(weights, y_hat)
+                synthesis.wait(synthesis.add(y_hat))
             if look:
-                look(weights, y_hat, band)
-        yield from (tiles[index] for index in sorted(tiles))
-        part(1)
+                look(y_hat, band)
+            yield from (tiles[index] for index in sorted(tiles))
+            part(1)
 
 
 def encode_band(
-    weights: Weights,
+    runtime: Runtime,
     header: Header,
     analysis: Analysis,
     band: range,
@@ -223,27 +227,65 @@ def encode_band(
     filters: Filters,
     covered: Collection[int],
     progress: Progress,
-) -> tuple[dict[int, Tile], Tensor]:
-    """Tiles of some rows by number, those covered without latents, and y_hat (n, w, M) int16, in 1/16 step."""
-    side, q, columns = header.tile_side // CELL, header.quality, header.grid[1]
-    seen = analysis.band(weights, band.start * side, min(band.stop * side, analysis.h))
+    team: Team,
+) -> tuple[dict[int, Tile], NDArray[np.int16]]:
+    """Tiles of some rows by number, those covered without latents, and y_hat (n, w, M), in 1/16 step."""
+    side, columns = header.tile_side // CELL, header.grid[1]
+    seen = analysis.band(band.start * side, min(band.stop * side, analysis.h), team)
     y, z = seen.y[seen.inner], seen.z
     if how.iterations:
-        x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
-        y, z = refine.refine(weights, q, x, seen, known, how.iterations, progress)
+        y, z = refined(runtime, header, analysis, seen, filters, how.iterations, progress)
     tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
-    y_hat = torch.zeros(y.shape, dtype=torch.int16)
-    for places in together(header, band, range(columns)):
-        coded = [place for place in places if place[0] * columns + place[1] not in covered]
-        if not coded:
-            continue
-        boxes = [tuple(slice(n * side, (n + 1) * side) for n in (row - band.start, column)) for row, column in coded]
-        z_boxes = [tuple(slice(s.start // Z_CELL, s.stop // Z_CELL) for s in box) for box in boxes]
-        z_tiles, y_tiles = torch.stack([z[box] for box in z_boxes]), torch.stack([y[box] for box in boxes])
-        made = zip(*encode_tiles(weights, q, z_tiles, y_tiles, how.rdoq_weight), strict=True)
-        for (row, column), box, (tile, its) in zip(coded, boxes, made, strict=True):
-            tiles[row * columns + column], y_hat[box] = tile, its.to(torch.int16)
+    y_hat = np.zeros(y.shape, np.int16)
+
+    def encode(index: int) -> None:
+        row, column = divmod(index, columns)
+        h, w = tile_shape(header, row, column)
+        top, left = (row - band.start) * side, column * side
+        z_tile = z[top // Z_CELL : -(-(top + h) // Z_CELL), left // Z_CELL : -(-(left + w) // Z_CELL)]
+        y_tile = y[top : top + h, left : left + w]
+        made = encode_tile(runtime.networks, header.quality, z_tile, y_tile, how.rdoq_weight)
+        tiles[index], y_hat[top : top + h, left : left + w] = made
+
+    team.map(encode, [index for index in tiles if index not in covered])
     return tiles, y_hat
+
+
+def refined(
+    runtime: Runtime,
+    header: Header,
+    analysis: Analysis,
+    seen: Analysed,
+    filters: Filters,
+    iterations: int,
+    progress: Progress,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """y and z of a band as efforts above 4 make them, by PyTorch."""
+    from vaecodec.codec import refine, torch_settings
+
+    x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
+    with torch_settings.own_settings(runtime.threads):
+        return refine.refine(runtime.networks, header.quality, x, seen, known, iterations, progress)
+
+
+def fit(
+    runtime: Runtime,
+    header: Header,
+    analysis: Analysis,
+    row: int,
+    y_hat: NDArray[np.int16],
+    filters: Filters,
+    tiles: dict[int, Tile],
+    covered: Collection[int],
+) -> None:
+    """Give tiles of a row the filters that suit them better than the default, by PyTorch."""
+    from vaecodec.codec import filter_fit, torch_settings
+
+    with torch_settings.own_settings(runtime.threads):
+        fitted = filter_fit.fit_filters(runtime.weights, header, analysis, row, y_hat, filters.default)
+    for index in fitted.keys() - covered:
+        tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
+        filters.add(index, tiles[index])
 
 
 def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:

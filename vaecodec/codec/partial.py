@@ -35,9 +35,8 @@ class Partial:
 
 def partial(runtime: Runtime, found: Recovered) -> Partial:
     """Make what can be made of the tiles that are there."""
-    header, model = found.header, runtime.weights.model
-    with runtime.exactly() as weights:
-        filters = Filters.read(weights.model, header, {})
+    header = found.header
+    filters = Filters.read(runtime.weights, header, {})
     tiles, lost = readable(found, filters)
     pixels = np.full((header.height, header.width, header.channels), 255, np.uint8)
     for _ in reconstruct(runtime, header, tiles, filters, pixels, damaged=lost):
@@ -52,7 +51,7 @@ def partial(runtime: Runtime, found: Recovered) -> Partial:
     def areas(numbers: set[int]) -> list[Region]:
         return [(left, top, w, h) for top, left, h, w in map(header.tile_box, sorted(numbers))]
 
-    margin, picture = model.g_s.margin * CELL + REACH, Picture(pixels, **found.metadata)
+    margin, picture = runtime.weights.cfg.margin * CELL + REACH, Picture(pixels, **found.metadata)
     return Partial(picture, areas(lost), areas(found.truncated.keys() - lost), margin, found.whole and not lost)
 
 

@@ -139,7 +139,7 @@ def encode_to(
 
 def likeness(a: NDArray[np.uint8], b: NDArray[np.uint8], name: str) -> float:
     """PSNR or SSIMULACRA2 of two pictures (H, W, C), transparency left out."""
-    from vaecodec.codec.synthesis import as_rgb
+    from vaecodec.codec.pixels import as_rgb
     from vaecodec.metrics import scores, ssimulacra2
 
     a, b = as_rgb(a), as_rgb(b)

@@ -21,17 +21,23 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.container import CELL
+from vaecodec.codec.analysis import Analysed
 from vaecodec.codec.defaults import REFINED
-from vaecodec.codec.latents import Z_CELL, Noise, Symbols, quantise, step_lambda, z_features, z_tables
-from vaecodec.codec.synthesis import Analysed, Fits, filtered, inner, windows
+from vaecodec.codec.filter_fit import Fits, as_planes, filtered
+from vaecodec.codec.latents import Symbols, quantise, step_lambda, z_tables
+from vaecodec.codec.windows import inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model import trained
+from vaecodec.model.architecture import MEAN_ONE, PIXEL_ONE, Z_CELL, Z_MAX, quality_lambda
 from vaecodec.model.exact import half
 from vaecodec.model.likelihood import index_scale, logistic_bits
-from vaecodec.model.loop_filter import OUT_ONE, Filters, as_planes, split
-from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, Z_MAX, quality_lambda
+from vaecodec.model.loop_filter import OUT_ONE, Filters, split
+from vaecodec.model.native import Networks
+from vaecodec.model.networks import z_features
 from vaecodec.model.weights import Weights
 
 # Measured, see docs/log/experiments.md.
@@ -43,18 +49,19 @@ Z_TEMPERATURE = 2.0  # times that of y
 Z_REACH = 3  # what z moves by in an iteration, at most, and how far from its target symbols are looked for
 FIT_EVERY = 8  # iterations
 STRUCTURE = 0.1  # share of 1 - MS-SSIM in the distortion: structure is kept, and PSNR costs next to nothing
+Draw = Callable[[tuple[int, ...]], Tensor]  # random numbers of a shape, see `Noise` in latents.py
 WINDOW = 32  # positions of y per side of a window of g_s with gradients: some 300 MB
 
 
 def refine(
-    weights: Weights,
+    networks: Networks,
     q: int,
-    x: Tensor,
+    x: NDArray[np.float32],
     seen: Analysed,
     filters: Filters,
     iterations: int,
     progress: Callable[[float], None] | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Targets for `quantise` that cost less than the analysis's own y and z.
 
     Args:
@@ -65,22 +72,23 @@ def refine(
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z for the n rows of the band, the best of
     all iterations by true bits and the distortion of the float networks.
     """
-    band, lmbda = seen.inner, step_lambda(weights, q) * REFINED
-    scale = float(quality_lambda(torch.tensor(q))) * REFINED / 3
-    target, around = seen.y[band], seen.y * MEAN_ONE
-    distortion, hyper = Distortion(weights, q, x, band, filters), Hyper(weights, q, seen.z)
+    weights, band = networks.weights, seen.inner
+    lmbda = torch.from_numpy(step_lambda(weights, q)) * REFINED
+    scale = quality_lambda(q) * REFINED / 3
+    y, z = torch.from_numpy(seen.y), torch.from_numpy(np.ascontiguousarray(seen.z))
+    target, around = y[band], y * MEAN_ONE
+    distortion, hyper = Distortion(weights, q, torch.from_numpy(x), band, filters), Hyper(weights, q, z)
     rng = torch.Generator().manual_seed(0)
-    best, chosen = math.inf, (target, seen.z)
+    best, chosen = math.inf, (target, z)
     stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
     for k in range(iterations + 1):
         last = k == iterations
         # The first draw is at 0, so that the start is among what is compared.
         temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
         z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
-        tiles = draw(
-            weights, q, z_hat, target, filters.side, partial(gumbel, temperature, rng) if temperature else None
-        )
-        around[band] = torch.cat([t.y_hat[0] for t in tiles], dim=1)
+        noise = partial(gumbel, temperature, rng) if temperature else None
+        tiles = draw(networks, q, z_hat, target, filters.side, noise)
+        around[band] = torch.from_numpy(np.concatenate([t.y_hat for t in tiles], axis=1)).float()
         error, slope = distortion(around, gradient=not last, fit=k % FIT_EVERY == 0 and not last)
         loss = sum(t.bits() for t in tiles) + scale * error
         if not temperature and loss < best:
@@ -92,16 +100,16 @@ def refine(
             lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * lmbda)
             target = target.lerp(lowest, stride)
             hyper.move(z_hat, z_slope)
-    return chosen
+    return chosen[0].numpy(), chosen[1].numpy()
 
 
-def draw(weights: Weights, q: int, z_hat: Tensor, target: Tensor, side: int, noise: Noise | None) -> list[Symbols]:
+def draw(networks: Networks, q: int, z_hat: Tensor, target: Tensor, side: int, noise: Draw | None) -> list[Symbols]:
     """The symbols of each tile of a band, from the left, for z_hat (h, w, N) and a target (n, w, M) of y. side: of the
     tiles, in positions of y. noise: see `quantise`."""
-    tiles = []
+    tiles, numbers = [], (lambda shape: noise(shape).numpy()) if noise else None
     for columns, _ in split(slice(0, target.shape[1]), side, 0):
-        z = z_hat[None, :, columns.start // Z_CELL : -(-columns.stop // Z_CELL)]
-        tiles.append(quantise(weights, q, z, target[None, :, columns], REFINED, noise=noise))
+        z = z_hat[:, columns.start // Z_CELL : -(-columns.stop // Z_CELL)].numpy()
+        tiles.append(quantise(networks, q, z, target[:, columns].numpy(), REFINED, noise=numbers))
     return tiles
 
 
@@ -115,7 +123,7 @@ class Hyper:
         self.target = z
         self.curvature: Tensor | None = None  # (N,) of a squared step from the target, in bits
 
-    def draw(self, noise: Noise) -> Tensor:
+    def draw(self, noise: Draw) -> Tensor:
         """Integers (h, w, N) near the target: the cheapest by bits and distance and noise; at first the nearest."""
         nearest = self.target.round().clamp_(-Z_MAX, Z_MAX)
         if self.curvature is None:
@@ -150,7 +158,13 @@ class Distortion:
 
     def __init__(self, weights: Weights, q: int, x: Tensor, band: slice, filters: Filters) -> None:
         """x, band, filters: see `refine`."""
-        self.model, self.q, self.x, self.band, self.filters = weights.soft, torch.full((1,), q), x, band, filters
+        self.model, self.q, self.x, self.band, self.filters = (
+            trained.soft(weights),
+            torch.full((1,), q),
+            x,
+            band,
+            filters,
+        )
         self.first: dict[tuple[int, int], tuple[float, float]] = {}  # e0 and u0 of the window at a row and a column
 
     def __call__(self, y_hat: Tensor, gradient: bool, fit: bool) -> tuple[float, Tensor]:
@@ -182,7 +196,7 @@ class Distortion:
             if fit:
                 fits.add(planes, wanted, (r, c), (outer_r, outer_c))
         if fit:
-            fits.settle(float(quality_lambda(self.q)) / 3)
+            fits.settle(float(quality_lambda(int(self.q))) / 3)
         return total, slope[self.band] * MEAN_ONE
 
     def of_window(self, at: tuple[int, int], x: Tensor, x_hat: Tensor) -> Tensor:
@@ -203,14 +217,17 @@ def tile_slopes(weights: Weights, q: int, tile: Symbols) -> tuple[Tensor, Tensor
     """Slopes of a tile's bits of y by y_hat (h, w, M), per quantiser step, and by z_hat (ceil(h / 4), ceil(w / 4), N).
 
     By y_hat through the contexts of later symbols only: a symbol's own bits are for `quantise` to weigh."""
-    model, qs = weights.soft, torch.full((1,), q)
-    y_leaf, z_leaf = (t.clone().requires_grad_() for t in (tile.y_hat, tile.z_hat))
+    model, qs = trained.soft(weights), torch.full((1,), q)
+    y_hat, z_hat = (torch.from_numpy(a).float()[None] for a in (tile.y_hat, tile.z_hat))
+    y_leaf, z_leaf = (t.clone().requires_grad_() for t in (y_hat, z_hat))
+    places = torch.zeros(y_hat.shape, dtype=torch.bool)
+    places.view(-1)[torch.from_numpy(np.concatenate(tile.places)).long()] = True
     bits: list[Tensor] = []
 
     def code(i: int, mean: Tensor, index: Tensor, mask: Tensor) -> Tensor:
         start, stop = model.groups[i // 2]
-        d = (tile.y_hat[..., start:stop] - mean) * (1 / MEAN_ONE)
-        coded = mask & tile.coded[..., start:stop]
+        d = (y_hat[..., start:stop] - mean) * (1 / MEAN_ONE)
+        coded = mask & places[..., start:stop]
         bits.append((logistic_bits(d, index_scale(index)) * coded).sum())
         return y_leaf[..., start:stop]
 

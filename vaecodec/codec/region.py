@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec.bitstream.container import CELL, Header, Tile
 from vaecodec.bitstream.limits import Region
 from vaecodec.codec.decoder import finish_tile
-from vaecodec.codec.synthesis import Synthesis, decode_band, synthesis_margin
+from vaecodec.codec.runtime import Runtime
+from vaecodec.codec.synthesis import Band, Synthesis, synthesis_margin
+from vaecodec.codec.team import team
 from vaecodec.model.loop_filter import Filters
-from vaecodec.model.weights import Weights
 
 
-def decode_region(weights: Weights, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
+def decode_region(runtime: Runtime, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
     """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
     left, top, width, height = wanted
-    margin, side = synthesis_margin(weights), header.tile_side // CELL
+    margin, side = synthesis_margin(runtime.weights.cfg), header.tile_side // CELL
     # Positions of y that the region's pixels depend on, and the tiles they are in.
     rows = cells(top, height, header.height, margin)
     columns = cells(left, width, header.width, margin)
     tile_rows, tile_columns = (range(r.start // side, -(-r.stop // side)) for r in (rows, columns))
-    y_hat = decode_band(weights, header, tiles, tile_rows, tile_columns)
-    y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]
-    y_hat = y_hat[: len(rows), : len(columns)]
     pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
-    alone = replace(header, width=pixels.shape[1], height=pixels.shape[0])
     touched = {n: tiles[n] for r in tile_rows for n in (r * header.grid[1] + c for c in tile_columns)}
-    filters = Filters.read(weights.model, header, touched, rows.start, columns.start)
-    Synthesis(weights, alone, pixels, filters).add(weights, y_hat)
+    filters = Filters.read(runtime.weights, header, touched, rows.start, columns.start)
+    with team(runtime.threads) as threads:
+        y_hat = Band(runtime.networks, header, tiles, tile_rows, tile_columns, threads).y_hat()
+        y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]
+        synthesis = Synthesis(runtime.networks, header.quality, pixels, filters, threads)
+        synthesis.wait(synthesis.add(y_hat[: len(rows), : len(columns)]))
     pixels = pixels[top - rows.start * CELL :, left - columns.start * CELL :][:height, :width]
     for row in range(top // header.tile_side, -(-(top + height) // header.tile_side)):
         for column in range(left // header.tile_side, -(-(left + width) // header.tile_side)):

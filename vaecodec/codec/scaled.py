@@ -5,23 +5,24 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import unpack_alpha
 from vaecodec.bitstream.container import CELL, Header, Tile
 from vaecodec.bitstream.overlay import unpack_overlay
-from vaecodec.codec.synthesis import bands, decode_band, paste
-from vaecodec.model.exact import depth_to_space
-from vaecodec.model.networks import PIXEL_ONE, Y_PIXEL_MAX
-from vaecodec.model.weights import Weights
+from vaecodec.codec.pixels import paste
+from vaecodec.codec.runtime import Runtime
+from vaecodec.codec.synthesis import Band
+from vaecodec.codec.team import Team, team
+from vaecodec.codec.windows import bands
+from vaecodec.model.architecture import PIXEL_ONE
 
 LOW_ONLY = 8  # from this scale on the low channels alone show all that can be seen
-CHUNK = 64  # positions of y in a row of those that are made pixels at a time
+CHUNK = 1024  # positions of y that are made pixels at a time
 
 
-def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> NDArray[np.uint8]:
+def scaled(runtime: Runtime, header: Header, tiles: list[Tile], scale: int) -> NDArray[np.uint8]:
     """All of a picture at 1/scale: (ceil(H / scale), ceil(W / scale), C).
 
     The synthesis's linear branch alone, averaged over squares of that side: what the nonlinear branch adds is nearly
@@ -30,21 +31,12 @@ def scaled(weights: Weights, header: Header, tiles: list[Tile], scale: int) -> N
     columns, side = header.grid[1], header.tile_side // scale
     groups = 1 if scale >= LOW_ONLY else 2
     out = np.empty((-(-header.height // scale), -(-header.width // scale), header.channels), np.uint8)
-    blank: dict[tuple[int, ...], NDArray[np.uint8]] = {}  # pixels of where all is 0, by shape
     for band_rows in bands(header):
-        y_hat = decode_band(weights, header, tiles, band_rows, range(columns), groups)
-        y_hat = y_hat[..., : weights.model.groups[groups - 1][1]]
+        with team(runtime.threads) as threads:
+            y_hat = Band(runtime.networks, header, tiles, band_rows, range(columns), threads, groups).y_hat()
+            rgb = linear(runtime, header.quality, y_hat, scale, threads)
         band = out[band_rows.start * side : band_rows.stop * side]
-        for first in range(0, y_hat.shape[1], CHUNK):
-            y = y_hat[:, first : first + CHUNK]
-            if y.any() or y.shape not in blank:
-                rgb = linear(weights, header.quality, y, scale)
-                if not y.any():
-                    blank[y.shape] = rgb
-            else:
-                rgb = blank[y.shape]
-            part = band[:, first * CELL // scale : (first + CHUNK) * CELL // scale]
-            paste(part, rgb[: part.shape[0], : part.shape[1]])
+        paste(band, rgb[: band.shape[0], : band.shape[1]])
         for row, column in itertools.product(band_rows, range(columns)):
             index, top = row * columns + column, (row - band_rows.start) * side
             pixels = band[top : top + side, column * side : (column + 1) * side]
@@ -64,16 +56,20 @@ def shrunk(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def linear(weights: Weights, q: int, y_hat: torch.Tensor, scale: int) -> NDArray[np.uint8]:
-    """Pixels (16h / scale, 16w / scale, 3) that the linear branch makes of the first channels (h, w, n), exactly."""
-    model, n = weights.model, y_hat.shape[-1]
-    y = y_hat[None].double() * model.steps(torch.full((1,), q))[..., :n]
-    weight, bias = model.g_s.shortcut.effective()
-    base = torch.nn.functional.linear(y.clamp(-Y_PIXEL_MAX, Y_PIXEL_MAX) / 512, weight[:, :n], bias)
-    base = depth_to_space(base.round(), 16)
-    mean = torch.nn.functional.avg_pool2d(base.permute(0, 3, 1, 2), scale)[0].permute(1, 2, 0)
-    rgb = (mean / PIXEL_ONE).round().add(128).clamp(0, 255)
-    return rgb.to(torch.uint8).numpy()
+def linear(runtime: Runtime, q: int, y_hat: NDArray[np.int16], scale: int, team: Team) -> NDArray[np.uint8]:
+    """Pixels (16h / scale, 16w / scale, 3) that the linear branch makes of y_hat (h, w, M), exactly."""
+    h, w, channels = y_hat.shape
+    flat, side = y_hat.reshape(-1, channels), CELL // scale
+
+    def cells(first: int) -> NDArray[np.uint8]:
+        """(n, side, side, 3) of some positions."""
+        base = runtime.networks.decoder.base(q, flat[first : first + CHUNK])
+        sums = base.reshape(-1, 3, side, scale, side, scale).sum((3, 5), dtype=np.int64)
+        levels = np.rint(sums / (PIXEL_ONE * scale * scale)) + 128
+        return levels.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+    made = np.concatenate(team.map(cells, range(0, len(flat), CHUNK)))
+    return made.reshape(h, w, side, side, 3).swapaxes(1, 2).reshape(h * side, w * side, 3)
 
 
 def finish_scaled(header: Header, tile: Tile, index: int, pixels: NDArray[np.uint8], scale: int) -> None:

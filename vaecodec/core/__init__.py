@@ -14,11 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-ABI = 1  # VAEC_ABI of vaec_core.h
+ABI = 2  # VAEC_ABI of vaec_core.h
 SIDE = 32  # chains that the search for paths works on at a time
 STATES = 64
 SECOND = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
 MACHINES_MAX = 128
+ESCAPE_FAULTS = {
+    -3: "an escape is cut off",
+    -4: "an escape is not in its shortest form",
+    -5: "an escape is out of range",
+}
 NAMES = ("vaec_core.so", "vaec_core.dylib", "vaec_core.dll")
 
 T = TypeVar("T", bound=np.generic)
@@ -98,6 +103,96 @@ def best_path(cost: NDArray[np.float32]) -> NDArray[np.int32]:
     return kind
 
 
+def places(
+    table_map: NDArray[np.uint8], channels: int, start: int, dependent: int, number: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+    """Where a step's coded elements are in y_hat (h, w, channels), and their tables: `vaec_places`.
+
+    table_map: (h, w, count) of `networks.context_step`. number: how many are dependent, and how many are not.
+    """
+    h, w, count = table_map.shape
+    place, table = np.empty(number.sum(), np.int32), np.empty(number.sum(), np.uint16)
+    fits = number.shape == (2,) and number.min() >= 0 and start + count <= channels and h * w * channels < 1 << 31
+    done = fits and not library().vaec_places(
+        *(pointer(table_map, np.uint8), h * w, count, channels, start, dependent, pointer(number, np.int64)),
+        *(pointer(place, np.int32), pointer(table, np.uint16)),
+    )
+    if not done:
+        raise ValueError("a map of other sizes")
+    return place, table
+
+
+def values(
+    table: NDArray[np.uint16],
+    quantiser: NDArray[np.uint8],
+    symbol: NDArray[np.uint8],
+    low: NDArray[np.int32],
+    last: NDArray[np.int32],
+    escapes: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], int]:
+    """What symbols stand for, and how many escapes that took, or -1 - i where symbol i has none left: `vaec_values`."""
+    if not len(table) == len(quantiser) == len(symbol) or len(low) != len(last):
+        raise ValueError("tables and symbols of unequal numbers")
+    if len(table) and int(table.max()) + SECOND * int(quantiser.max()) >= len(low):
+        raise ValueError("a table that is not there")
+    value = np.zeros(len(table), np.int32)
+    used = library().vaec_values(
+        *(len(table), pointer(table, np.uint16), pointer(quantiser, np.uint8), pointer(symbol, np.uint8)),
+        *(pointer(low, np.int32), pointer(last, np.int32), pointer(escapes, np.int32), len(escapes)),
+        pointer(value, np.int32),
+    )
+    return value, used
+
+
+def add(
+    y_hat: NDArray[np.int16], place: NDArray[np.int32], value: NDArray[np.int32], quantiser: NDArray[np.uint8] | None
+) -> None:
+    """Add what values are worth to the means at their places in y_hat, of any shape: `vaec_add`."""
+    if len(place) != len(value) or (quantiser is not None and len(quantiser) != len(value)):
+        raise ValueError("places and values of unequal numbers")
+    if len(place) and not (int(place.min()) >= 0 and int(place.max()) < y_hat.size):
+        raise ValueError("a place that is not there")
+    followed = None if quantiser is None else pointer(quantiser, np.uint8)
+    library().vaec_add(
+        pointer(y_hat, np.int16), pointer(place, np.int32), pointer(value, np.int32), followed, len(place)
+    )
+
+
+def escapes(data: bytes | memoryview, limit: int) -> NDArray[np.int32]:
+    """The values of a section of escapes: `vaec_escapes`. Raises: ValueError with what is wrong with them."""
+    section = np.frombuffer(data, np.uint8)
+    value = np.empty(len(section), np.int32)
+    count = library().vaec_escapes(pointer(section, np.uint8), len(section), limit, pointer(value, np.int32))
+    if count < 0:
+        raise ValueError(ESCAPE_FAULTS[count])
+    return value[:count].copy()
+
+
+def candidates(
+    d: NDArray[np.float32],
+    table: NDArray[np.uint16],
+    lmbda: NDArray[np.float32],
+    of: Tables,
+    low: NDArray[np.int32],
+    size: NDArray[np.int32],
+    bits: NDArray[np.float32],
+    chains: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Costs (rounds, 4, chains) and values (4, n) of the best symbol of each kind: `vaec_candidates`."""
+    n = len(d)
+    if not (len(table) == len(lmbda) == n and chains > 0 and len(low) == len(size) == of.count):
+        raise ValueError("residuals and tables of unequal numbers")
+    if bits.shape != (of.count, of.width) or (n and int(table.max()) + SECOND >= of.count):
+        raise ValueError("a table that is not there")
+    cost, value = np.zeros((-(-n // chains), 4, chains), np.float32), np.empty((4, n), np.int32)
+    library().vaec_candidates(
+        *(pointer(d, np.float32), pointer(table, np.uint16), pointer(lmbda, np.float32), n, ctypes.byref(of)),
+        *(pointer(low, np.int32), pointer(size, np.int32), pointer(bits, np.float32), chains),
+        *(pointer(cost, np.float32), pointer(value, np.int32)),
+    )
+    return cost, value
+
+
 def pointer(array: NDArray[T], dtype: type[T]) -> int:
     """The address of an array's numbers."""
     if array.dtype != dtype or not array.flags.c_contiguous:
@@ -117,13 +212,38 @@ def library() -> Any:
     raise ImportError("vaecodec's native core is not built, or is of another version: install the package again")
 
 
+# Of each function what it takes and gives: p an address, i an int32, l an int64, f a float.
+SIGNATURES = {
+    "vaec_rans_decode": "pilpippl" + "ppp" + ">l",
+    "vaec_rans_encode": "pilpppp>l",
+    "vaec_best_path": "pllpp>",
+    "vaec_places": "pliiiippp>i",
+    "vaec_values": "lppppppl" + "p>l",
+    "vaec_add": "ppppl>",
+    "vaec_escapes": "plip>l",
+    "vaec_candidates": "pppl" + "pppp" + "ipp>",
+    "vaec_kernel_name": "i>s",
+    "vaec_hyper_work": "pii>l",
+    "vaec_hyper_synthesis": "ppiipii" + "ppl>i",
+    "vaec_context_work": "pii>l",
+    "vaec_context_step": "piippip" + "iipppl>i",
+    "vaec_synthesis_work": "pi>l",
+    "vaec_synthesis_row": "ppplilppl" + "pl>i",
+    "vaec_shortcut": "ppippp" + "l>i",
+    "vaec_filter": "ipplii" + "pl>",
+    "vaec_analysis_work": "pi>l",
+    "vaec_analysis_row": "pppflilpppl>i",
+    "vaec_hyper_analysis_work": "pii>l",
+    "vaec_hyper_analyse": "piipppl>i",
+}
+TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float, "s": ctypes.c_char_p}
+
+
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     """The library with the types of its functions."""
-    address, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-    decode, encode, path = found.vaec_rans_decode, found.vaec_rans_encode, found.vaec_best_path
-    decode.argtypes = [address, number, size, address, number, address, address, size, address, address, address]
-    encode.argtypes = [address, number, size, address, address, address, address]
-    path.argtypes = [address, size, size, address, address]
-    decode.restype = encode.restype = size
-    path.restype = None
+    for name, signature in SIGNATURES.items():
+        takes, _, gives = signature.partition(">")
+        function = getattr(found, name)
+        function.argtypes = [TYPES[code] for code in takes]
+        function.restype = TYPES[gives] if gives else None
     return found

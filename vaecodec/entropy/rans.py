@@ -81,19 +81,14 @@ class Tables:
         return bits
 
     @cached_property
-    def origin(self) -> IntArray:
-        """(n,): where in the flat `bits` value 0 of each table stands."""
-        return np.arange(len(self.low)) * self.width - self.low
-
-    @cached_property
-    def reach(self) -> IntArray:
-        """(n,): values of at most this magnitude are no escapes."""
-        return np.minimum(-self.low, self.low + self.size - 2)
+    def last(self) -> NDArray[np.int32]:
+        """(n,): the escape of each table."""
+        return self.size - 1
 
     def symbols(self, table: IntArray, value: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
         """Symbol of each value in its table, and where it is the escape."""
         s = value - self.low[table]
-        last = self.size[table] - 1
+        last = self.last[table]
         escaped = (s < 0) | (s >= last)
         return np.where(escaped, last, s), escaped
 
@@ -119,110 +114,97 @@ def lanes_used(count: int, lanes: int, dependent: bool) -> int:
 
 
 class Run(NamedTuple):
-    """Symbols that are coded in one go: for each tile the table and the symbol of each, in order."""
+    """Symbols that are coded in one go: the table of each, that of its quantiser, and its value, in order."""
 
     tables: Tables
-    table: Sequence[IntArray]
-    symbol: Sequence[IntArray]
+    table: NDArray[np.uint16]
+    value: NDArray[np.int32]
     dependent: bool = False
 
+    def bits(self, symbol: IntArray) -> float:
+        """What the tables charge for them."""
+        return float(self.tables.bits[self.table, symbol].sum(dtype=np.float64))
 
-def encode(runs: Sequence[Run], lanes_log2: Sequence[int]) -> tuple[list[bytes], list[list[bytes]]]:
-    """Code the runs of several tiles.
 
-    Returns: for each tile the lanes' states (4 bytes each), and for each run and tile its words.
-    """
-    words: list[list[bytes]] = [[b""] * len(lanes_log2) for _ in runs]
-    states = []
-    for b, log2 in enumerate(lanes_log2):
-        x = np.full(1 << log2, STATE_START, np.uint32)
-        for of_run, (tables, table, symbol, dependent) in zip(reversed(words), reversed(runs), strict=True):
-            used = lanes_used(len(table[b]), len(x), dependent)
-            rows, symbols = table[b].astype(np.uint16), symbol[b].astype(np.uint8)
-            of_run[b] = core.rans_encode(x[:used], rows, symbols, tables.native).astype("<u2").tobytes()
-        states.append(x.astype("<u4").tobytes())
-    return states, words
+def encode(runs: Sequence[Run], symbols: Sequence[IntArray], lanes_log2: int) -> tuple[bytes, list[bytes]]:
+    """Code the runs of a tile. Returns: the lanes' states (4 bytes each), and the words of each run."""
+    x = np.full(1 << lanes_log2, STATE_START, np.uint32)
+    words = []
+    for (tables, table, _, dependent), symbol in zip(reversed(runs), reversed(symbols), strict=True):
+        used = lanes_used(len(table), len(x), dependent)
+        words.append(core.rans_encode(x[:used], table, symbol.astype(np.uint8), tables.native).astype("<u2").tobytes())
+    return x.astype("<u4").tobytes(), words[::-1]
 
 
 class Decoder:
-    """Reads the runs of several tiles, in the order in which they were coded.
+    """Reads the runs of a tile, in the order in which they were coded.
 
     Args:
-        states: for each tile the bytes of its lanes' states. words: for each tile its 16-bit words.
-        truncated: for each tile whether its end is missing. Then no fault raises: what cannot be read of a tile is
-            `UNREAD`, and `damaged` says where that has another reason than its missing end.
+        states: bytes of the lanes' states. words: its 16-bit words.
+        truncated: whether the tile's end is missing; None where any fault raises. Otherwise none does: what cannot be
+            read is `UNREAD`, and `damaged` says whether that has another reason than the missing end.
 
     Raises: CorruptFileError where a state is out of range.
     """
 
-    def __init__(
-        self,
-        states: Sequence[bytes | memoryview],
-        words: Sequence[bytes | memoryview],
-        truncated: Sequence[bool] | None = None,
-    ) -> None:
-        self.x = [np.frombuffer(s, "<u4").astype(np.uint32) for s in states]
-        self.words = [np.frombuffer(w, "<u2").astype(np.uint16) for w in words]
-        self.strict, self.truncated = truncated is None, np.array(truncated or [False] * len(states))
-        self.ended, self.damaged = (np.zeros(len(states), np.bool_) for _ in range(2))
-        self.at, self.rounds = ([0] * len(states) for _ in range(2))  # words and rounds read
-        for b, x in enumerate(self.x):
-            if (x < STATE_START).any():
-                self.fault(b, "an entropy coder state is out of range")
+    def __init__(self, states: bytes | memoryview, words: bytes | memoryview, truncated: bool | None = None) -> None:
+        self.x = np.frombuffer(states, "<u4").astype(np.uint32)
+        self.words = np.frombuffer(words, "<u2").astype(np.uint16)
+        self.strict, self.truncated = truncated is None, bool(truncated)
+        self.ended = self.damaged = False
+        self.at = self.rounds = 0  # words and rounds read
+        if (self.x < STATE_START).any():
+            self.fault("an entropy coder state is out of range")
 
-    def fault(self, tile: int | np.integer, message: str, *, missing: bool = False) -> None:
-        """Read no more of a tile. missing: something is not there, which is no fault of a truncated tile.
+    def fault(self, message: str, *, missing: bool = False) -> None:
+        """Read no more of the tile. missing: something is not there, which is no fault of a truncated tile.
 
         Raises: CorruptFileError where faults raise.
         """
         if self.strict:
             raise CorruptFileError(message)
-        self.ended[tile] = True
-        self.damaged[tile] |= not (missing and self.truncated[tile])
+        self.ended = True
+        self.damaged |= not (missing and self.truncated)
 
     def decode(
-        self, tables: Tables, table: Sequence[IntArray], dependent: bool = False
-    ) -> tuple[list[IntArray], list[IntArray]]:
-        """Symbols of one run, for each tile as many as `table` has entries, and the quantiser of each, or UNREAD.
+        self, tables: Tables, table: NDArray[np.uint16], dependent: bool = False
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Symbols of one run, as many as `table` has entries, and the quantiser of each, or UNREAD.
 
         Args: table: of each symbol; in a dependent run that of quantiser 0.
 
-        Raises: CorruptFileError where a tile's words run out, or its rounds go beyond ROUNDS_MAX.
+        Raises: CorruptFileError where the words run out, or the rounds go beyond ROUNDS_MAX.
         """
-        read = [self._run(b, tables, rows.astype(np.uint16), dependent) for b, rows in enumerate(table)]
-        return [symbols for symbols, _ in read], [quantisers for _, quantisers in read]
-
-    def _run(self, b: int, tables: Tables, table: NDArray[np.uint16], dependent: bool) -> tuple[IntArray, IntArray]:
-        """The symbols and quantisers of one tile."""
         count = len(table)
-        used = lanes_used(count, len(self.x[b]), dependent)
-        self.rounds[b] += -(-count // used)
-        if self.rounds[b] > ROUNDS_MAX:
-            self.fault(b, "a tile has too few lanes for its symbols")
-        if self.ended[b]:
+        used = lanes_used(count, len(self.x), dependent)
+        self.rounds += -(-count // used)
+        if self.rounds > ROUNDS_MAX:
+            self.fault("a tile has too few lanes for its symbols")
+        if self.ended:
             return np.zeros(count, np.uint8), np.full(count, UNREAD, np.uint8)
-        words, machines = self.words[b][self.at[b] :], machines_for(count) if dependent else 0
-        symbol, quantiser, read, taken = core.rans_decode(self.x[b][:used], table, machines, tables.native, words)
-        self.at[b] += min(taken, len(words))
+        words, machines = self.words[self.at :], machines_for(count) if dependent else 0
+        symbol, quantiser, read, taken = core.rans_decode(self.x[:used], table, machines, tables.native, words)
+        self.at += min(taken, len(words))
         if taken > len(words):
-            self.fault(b, "a tile's coded data ends too early", missing=True)
+            self.fault("a tile's coded data ends too early", missing=True)
             symbol[read:], quantiser[read:] = 0, UNREAD
         return symbol, quantiser
 
-    def whole(self) -> NDArray[np.bool_]:
-        """Which tiles are neither truncated nor have had a fault."""
-        return ~self.truncated & ~self.ended
+    @property
+    def whole(self) -> bool:
+        """Whether the tile is neither truncated nor has had a fault."""
+        return not (self.truncated or self.ended)
 
-    def left(self) -> IntArray:
-        """How many words each tile has left."""
-        return np.array([len(words) - at for words, at in zip(self.words, self.at, strict=True)])
+    @property
+    def left(self) -> int:
+        """How many words are left."""
+        return len(self.words) - self.at
 
     def finish(self) -> None:
-        """Raises CorruptFileError unless, of tiles that are whole, every word was read and every lane is back where it
+        """Raises CorruptFileError unless, of a tile that is whole, every word was read and every lane is back where it
         started."""
-        astray = [(x != STATE_START).sum() for x in self.x] + self.left()
-        for b in np.flatnonzero((astray > 0) & self.whole()):
-            self.fault(b, "a tile's coded data does not end where it should")
+        if self.whole and (self.left or (self.x != STATE_START).any()):
+            self.fault("a tile's coded data does not end where it should")
 
 
 def pack_escapes(values: IntArray) -> bytes:
@@ -242,19 +224,7 @@ def unpack_escapes(data: bytes | memoryview, limit: int) -> NDArray[np.int32]:
 
     Raises: CorruptFileError for a value over 3 bytes, not in its shortest form, or with |v| > limit.
     """
-    b = np.frombuffer(data, np.uint8).astype(np.int64)
-    last = b < 128
-    if not len(b):
-        return np.zeros(0, np.int32)
-    if not last[-1]:
-        raise CorruptFileError("an escape is cut off")
-    end = np.flatnonzero(last)
-    begin = np.concatenate(([0], end[:-1] + 1))
-    length = end - begin + 1
-    if length.max() > 3 or ((length > 1) & (b[end] == 0)).any():
-        raise CorruptFileError("an escape is not in its shortest form")
-    u = np.add.reduceat((b & 127) << (7 * (np.arange(len(b)) - np.repeat(begin, length))), begin)
-    values = (u >> 1) ^ -(u & 1)
-    if (np.abs(values) > limit).any():
-        raise CorruptFileError("an escape is out of range")
-    return values.astype(np.int32)
+    try:
+        return core.escapes(data, limit)
+    except ValueError as error:
+        raise CorruptFileError(str(error)) from None

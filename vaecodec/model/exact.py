@@ -23,13 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEATURE_ONE = 128  # the integer that stands for 1.0 in a feature
-FEATURE_MAX = 2047  # features are 12-bit signed integers
-FLOAT32_BITS = 24  # significand bits of float32: integers below 2**24 are exact
-FLOAT64_BITS = 53
-WIDE_FRACTION = 9  # a float64 layer takes inputs on the grid of 2**-9
-WEIGHT_MAX = 32767  # weights are stored as int16
-EXPONENT_MAX = 24
+from vaecodec.model.architecture import (
+    EXPONENT_MAX,
+    FEATURE_MAX,
+    FEATURE_ONE,
+    FLOAT32_BITS,
+    FLOAT64_BITS,
+    WEIGHT_MAX,
+    WIDE_FRACTION,
+)
 
 
 def round_ste(x: Tensor) -> Tensor:

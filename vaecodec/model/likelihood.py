@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.model.networks import INDEX_ONE
+from vaecodec.model.architecture import INDEX_ONE
 
 
 def logistic_bits(r: Tensor, scale: Tensor) -> Tensor:

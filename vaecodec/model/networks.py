@@ -12,15 +12,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.model.exact import (
+from vaecodec.model.architecture import (
+    ANCHOR_STEP,
+    ANCHORS,
     FEATURE_MAX,
     FEATURE_ONE,
+    FILTER_NUMBERS,
+    FILTER_ONE,
+    INDEX_ONE,
+    MEAN_ONE,
+    PIXEL_ONE,
+    STEP_ONE,
+    TABLES,
+    X_MAX,
+    Y_MAX,
+    Y_PIXEL_MAX,
+    Z_MAX,
+    Config,
+    quality_lambda,
+)
+from vaecodec.model.exact import (
     Block,
     Linear,
     clamp_ste,
@@ -30,48 +46,6 @@ from vaecodec.model.exact import (
     set_grid,
     space_to_depth,
 )
-
-ANCHORS = 9  # quality anchors, every 125
-ANCHOR_STEP = QUALITY_MAX // (ANCHORS - 1)
-LAMBDA_RANGE = (0.0004, 0.5)  # log-linear over q
-
-STEP_ONE = 64  # quantiser steps are integers in 1/64 of an 8-bit level
-MEAN_ONE = 16  # means, and so y_hat, are integers in 1/16 of a step
-Y_MAX = 16383  # |y_hat| in 1/16 step
-SKIPPED_MAX = 16  # |mean| in 1/16 step of a latent that is not coded: farther out, a wrong mean would ruin pixels
-R_MAX = 32767  # |r|, a coded residual, in steps
-Z_MAX = 63  # |z_hat|
-PIXEL_ONE = 64  # x_hat is an integer in 1/64 of an 8-bit level
-X_MAX = 2**20  # |output of the shortcut|, in 1/64 level
-Y_PIXEL_MAX = 2**23  # |y_hat * step|, in 1/1024 level
-TABLES = 64  # scale indices; index i stands for sigma = 2 ** (i / 7 - 3)
-INDEX_ONE = 16  # the networks predict the index in 1/16
-FILTER_ONE = 128  # the integer that stands for 1 in a coefficient of loop_filter.py
-FILTER_NUMBERS = 36  # of them in a filter
-
-
-@dataclass(frozen=True)
-class Config:
-    """Architecture numbers; part of the model file and of its hash."""
-
-    C: int = 160  # channels of g_a and g_s at 1/8
-    M: int = 384  # channels of y
-    N: int = 96  # channels of z
-    D: int = 192  # channels of the entropy networks at 1/16
-    low: int = 32  # channels of the first group
-    blocks_a: int = 5
-    blocks_s: int = 6
-    blocks_h: int = 1
-    blocks_c: int = 2  # blocks per context step
-
-    def to_dict(self) -> dict[str, int]:
-        return asdict(self)
-
-
-def quality_lambda(q: Tensor) -> Tensor:
-    """Lagrange multiplier of quality q (0..1000): loss = bpp + lambda * MSE in 8-bit levels squared."""
-    low, high = (math.log(v) for v in LAMBDA_RANGE)
-    return torch.exp(low + (high - low) * q.float() / QUALITY_MAX)
 
 
 class QualityTable(nn.Module):
@@ -268,6 +242,11 @@ def checkerboard(h: int, w: int, channels: int, phase: int, device: torch.device
     return (i[:, None, None] + j[None, :, None] + c) % 2 == phase
 
 
+def z_features(model: Model, z_hat: Tensor, q: Tensor, h: int, w: int) -> Tensor:
+    """h_s(z_hat), cropped to the h x w positions of y."""
+    return model.h_s(z_hat, q)[:, :h, :w]
+
+
 # What `Model.contexts` calls to turn (step, mean, index, mask) into y_hat where the mask is set.
 Coder = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -280,10 +259,10 @@ class Model(nn.Module):
         self.cfg = cfg = cfg or Config()
         self.g_a, self.g_s = Analysis(cfg), Synthesis(cfg)
         self.h_a, self.h_s = HyperAnalysis(cfg), HyperSynthesis(cfg)
-        low, high = cfg.low, cfg.M - cfg.low
-        self.groups = ((0, low), (low, cfg.M))
+        self.groups = cfg.groups
         self.context = nn.ModuleList(
-            ContextStep(cfg, known, group) for known, group in ((0, low), (low, low), (low, high), (cfg.M, high))
+            ContextStep(cfg, known, stop - start)
+            for known, (start, stop) in zip(cfg.known, (g for g in cfg.groups for _ in (0, 1)), strict=True)
         )
         self.step = QualityTable(cfg.M, STEP_ONE, 1, 32767, log=True)
         lam = quality_lambda(torch.linspace(0, QUALITY_MAX, ANCHORS, device="cpu"))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.container import CELL, QUALITY_MAX
-from vaecodec.codec.latents import Z_CELL
+from vaecodec.model import trained
+from vaecodec.model.architecture import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE, Z_CELL
 from vaecodec.model.exact import half
-from vaecodec.model.networks import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE
 from vaecodec.model.weights import Weights
 
 Levels = NDArray[np.floating]  # (H, W, 3), 8-bit levels, not clipped
@@ -34,7 +34,7 @@ class Cleaner(ABC):
 
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         self.device = torch.device(device)
-        self.model = weights.soft if device == "cpu" else copy.deepcopy(weights.soft).to(device)
+        self.model = trained.soft(weights) if device == "cpu" else copy.deepcopy(trained.soft(weights)).to(device)
 
     @torch.no_grad()
     def clean(

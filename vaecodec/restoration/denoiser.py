@@ -10,8 +10,8 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
+from vaecodec.model.architecture import Config
 from vaecodec.model.exact import declared
-from vaecodec.model.networks import Config
 from vaecodec.model.tensors import Declared, TensorFile, check_tensors, tensor_file
 from vaecodec.model.weights import DEFAULT, Weights
 from vaecodec.restoration.cleaner import Cleaner
@@ -51,7 +51,7 @@ def load(path: Path, weights: Weights) -> DenoisingAnalysis:
     with tensor_file(path, "denoiser") as file:
         if file.metadata.get("model") != weights.hash.hex():
             raise ValueError(f"it is none for model {weights.name} {weights.hash.hex()}")
-        return build(file, weights.model.cfg).eval().requires_grad_(False)
+        return build(file, weights.cfg).eval().requires_grad_(False)
 
 
 def build(file: TensorFile, cfg: Config) -> DenoisingAnalysis:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.model.exact import FEATURE_ONE, Block, Linear, requantise, space_to_depth
-from vaecodec.model.networks import MEAN_ONE, STEP_ONE, Y_MAX, Analysis, Config, QualityTable
+from vaecodec.model.architecture import FEATURE_ONE, MEAN_ONE, STEP_ONE, Y_MAX, Config
+from vaecodec.model.exact import Block, Linear, requantise, space_to_depth
+from vaecodec.model.networks import Analysis, QualityTable
 
 SIGMA_MAX = 100.0  # levels of noise, the end of the tables' scale
 

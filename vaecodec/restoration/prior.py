@@ -18,9 +18,9 @@ import math
 import torch
 from torch import Tensor
 
-from vaecodec.codec.latents import z_features
+from vaecodec.model.architecture import MEAN_ONE, STEP_ONE, Z_MAX
 from vaecodec.model.likelihood import index_scale
-from vaecodec.model.networks import MEAN_ONE, STEP_ONE, Z_MAX
+from vaecodec.model.networks import z_features
 from vaecodec.restoration.cleaner import Cleaner
 
 GUIDED = 0.7  # share of the noise that is taken out of latents whose scale comes from a clean picture

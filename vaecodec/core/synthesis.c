@@ -1,0 +1,210 @@
+/* g_s, row by row, and the loop filter. */
+#include <string.h>
+
+#include "networks.h"
+
+#define PIECES 4 /* at most: 24 bits of an input, at least 6 at a time */
+#define Y_MAX (1 << 23)
+#define X_MAX (1 << 20)
+#define SAMPLE_MAX 1024
+#define LINES 48 /* positions of wide layers that are multiplied at a time, */
+#define OUTPUTS (2 * BLOCK) /* and outputs */
+#define HALF_CELL (VAEC_CELL / 2)
+
+/* A row of y, for wide layers: inputs are split into signed pieces, the lowest first. Most are small, so the inputs of
+ * a piece end where all others are 0. */
+typedef struct {
+    int32_t *product; /* (channels) */
+    int16_t *piece;   /* (PIECES, width, channels) */
+    int32_t *sums;    /* (PIECES, LINES, OUTPUTS) */
+    int32_t inputs[PIECES];
+    int32_t width, pieces;
+} split_row;
+
+static void split_take(vaec_memory *memory, const vaec_synthesis *net, int32_t width, split_row *row) {
+    int32_t padded = net->enter.sums.inputs;
+    row->width = width;
+    row->product = vaec_take_sums(memory, padded);
+    row->piece = vaec_take_features(memory, (int64_t)PIECES * width * padded);
+    row->sums = vaec_take_sums(memory, (int64_t)PIECES * LINES * OUTPUTS);
+}
+
+static void split(const vaec_synthesis *net, const int32_t *step, const int16_t *y, split_row *row) {
+    int32_t channels = net->channels, padded = net->enter.sums.inputs, bits = net->bits, half = 1 << (bits - 1);
+    int64_t size = (int64_t)row->width * padded;
+    int32_t *v = row->product;
+    memset(row->inputs, 0, sizeof row->inputs);
+    for (int32_t c = channels; c < padded; c++) v[c] = 0;
+    for (int32_t j = 0; j < row->width; j++, y += channels) {
+        for (int32_t c = 0; c < channels; c++) v[c] = vaec_clamp(y[c] * step[c], -Y_MAX, Y_MAX);
+        for (int32_t p = 0; p < PIECES; p++) {
+            int16_t *piece = row->piece + p * size + (int64_t)j * padded;
+            for (int32_t c = 0; c < padded; c++) {
+                int32_t rest = p < PIECES - 1 ? (v[c] + half) >> bits : 0;
+                piece[c] = (int16_t)(v[c] - rest * (1 << bits));
+                v[c] = rest;
+            }
+            int32_t used = padded;
+            while (used > row->inputs[p] && !piece[used - 1]) used--;
+            row->inputs[p] = used > row->inputs[p] ? used + used % 2 : row->inputs[p];
+        }
+    }
+    row->pieces = PIECES;
+    while (row->pieces && !row->inputs[row->pieces - 1]) row->pieces--;
+}
+
+/* To the nearest integer, half to even: |v| is below 2^51, and sums of doubles are rounded so. */
+static double to_integer(double v) {
+    const double one = 6755399441055744.0; /* 1.5 * 2^52 */
+    return (v + one) - one;
+}
+
+/* The outputs of one position of a block, in their own unit, from the sums of the pieces. */
+static void join(const vaec_wide *layer, const split_row *row, int32_t bits, int32_t j, int32_t first, double limit,
+                 double *total) {
+    for (int32_t o = 0; o < OUTPUTS; o++) total[o] = 0;
+    for (int32_t p = row->pieces - 1; p >= 0; p--) {
+        const int32_t *sums = row->sums + ((int64_t)p * LINES + j) * OUTPUTS;
+        for (int32_t o = 0; o < OUTPUTS; o++) total[o] = total[o] * (1 << bits) + sums[o];
+    }
+    for (int32_t o = 0; o < OUTPUTS; o++) {
+        double v = to_integer((total[o] * (1.0 / 512) + layer->bias[first + o]) * layer->sums.scale[first + o]);
+        total[o] = v < -limit ? -limit : v > limit ? limit : v;
+    }
+}
+
+/* Outputs first..first + count of a wide layer, of a split row: features or pixels (width, count), one of them NULL. */
+static void wide(const vaec_kernel *kernel, const vaec_wide *layer, int32_t bits, const split_row *row, int32_t first,
+                 int32_t count, int16_t *features, int32_t *pixels) {
+    int32_t padded = layer->sums.inputs;
+    double total[OUTPUTS];
+    for (int32_t from = 0; from < row->width; from += LINES) {
+        int32_t lines = row->width - from < LINES ? row->width - from : LINES;
+        for (int32_t o = 0; o < count; o += OUTPUTS) {
+            for (int32_t p = 0; p < row->pieces; p++)
+                kernel->linear(&layer->sums, first + o, OUTPUTS,
+                               row->piece + ((int64_t)p * row->width + from) * padded, padded, row->inputs[p], lines,
+                               VAEC_SUM, 0, row->sums + (int64_t)p * LINES * OUTPUTS, OUTPUTS);
+            for (int32_t j = 0; j < lines; j++) {
+                int64_t at = (int64_t)(from + j) * count + o;
+                join(layer, row, bits, j, first + o, features ? VAEC_FEATURE_MAX : X_MAX, total);
+                if (features)
+                    for (int32_t k = 0; k < OUTPUTS; k++) features[at + k] = (int16_t)total[k];
+                else
+                    for (int32_t k = 0; k < OUTPUTS; k++) pixels[at + k] = (int32_t)total[k];
+            }
+        }
+    }
+}
+
+typedef struct {
+    int16_t *y; /* (depth + 1, width, channels): rows that have not gone out */
+    int32_t *detail; /* (2, 2 width, outputs of leave) */
+    int32_t *base;   /* (width, outputs of shortcut) */
+    split_row split;
+    vaec_pass pass;
+    int32_t depth; /* rows of y that are on their way */
+} synthesis_state;
+
+static synthesis_state synthesis_state_of(const vaec_synthesis *net, int64_t height, int32_t width,
+                                          vaec_memory *memory) {
+    synthesis_state s = {.depth = (net->chain.count + 1) / 2};
+    s.y = vaec_take_features(memory, (int64_t)(s.depth + 1) * width * net->channels);
+    s.detail = vaec_take_sums(memory, (int64_t)4 * width * net->leave.outputs);
+    s.base = vaec_take_sums(memory, (int64_t)width * net->shortcut.sums.outputs);
+    split_take(memory, net, width, &s.split);
+    s.pass = (vaec_pass){.ring = net->chain.count + 4, .height = 2 * height, .width = 2 * width};
+    s.pass.rows = vaec_take_features(memory, s.pass.ring * s.pass.width * net->chain.channels);
+    vaec_pass_take(memory, &net->chain, &s.pass);
+    return s;
+}
+
+int64_t vaec_synthesis_work(const vaec_synthesis *net, int32_t width) {
+    vaec_memory memory = {0};
+    synthesis_state_of(net, 0, width, &memory);
+    return memory.used;
+}
+
+/* A row of a cell: x_hat of 16 pixels and three colours. */
+static void pixels_of(const int32_t *base, const int32_t *left, const int32_t *right, int32_t row, int32_t x[3][VAEC_CELL]) {
+    for (int32_t c = 0; c < 3; c++) {
+        const int32_t *b = base + (c * VAEC_CELL + row) * VAEC_CELL;
+        int32_t at = (c * HALF_CELL + row % HALF_CELL) * HALF_CELL;
+        for (int32_t k = 0; k < HALF_CELL; k++) {
+            x[c][k] = b[k] + left[at + k];
+            x[c][k + HALF_CELL] = b[k + HALF_CELL] + right[at + k];
+        }
+        for (int32_t k = 0; k < VAEC_CELL; k++) x[c][k] = vaec_clamp(vaec_shift(x[c][k], 3), -SAMPLE_MAX, SAMPLE_MAX - 1);
+    }
+}
+
+static void assemble(const synthesis_state *s, int32_t width, int32_t outputs, int32_t base_outputs,
+                     int16_t *const planes[3], int64_t stride) {
+    for (int32_t j = 0; j < width; j++)
+        for (int32_t row = 0; row < VAEC_CELL; row++) {
+            int32_t x[3][VAEC_CELL];
+            const int32_t *detail = s->detail + (int64_t)(row / HALF_CELL * 2 * width + 2 * j) * outputs;
+            pixels_of(s->base + (int64_t)j * base_outputs, detail, detail + outputs, row, x);
+            int64_t at = row * stride + (int64_t)j * VAEC_CELL;
+            for (int32_t k = 0; k < VAEC_CELL; k++) {
+                planes[0][at + k] = (int16_t)(x[0][k] + 2 * x[1][k] + x[2][k]);
+                planes[1][at + k] = (int16_t)(x[0][k] - x[1][k]);
+                planes[2][at + k] = (int16_t)(x[2][k] - x[1][k]);
+            }
+        }
+}
+
+/* Row `out` of y, whose features are done, as pixels. */
+static void go_out(const vaec_synthesis *net, const vaec_kernel *kernel, const int32_t *step, synthesis_state *s,
+                   int64_t out, int16_t *const planes[3], int64_t stride) {
+    int32_t width = s->split.width, outputs = net->leave.outputs, channels = net->chain.channels;
+    for (int32_t u = 0; u < 2; u++)
+        kernel->linear(&net->leave, 0, outputs, vaec_pass_at(&net->chain, &s->pass, 2 * out + u), channels, channels,
+                       2 * width, VAEC_ROUND, 0, s->detail + (int64_t)u * 2 * width * outputs, outputs);
+    split(net, step, s->y + out % (s->depth + 1) * width * net->channels, &s->split);
+    wide(kernel, &net->shortcut, net->bits, &s->split, 0, net->shortcut.sums.outputs, NULL, s->base);
+    assemble(s, width, outputs, net->shortcut.sums.outputs, planes, stride);
+}
+
+int32_t vaec_synthesis_row(const vaec_synthesis *net, const int32_t *step, const vaec_film *film, int64_t height,
+                           int32_t width, int64_t row, const int16_t *y, int16_t *const planes[3], int64_t stride,
+                           void *work, int64_t size) {
+    vaec_memory memory = {.base = work, .size = size};
+    synthesis_state s = synthesis_state_of(net, height, width, &memory);
+    const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
+    int64_t row_size = (int64_t)width * net->channels;
+    int32_t half = net->enter.sums.outputs / 2;
+    if (memory.used > size || !kernel || row < 0 || row >= height + s.depth || (row < height && !y)) return VAEC_BAD_SIZE;
+    if (row < height) {
+        memcpy(s.y + row % (s.depth + 1) * row_size, y, (size_t)row_size * sizeof *y);
+        split(net, step, y, &s.split);
+        for (int32_t u = 0; u < 2; u++)
+            wide(kernel, &net->enter, net->bits, &s.split, u * half, half,
+                 vaec_pass_at(&net->chain, &s.pass, 2 * row + u), NULL);
+    }
+    for (int32_t u = 0; u < 2; u++) vaec_pass_row(&net->chain, film, &s.pass, 2 * row + u);
+    if (row < s.depth) return VAEC_DONE;
+    go_out(net, kernel, step, &s, row - s.depth, planes, stride);
+    return 1;
+}
+
+int32_t vaec_shortcut(const vaec_synthesis *net, const int32_t *step, int32_t n, const int16_t *y, int32_t *base,
+                      void *work, int64_t size) {
+    vaec_memory memory = {.base = work, .size = size};
+    split_row row = {0};
+    const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
+    split_take(&memory, net, n, &row);
+    if (memory.used > size || !kernel) return VAEC_BAD_SIZE;
+    split(net, step, y, &row);
+    wide(kernel, &net->shortcut, net->bits, &row, 0, net->shortcut.sums.outputs, NULL, base);
+    return VAEC_DONE;
+}
+
+void vaec_filter(int32_t kernel, const int16_t *coefficients, const int16_t *const planes[3], int64_t stride,
+                 int32_t height, int32_t width, uint8_t *rgb, int64_t step) {
+    const vaec_kernel *chosen = vaec_kernel_of(kernel);
+    for (int32_t i = 0; chosen && i < height; i++) {
+        const int16_t *rows[3] = {planes[0] + i * stride, planes[1] + i * stride, planes[2] + i * stride};
+        chosen->filter(coefficients, rows, stride, width, rgb + i * step);
+    }
+}
