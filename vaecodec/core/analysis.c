@@ -50,7 +50,7 @@ static void come_in(const vaec_analysis *net, const vaec_kernel *kernel, const u
     for (int32_t u = 0; u < 2; u++) {
         cells_of(pixels + (int64_t)u * HALF_CELL * width * VAEC_CELL * 3, 2 * width, HALF_CELL, s->cells);
         kernel->linear(&net->enter, 0, channels, s->cells, HALF_INPUTS, HALF_INPUTS, 2 * (int64_t)width, VAEC_SET,
-                       VAEC_FEATURE_MAX, vaec_pass_at(&net->chain, &s->pass, 2 * row + u), channels);
+                       net->chain.limit, vaec_pass_at(&net->chain, &s->pass, 2 * row + u), channels);
     }
 }
 

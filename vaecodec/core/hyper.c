@@ -88,7 +88,7 @@ static void learn(const vaec_kernel *kernel, const vaec_context *net, int32_t w,
         for (int32_t c = 0; c < net->known; c++)
             known[(int64_t)j * inputs + c] =
                 (int16_t)vaec_clamp(y_hat[(int64_t)j * channels + c], -VAEC_FEATURE_MAX, VAEC_FEATURE_MAX);
-    kernel->linear(&net->enter, 0, net->chain.channels, known, inputs, inputs, w, VAEC_ADD, VAEC_FEATURE_MAX, features,
+    kernel->linear(&net->enter, 0, net->chain.channels, known, inputs, inputs, w, VAEC_LEARN, VAEC_FEATURE_MAX, features,
                    net->chain.channels);
 }
 
@@ -172,12 +172,12 @@ int32_t vaec_hyper_analyse(const vaec_hyper_analysis *net, int32_t h, int32_t w,
     int32_t d = net->first.channels, outputs = net->leave.outputs;
     if (memory.used > size || !kernel || h % 4 || w % 4) return VAEC_BAD_SIZE;
     kernel->linear(&net->enter, 0, d, y, net->enter.inputs, net->enter.inputs, (int64_t)h * w, VAEC_SET,
-                   VAEC_FEATURE_MAX, s.wide, d);
+                   net->first.limit, s.wide, d);
     vaec_pass_all(&net->first, &s.first);
     for (int32_t i = 0; i < h / 2; i++) {
         const int16_t *above = s.wide + (int64_t)2 * i * w * d;
         vaec_gather(above, above + (int64_t)w * d, w / 2, d, s.gathered);
-        kernel->linear(&net->down, 0, d, s.gathered, 4 * d, 4 * d, w / 2, VAEC_SET, VAEC_FEATURE_MAX,
+        kernel->linear(&net->down, 0, d, s.gathered, 4 * d, 4 * d, w / 2, VAEC_SET, net->then.limit,
                        s.narrow + (int64_t)i * w / 2 * d, d);
     }
     vaec_pass_all(&net->then, &s.then);

@@ -10,7 +10,8 @@
 /* What becomes of a layer's sums. */
 enum vaec_result {
     VAEC_SET,   /* int16: rounded, clamped to the limit */
-    VAEC_ADD,   /* int16: rounded, clamped to the limit, added to what is there, clamped to the range of features */
+    VAEC_ADD,   /* int16: rounded, added to what is there, clamped to the limit */
+    VAEC_LEARN, /* the same, but clamped to the limit before it is added, too */
     VAEC_ROUND, /* int32: rounded */
     VAEC_SUM    /* int32: as they are, the bias included, in units of the scale */
 };
@@ -25,9 +26,10 @@ typedef struct {
                    int32_t inputs, int64_t n, enum vaec_result result, int32_t limit, void *out, int64_t step);
 
     /* A row of a depthwise layer and the activation behind it. rows: the one above, the row, the one below, (width,
-     * channels) each or NULL outside. out: (width, channels), or half of that behind a gate. */
+     * channels) each or NULL outside. limit, shift: of the chain. out: (width, channels), or half of that behind a
+     * gate. */
     void (*depthwise)(const vaec_depthwise *layer, const int16_t *const rows[3], int32_t width, int32_t gated,
-                      int16_t *out);
+                      int32_t limit, int32_t shift, int16_t *out);
 
     /* A row of pixels (width, 3) through a loop filter. planes: three pointers to the row's samples, `stride` numbers
      * a row, with what lies within reach. */

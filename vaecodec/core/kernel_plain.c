@@ -10,7 +10,7 @@ static int usable(void) { return 1; }
  * encoders alone, are rounded to one first, here as in vector instructions. */
 static int32_t rounded(int32_t sum, float scale) {
     float v = nearbyintf((float)sum * scale);
-    return v >= 2147483648.0f ? INT32_MAX : (int32_t)v;
+    return v >= 2147483648.0f ? INT32_MAX : v < -2147483648.0f ? INT32_MIN : (int32_t)v;
 }
 
 static void finish(int32_t sum, float scale, enum vaec_result result, int32_t limit, void *out, int64_t at) {
@@ -19,8 +19,8 @@ static void finish(int32_t sum, float scale, enum vaec_result result, int32_t li
         ((int32_t *)out)[at] = result == VAEC_SUM ? sum : rounded(sum, scale);
         return;
     }
-    int32_t v = vaec_clamp(rounded(sum, scale), -limit, limit);
-    features[at] = (int16_t)(result == VAEC_SET ? v : vaec_clamp(features[at] + v, -VAEC_FEATURE_MAX, VAEC_FEATURE_MAX));
+    int32_t most = result == VAEC_ADD ? INT16_MAX : limit, v = vaec_clamp(rounded(sum, scale), -most, most);
+    features[at] = (int16_t)(result == VAEC_SET ? v : vaec_clamp(features[at] + v, -limit, limit));
 }
 
 static void linear(const vaec_linear *layer, int32_t first, int32_t outputs, const int16_t *x, int64_t stride,
@@ -36,7 +36,7 @@ static void linear(const vaec_linear *layer, int32_t first, int32_t outputs, con
 
 /* One channel of one position, as a feature. See vaec_depthwise for the order of its numbers. */
 static int32_t convolved(const vaec_depthwise *layer, const int16_t *const rows[3], int32_t width, int32_t j,
-                         int32_t c) {
+                         int32_t c, int32_t limit) {
     int32_t lane = c % 8 % 4, half = c % 8 / 4, group = c % 32 / 8, at = c / 32 * 32 + half * 16 + group * 4 + lane;
     const int16_t *w = layer->weight + (int64_t)(c / 32) * 320 + half * 32 + group * 8 + lane * 2;
     int32_t sum = layer->bias[at];
@@ -46,18 +46,19 @@ static int32_t convolved(const vaec_depthwise *layer, const int16_t *const rows[
         if (row && column >= 0 && column < width)
             sum += row[(int64_t)column * layer->channels + c] * w[tap / 2 * 64 + tap % 2];
     }
-    return vaec_clamp(rounded(sum, layer->scale[at]), -VAEC_FEATURE_MAX, VAEC_FEATURE_MAX);
+    return vaec_clamp(rounded(sum, layer->scale[at]), -limit, limit);
 }
 
 static void depthwise(const vaec_depthwise *layer, const int16_t *const rows[3], int32_t width, int32_t gated,
-                      int16_t *out) {
+                      int32_t limit, int32_t shift, int16_t *out) {
     int32_t channels = gated ? layer->channels / 2 : layer->channels;
     for (int32_t j = 0; j < width; j++)
         for (int32_t c = 0; c < channels; c++) {
-            int32_t v = convolved(layer, rows, width, j, c);
+            int32_t v = convolved(layer, rows, width, j, c, limit);
             if (gated) {
-                int32_t gate = vaec_clamp(convolved(layer, rows, width, j, c + channels), -VAEC_GATE_MAX, VAEC_GATE_MAX);
-                v = vaec_clamp(vaec_shift(v * gate, 7), -VAEC_FEATURE_MAX, VAEC_FEATURE_MAX);
+                int32_t most = 2 << shift;
+                int32_t gate = vaec_clamp(convolved(layer, rows, width, j, c + channels, limit), -most, most);
+                v = vaec_clamp(rounded(v * gate, ldexpf(1, -shift)), -limit, limit);
             } else if (v < 0)
                 v = 0;
             out[(int64_t)j * channels + c] = (int16_t)v;

@@ -55,10 +55,11 @@ static inline void finish(const int32_t *total, const float *scale, enum vaec_re
     }
     int16_t *to = (int16_t *)out + at;
     UNROLL for (int v = 0; v < OUTPUTS; v += WIDE) {
-        halves made = clamp_h(pack(round_i(load_i(total + v), load_f(scale + v)),
-                                   round_i(load_i(total + v + LANES), load_f(scale + v + LANES))), limit);
-        if (result == VAEC_ADD) made = clamp_h(add_h(made, load_h(to + v)), VAEC_FEATURE_MAX);
-        store_h(to + v, made);
+        halves made = pack(round_i(load_i(total + v), load_f(scale + v)),
+                           round_i(load_i(total + v + LANES), load_f(scale + v + LANES)));
+        if (result == VAEC_LEARN) made = clamp_h(made, limit);
+        if (result != VAEC_SET) made = add_h(made, load_h(to + v));
+        store_h(to + v, clamp_h(made, limit));
     }
 }
 
@@ -83,29 +84,27 @@ static void linear(const vaec_linear *layer, int32_t first, int32_t outputs, con
 }
 
 /* WIDE channels of one position, as features. p: where its nine taps are. at: of the vector among those of 32 channels. */
-static inline halves convolved(const int16_t *const p[9], const int16_t *w, const int32_t *bias, const float *scale) {
+static inline halves convolved(const int16_t *const p[9], const int16_t *w, const int32_t *bias, const float *scale,
+                               int32_t limit) {
     ints low = load_i(bias), high = load_i(bias + 16);
     UNROLL for (int tap = 0; tap < 9; tap += 2) {
         halves a = load_h(p[tap]), b = tap < 8 ? load_h(p[tap + 1]) : zero_h();
         low = dot(low, zip_low(a, b), load_h(w + tap / 2 * 64));
         high = dot(high, zip_high(a, b), load_h(w + tap / 2 * 64 + 32));
     }
-    return clamp_h(pack_zipped(round_i(low, load_f(scale)), round_i(high, load_f(scale + 16))), VAEC_FEATURE_MAX);
+    return clamp_h(pack_zipped(round_i(low, load_f(scale)), round_i(high, load_f(scale + 16))), limit);
 }
 
-static inline halves of_channels(const vaec_depthwise *layer, const int16_t *const p[9], int32_t c) {
+static inline halves of_channels(const vaec_depthwise *layer, const int16_t *const p[9], int32_t c, int32_t limit) {
     const int16_t *there[9];
     int32_t group = c / 32 * 32, within = c % 32;
     UNROLL for (int tap = 0; tap < 9; tap++) there[tap] = p[tap] + c;
     return convolved(there, layer->weight + group * 10 + within, layer->bias + group + within / 2,
-                     layer->scale + group + within / 2);
+                     layer->scale + group + within / 2, limit);
 }
 
-/* a * b / 128, half to even. */
-static inline halves product(halves a, halves b) {
-    static const float part[16] = {0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f,
-                                   0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f,
-                                   0.0078125f, 0.0078125f, 0.0078125f, 0.0078125f};
+/* a * b * part, half to even. */
+static inline halves product(halves a, halves b, const float *part) {
     halves zero = zero_h();
     ints low = dot(zero_i(), zip_low(a, zero), zip_low(b, zero));
     ints high = dot(zero_i(), zip_high(a, zero), zip_high(b, zero));
@@ -113,8 +112,10 @@ static inline halves product(halves a, halves b) {
 }
 
 static void depthwise(const vaec_depthwise *layer, const int16_t *const rows[3], int32_t width, int32_t gated,
-                      int16_t *out) {
+                      int32_t limit, int32_t shift, int16_t *out) {
     static const int16_t nothing[VAEC_CHANNELS_MAX]; /* zeros, outside */
+    float part[LANES];
+    for (int i = 0; i < LANES; i++) part[i] = 1.0f / (float)(1 << shift);
     int32_t channels = gated ? layer->channels / 2 : layer->channels;
     for (int32_t j = 0; j < width; j++) {
         const int16_t *p[9];
@@ -124,10 +125,11 @@ static void depthwise(const vaec_depthwise *layer, const int16_t *const rows[3],
             p[tap] = row && column >= 0 && column < width ? row + (int64_t)column * layer->channels : nothing;
         }
         for (int32_t c = 0; c < channels; c += WIDE) {
-            halves v = of_channels(layer, p, c);
-            if (gated)
-                v = clamp_h(product(v, clamp_h(of_channels(layer, p, c + channels), VAEC_GATE_MAX)), VAEC_FEATURE_MAX);
-            else
+            halves v = of_channels(layer, p, c, limit);
+            if (gated) {
+                halves gate = clamp_h(of_channels(layer, p, c + channels, limit), 2 << shift);
+                v = clamp_h(product(v, gate, part), limit);
+            } else
                 v = max_h(v, zero_h());
             store_h(out + (int64_t)j * channels + c, v);
         }

@@ -47,11 +47,11 @@ void vaec_pass_take(vaec_memory *memory, const vaec_chain *chain, vaec_pass *pas
 }
 
 /* Features times one row, plus another. */
-static void scaled(const vaec_film *film, int16_t *f, int32_t width, int32_t channels) {
+static void scaled(const vaec_film *film, int16_t *f, int32_t width, int32_t channels, int32_t limit) {
     for (int32_t j = 0; j < width; j++, f += channels)
         for (int32_t c = 0; c < channels; c++) {
             int32_t v = f[c] * film->scale[c] + film->bias[c] * (1 << film->shift);
-            f[c] = (int16_t)vaec_clamp(vaec_shift(v, film->shift), -VAEC_FEATURE_MAX, VAEC_FEATURE_MAX);
+            f[c] = (int16_t)vaec_clamp(vaec_shift(v, film->shift), -limit, limit);
         }
 }
 
@@ -62,13 +62,13 @@ static void block_row(const vaec_kernel *kernel, const vaec_chain *chain, const 
     int64_t size = (int64_t)width * channels;
     if (r < pass->height)
         kernel->linear(&block->first, 0, channels, vaec_pass_at(chain, pass, r), chain->channels, chain->channels,
-                       width, VAEC_SET, VAEC_FEATURE_MAX, hidden + r % 3 * size, channels);
+                       width, VAEC_SET, chain->limit, hidden + r % 3 * size, channels);
     if (r < 1 || r > pass->height) return;
     const int16_t *rows[3] = {r > 1 ? hidden + (r - 2) % 3 * size : NULL, hidden + (r - 1) % 3 * size,
                               r < pass->height ? hidden + r % 3 * size : NULL};
-    kernel->depthwise(&block->middle, rows, width, block->gated, pass->active);
+    kernel->depthwise(&block->middle, rows, width, block->gated, chain->limit, chain->shift, pass->active);
     kernel->linear(&block->last, 0, chain->channels, pass->active, block->last.inputs, block->last.inputs, width,
-                   VAEC_ADD, INT16_MAX, vaec_pass_at(chain, pass, r - 1), chain->channels);
+                   VAEC_ADD, chain->limit, vaec_pass_at(chain, pass, r - 1), chain->channels);
 }
 
 void vaec_pass_row(const vaec_chain *chain, const vaec_film *film, vaec_pass *pass, int64_t i) {
@@ -77,7 +77,7 @@ void vaec_pass_row(const vaec_chain *chain, const vaec_film *film, vaec_pass *pa
     for (int32_t b = 0; b < chain->count && b <= i; b++) {
         int64_t r = i - b;
         if (b == chain->film && r < pass->height)
-            scaled(film, vaec_pass_at(chain, pass, r), pass->width, chain->channels);
+            scaled(film, vaec_pass_at(chain, pass, r), pass->width, chain->channels, chain->limit);
         block_row(kernel, chain, &chain->block[b], pass, hidden, r);
         hidden += (int64_t)3 * pass->width * chain->block[b].middle.channels;
     }

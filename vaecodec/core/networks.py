@@ -44,7 +44,7 @@ class _Block(ctypes.Structure):
 
 
 class _Chain(ctypes.Structure):
-    _fields_ = (*_fields("block", ctypes.c_void_p), *_fields("count channels film kernel"))
+    _fields_ = (*_fields("block", ctypes.c_void_p), *_fields("count channels film kernel limit shift"))
 
 
 class _Film(ctypes.Structure):
@@ -174,14 +174,17 @@ class Depthwise:
 
 
 class Chain:
-    """Blocks one after the other, gated ones. film: before which of them features are scaled, -1 for none."""
+    """Blocks one after the other, gated ones."""
 
-    def __init__(self, blocks: Sequence[tuple[Exact, Exact, Exact]], channels: int, film: int = -1) -> None:
+    def __init__(
+        self, blocks: Sequence[Sequence[Exact]], channels: int, limit: int, shift: int, film: int = -1
+    ) -> None:
+        """blocks: the three layers of each. limit: of features, 2^shift standing for 1. film: before which block they are scaled, -1 for none."""
         self.channels, self.count = full(channels), len(blocks)
         self.layers = [(a.packed(outputs=2), b.depthwise(2), c.packed()) for a, b, c in blocks]
         native = [_Block(a.native(), b.native(), c.native(), 1) for a, b, c in self.layers]
         self.blocks = (_Block * max(1, len(native)))(*native)
-        self.native = _Chain(ctypes.addressof(self.blocks), self.count, self.channels, film, kernel())
+        self.native = _Chain(ctypes.addressof(self.blocks), self.count, self.channels, film, kernel(), limit, shift)
 
 
 class Film:
@@ -409,7 +412,7 @@ class HyperAnalysis:
         self.native = _HyperAnalysis(*(layer.native() for layer in self.layers), first.native, then.native)
 
     def __call__(self, y: NDArray[np.int16]) -> NDArray[np.float32]:
-        """y (h, w, M) in 1/16 step, h and w multiples of 4, to z (h / 4, w / 4, N)."""
+        """y (h, w, M) on a grid, h and w multiples of 4, to z (h / 4, w / 4, N)."""
         h, w, _ = y.shape
         y = np.ascontiguousarray(filled(y, 2, 1))
         if y.shape[2] != self.layers[0].inputs:

@@ -72,11 +72,10 @@ VAEC_API void vaec_best_path(const float *cost, int64_t rounds, int64_t chains, 
 
 /* ---- Networks (sections 6, 8 and 9): integers all through ----
  *
- * Features are int16 within +-2047, rows of positions of channels. All numbers of channels here are multiples of 32:
+ * Features are int16, those of decoders within +-2047, rows of positions of channels. All numbers of channels here are multiples of 32:
  * the caller fills up with zeros, in weights too, and the features behind them stay 0.
  */
 #define VAEC_FEATURE_MAX 2047
-#define VAEC_GATE_MAX 256
 #define VAEC_CHANNELS_MAX 8192
 #define VAEC_CELL 16 /* pixels in a position of y, each way */
 
@@ -114,10 +113,11 @@ typedef struct {
     int32_t gated;
 } vaec_block;
 
-/* Blocks one after the other. film: before which of them features are scaled by quality; -1: none. */
+/* Blocks one after the other, on features within +-limit, 2^shift standing for 1: 2047 and 7 in decoders. A gate is
+ * clamped to +-2. film: before which block features are scaled by quality; -1: none. */
 typedef struct {
     const vaec_block *block;
-    int32_t count, channels, film, kernel;
+    int32_t count, channels, film, kernel, limit, shift;
 } vaec_chain;
 
 /* features = (features * scale + bias * 2^shift) / 2^shift, a row of each for a quality. (channels) */
