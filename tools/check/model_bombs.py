@@ -21,8 +21,7 @@ from tools.measure.measured import vaecodec
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
 from vaecodec.model import weights
-from vaecodec.model.exact import declared
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.architecture import Config
 from vaecodec.model.tensors import FILE_MAX, HEADER_MAX, TYPES, Declared
 
 SMALL = Path(__file__).resolve().parents[2] / "tests" / "vectors" / "small.safetensors"
@@ -33,7 +32,7 @@ Tensors = dict[str, NDArray]
 def tensors_of(config: Config, columns: int = 2) -> Tensors:
     """Those of a model that is right and knows nothing: all 0, tables of two symbols. No encoder."""
     frequency = {f"{kind}.frequency": Declared(np.dtype(np.uint16), (1, columns)) for kind in "yz"}
-    wanted = weights.layout(declared(lambda: Model(config)), frequency)
+    wanted = weights.layout(config, frequency)
     found = {name: np.zeros(shape, dtype) for name, (dtype, shape) in wanted.items()}
     found["step.t"] += 1
     for kind in "yz":

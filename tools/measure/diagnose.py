@@ -11,8 +11,9 @@ what rounding the decoder to the grid costs. All from the shipped way of encodin
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from numpy.typing import NDArray
 
 from tools.measure.bdrate import bd_rate
 from tools.train.checkpoint import load_checkpoint
+from tools.train.coded import symbols_of
 from tools.train.data import find_pictures, load, psnr
 from tools.train.loss import evaluate
 from vaecodec.bitstream.container import Tile, parse
-from vaecodec.codec import Codec, latents
+from vaecodec.codec import Codec
+from vaecodec.codec.latents import Symbols
+from vaecodec.model.native import Networks
 from vaecodec.pictures.picture import Picture
 
 STEPS = ("low, first phase", "low, second phase", "high, first phase", "high, second phase")
@@ -48,26 +52,18 @@ class Account:
     section_bits: NDArray = field(default_factory=lambda: np.zeros(5))  # z, low, high, escapes, the rest of the file
 
 
-class Watcher:
-    """Adds up what each step of y costs by the tables, by step and by band of channels."""
-
-    def __init__(self, codec: Codec, account: Account) -> None:
-        self.model, self.tables, self.account = codec.weights.model, codec.weights.y_tables, account
-
-    def __call__(self, i: int, table: torch.Tensor, present: torch.Tensor, r: torch.Tensor) -> None:
-        at = present.numpy()
-        t, value = table.numpy()[at].astype(np.int64), r.numpy()[at].astype(np.int64)
-        symbol, escaped = self.tables.symbols(t, value)
-        bits = self.tables.bits[t, symbol] + 16.0 * escaped
-        start, _ = self.model.groups[i // 2]
-        channel = start + np.nonzero(at)[-1]
-        a = self.account
-        a.steps[i] += bits.sum()
-        a.bands += np.bincount(channel * BANDS // self.model.cfg.M, bits, BANDS)
-        a.coded[i] += len(t)
-        a.nonzero[i] += np.count_nonzero(value)
+def add_up(a: Account, symbols: Symbols) -> None:
+    """What each step of y costs by the tables, by step and by band of channels."""
+    channels = symbols.y_hat.shape[2]
+    for k, (run, place) in enumerate(zip(symbols.runs[1:], symbols.places, strict=True)):
+        step = k // 2  # a run of dependent symbols and one of others
+        bits = run.tables.bits[run.table, run.tables.symbols(run.table, run.value)[0]].astype(np.float64)
+        a.steps[step] += bits.sum()
+        a.bands += np.bincount(place % channels * BANDS // channels, bits, BANDS)
+        a.coded[step] += len(bits)
+        a.nonzero[step] += np.count_nonzero(run.value)
         a.table_bits += bits.sum()
-        pairs, n = np.unique(np.stack((t, value)), axis=1, return_counts=True)
+        pairs, n = np.unique(np.stack((run.table, run.value)), axis=1, return_counts=True)
         for key, count in zip(pairs.T.tolist(), n.tolist(), strict=True):
             a.counts[key[0], key[1]] = a.counts.get((key[0], key[1]), 0) + count
 
@@ -82,7 +78,6 @@ def ideal_bits(counts: dict[tuple[int, int], int]) -> float:
 
 def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Account:
     a = Account()
-    model, q = codec.weights.model, torch.tensor([quality])
     for x in pictures:
         a.pixels += x.shape[0] * x.shape[1]
         data = codec.encode(Picture(x), quality / 10)
@@ -91,11 +86,7 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
         sections = np.array([[8 * len(s) for s in (*t.words, t.escapes)] for t in tiles]).sum(0)
         a.section_bits[:4] += sections
         a.section_bits[4] += 8 * len(data) - sections.sum()
-        with torch.no_grad():
-            h, w = (-(-s // 64) * 64 for s in x.shape[:2])
-            padded = np.pad(x, ((0, h - x.shape[0]), (0, w - x.shape[1]), (0, 0)), mode="edge")
-            y = model.g_a(torch.from_numpy(padded).float()[None] - 128, q, model.steps(q))
-            latents.quantise(codec.weights, quality, model.h_a(y), y, watch=Watcher(codec, a))
+        add_up(a, symbols_of(codec.networks, quality, x))
     return a
 
 
@@ -167,6 +158,14 @@ def whole(x: NDArray) -> NDArray:
     return x[:h, :w].copy()
 
 
+def linear(codec: Codec) -> Codec:
+    """The same without the nonlinear branch of g_s."""
+    without = {name: np.zeros_like(codec.weights.tensors[name]) for name in ("g_s.leave.w", "g_s.leave.b")}
+    other = copy.copy(codec)
+    other.networks = Networks(replace(codec.weights, tensors=codec.weights.tensors | without))
+    return other
+
+
 def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int]) -> None:
     """BD-rate of the codec with one thing changed, the pictures and qualities being the same."""
     base = curve(codec, pictures, qualities)
@@ -178,10 +177,7 @@ def ablations(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int
     for side in (512, 256, 128):
         note(f"tiles of {side} pixels", curve(codec, pictures, qualities, tile=side))
     note("no rdoq (effort 1)", curve(codec, pictures, qualities, effort=1))
-    # The weights are frozen into kernels: what the branch gives is put to zero, not the weights.
-    hook = codec.weights.model.g_s.leave.register_forward_hook(lambda _module, _inputs, out: torch.zeros_like(out))
-    note("g_s without its nonlinear branch", curve(codec, pictures, qualities))
-    hook.remove()
+    note("g_s without its nonlinear branch", curve(linear(codec), pictures, qualities))
     print("\nBD-rate of the codec with one thing changed (PCHIP, RGB-PSNR, mean curves):\n")
     print(table(["change", "BD-rate"], rows))
 

@@ -19,7 +19,9 @@ from scipy.fft import dctn, idctn
 
 from tools.train.data import load, psnr
 from vaecodec.bitstream.container import CELL
-from vaecodec.model.networks import MEAN_ONE, PIXEL_ONE, STEP_ONE, Model
+from vaecodec.model.architecture import MEAN_ONE, PIXEL_ONE, STEP_ONE
+from vaecodec.model.networks import Model
+from vaecodec.model.trained import soft
 from vaecodec.model.weights import load as load_weights
 
 SHARES = (0.2, 0.5, 1, 2, 4, 8, 16)  # per cent
@@ -142,7 +144,7 @@ def main() -> None:
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    model = load_weights().soft
+    model = soft(load_weights())
     methods: dict[str, Callable[[Pixels, Sequence[int]], list[float]]] = {
         "8x8 DCT": by_dct,
         "wavelet": by_wavelet,

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
+from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, FEATURE_MAX, FEATURE_ONE, X_MAX, Y_PIXEL_MAX, Config
 from vaecodec.model.exact import (
-    FEATURE_MAX,
-    FEATURE_ONE,
     Block,
     Depthwise,
     Linear,
@@ -28,16 +27,7 @@ from vaecodec.model.exact import (
     space_to_depth,
 )
 from vaecodec.model.likelihood import logistic_bits
-from vaecodec.model.networks import (
-    ANCHOR_STEP,
-    ANCHORS,
-    X_MAX,
-    Y_PIXEL_MAX,
-    Analysis,
-    Config,
-    Model,
-    QualityTable,
-)
+from vaecodec.model.networks import Analysis, Model, QualityTable
 
 Change = Callable[["Candidate"], None]
 

@@ -6,13 +6,15 @@ the averaged weights as float16, without the optimiser's state.
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
 import torch
 
 from tools.train.candidates import candidate
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.architecture import Config
+from vaecodec.model.networks import Model
 
 
 def load_checkpoint(path: Path) -> Model:
@@ -28,9 +30,10 @@ def load_any(path: Path) -> Model:
     """A trainable model from a checkpoint (.pt) or a shipped model file (.safetensors)."""
     if path.suffix != ".safetensors":
         return load_checkpoint(path)
-    from vaecodec.model.weights import load, melt  # needs safetensors, which the trainer otherwise does without
+    from vaecodec.model.trained import exact, melt  # needs safetensors, which the trainer otherwise does without
+    from vaecodec.model.weights import load
 
-    model = load(path).model
+    model = copy.deepcopy(exact(load(path)))
     melt(model)
     return model
 

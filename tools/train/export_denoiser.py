@@ -23,7 +23,7 @@ def main() -> None:
     args = p.parse_args()
     saved = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     weights = load(args.model)
-    analysis = DenoisingAnalysis(weights.model.cfg, saved["blocks"])
+    analysis = DenoisingAnalysis(weights.cfg, saved["blocks"])
     analysis.load_state_dict(saved["ema"])
     args.out.write_bytes(pack(analysis, weights.hash))
     print(f"{args.out}: {args.out.stat().st_size} bytes, for model {weights.name} {weights.hash.hex()}")

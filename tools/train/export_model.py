@@ -17,16 +17,18 @@ from compressai._CXX import pmf_to_quantized_cdf
 from numpy.typing import NDArray
 
 from tools.train.checkpoint import load_checkpoint
+from tools.train.coded import symbols_of
 from tools.train.data import Crops
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.codec.latents import quantise
 from vaecodec.entropy.rans import PRECISION
-from vaecodec.entropy.trellis import HALF
-from vaecodec.model import weights
+from vaecodec.model import trained, weights
+from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX
 from vaecodec.model.likelihood import index_scale
-from vaecodec.model.networks import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX, Model
+from vaecodec.model.native import Networks
+from vaecodec.model.networks import Model
 
 Y_REACH = 126  # |r| beyond is an escape: a table has up to 256 symbols, and begins at an even value
+HALF = 13  # half a spacing of dependent quantisers, in 1/16 of a step (bitstream_spec.md, section 8)
 ROUNDS = 2  # of statistics
 PRIOR_COUNT = 300.0  # how many observations the trained prior weighs
 
@@ -51,21 +53,19 @@ def make_tables(low: NDArray, pmfs: list[NDArray]) -> dict[str, NDArray]:
     return {"low": low.astype(np.int16), "size": size.astype(np.int16), "frequency": stored}
 
 
-@torch.no_grad()
 def statistics(loaded: weights.Weights, crops: Crops, batches: int) -> tuple[NDArray, NDArray]:
     """How often the encoder sends each value: |r| by table (2 TABLES, Y_REACH + 2), z by anchor and channel
     (ANCHORS, N, 2 Z_MAX + 1)."""
-    model = loaded.model
+    networks = Networks(loaded)
     y_count = np.zeros((2 * TABLES, Y_REACH + 2))
-    z_count = np.zeros((ANCHORS, model.cfg.N, 2 * Z_MAX + 1))
+    z_count = np.zeros((ANCHORS, loaded.cfg.N, 2 * Z_MAX + 1))
     for i in range(batches):
-        for q in torch.arange(i % 63, QUALITY_MAX + 1, 63)[:, None]:
-            y = model.g_a(crops.batch(1).float() - 128, q, model.steps(q))
-            anchor = (int(q) + ANCHOR_STEP // 2) // ANCHOR_STEP
-            (_, z_table, z_value, _), *runs = quantise(loaded, int(q), model.h_a(y), y).runs
-            np.add.at(z_count[anchor], (z_table[0], z_value[0] + Z_MAX), 1)
-            for _, table, value, _ in runs:
-                np.add.at(y_count, (table[0], np.minimum(np.abs(value[0]), Y_REACH + 1)), 1)
+        for q in range(i % 63, QUALITY_MAX + 1, 63):
+            anchor = (q + ANCHOR_STEP // 2) // ANCHOR_STEP
+            z, *runs = symbols_of(networks, q, crops.batch(1)[0].numpy()).runs
+            np.add.at(z_count[anchor], (z.table, z.value + Z_MAX), 1)
+            for run in runs:
+                np.add.at(y_count, (run.table, np.minimum(np.abs(run.value), Y_REACH + 1)), 1)
     return y_count, z_count
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     for _ in range(ROUNDS + 1):
         tables = {f"y.{k}": v for k, v in y_tables(y_count, args.dependent).items()}
         tables |= {f"z.{k}": v for k, v in z_tables(model, z_count).items()}
-        temporary.write_bytes(weights.pack(args.name, model, args.skip, args.dependent, tables))
+        temporary.write_bytes(trained.pack(args.name, model, args.skip, args.dependent, tables))
         loaded = weights.load(temporary)  # proves every layer again, from the file
         y_count, z_count = statistics(loaded, Crops(args.pictures, args.size, seed=7), args.batches)
     os.replace(temporary, args.out)

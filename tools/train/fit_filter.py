@@ -18,12 +18,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from tools.train.coded import symbols_of
 from tools.train.data import Crops
 from vaecodec.bitstream.container import QUALITY_MAX
-from vaecodec.codec.latents import quantise
-from vaecodec.model import weights
-from vaecodec.model.loop_filter import KINDS, Fit, as_planes, check_defaults
-from vaecodec.model.networks import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
+from vaecodec.codec.filter_fit import Fit, as_planes
+from vaecodec.model import trained, weights
+from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
+from vaecodec.model.loop_filter import KINDS, check_defaults
+from vaecodec.model.native import Networks
 
 CHROMATIC = np.repeat([False, False, True, True], KINDS)
 FLOOR = 0.3  # levels squared, added to a crop's error, so that the best do not outweigh all others
@@ -42,19 +44,18 @@ def hat(q: int) -> NDArray[np.float64]:
 @torch.no_grad()
 def fit(loaded: weights.Weights, crops: Crops, count: int) -> NDArray[np.int16]:
     """(ANCHORS, FILTER_NUMBERS) coefficients of the model's filters, from so many crops."""
-    model, rng = loaded.model, np.random.default_rng(0)
+    networks, model, rng = Networks(loaded), trained.exact(loaded), np.random.default_rng(0)
     n = ANCHORS * int(CHROMATIC.sum())
     gram: NDArray[np.float64] = np.zeros((n, n))
     slope: NDArray[np.float64] = np.zeros(n)
     for _ in range(count):
-        q, x = int(rng.integers(QUALITY_MAX + 1)), crops.batch(1).float() - 128
-        qs = torch.full((1,), q)
-        y = model.g_a(x, qs, model.steps(qs))
-        y_hat = quantise(loaded, q, model.h_a(y), y).y_hat
+        q, pixels = int(rng.integers(QUALITY_MAX + 1)), crops.batch(1)[0]
+        x, qs = pixels.float() - 128, torch.full((1,), q)
+        y_hat = torch.from_numpy(symbols_of(networks, q, pixels.numpy()).y_hat)[None]
         x_hat = model.g_s(y_hat, qs, model.steps(qs))[0]
         one = Fit()
-        one.add(as_planes(x_hat), x[0].permute(2, 0, 1))
-        weight = 1 / (float((x_hat * (1 / PIXEL_ONE) - x[0]).square().mean()) + FLOOR)
+        one.add(as_planes(x_hat), x.permute(2, 0, 1))
+        weight = 1 / (float((x_hat * (1 / PIXEL_ONE) - x).square().mean()) + FLOOR)
         share = hat(q)
         gram += np.kron(np.outer(share, share), one.gram[CHROMATIC][:, CHROMATIC] * weight)
         slope += np.kron(share, one.slope[CHROMATIC] * weight)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from tools.train.checkpoint import load_any
 from tools.train.data import Crops
+from vaecodec.model.architecture import INDEX_ONE, PIXEL_ONE, TABLES
 from vaecodec.model.exact import space_to_depth
-from vaecodec.model.networks import INDEX_ONE, PIXEL_ONE, TABLES, Model, dct_basis
+from vaecodec.model.networks import Model, dct_basis
 
 CROPS = 256
 LUMA = 256  # rows of the basis

@@ -14,18 +14,10 @@ from tools.train.candidates import Candidate, nearest_anchor
 from vaecodec.bitstream.container import QUALITY_MAX
 from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model.architecture import INDEX_ONE, MEAN_ONE, PIXEL_ONE, STEP_ONE, Y_MAX, Z_MAX, quality_lambda
 from vaecodec.model.exact import round_ste
 from vaecodec.model.likelihood import index_scale, logistic_bits
-from vaecodec.model.networks import (
-    INDEX_ONE,
-    MEAN_ONE,
-    PIXEL_ONE,
-    STEP_ONE,
-    Y_MAX,
-    Z_MAX,
-    Model,
-    quality_lambda,
-)
+from vaecodec.model.networks import Model
 
 
 @functools.cache

@@ -26,8 +26,9 @@ from tools.train.checkpoint import load_weights
 from tools.train.data import Crops, find_pictures, jpeg_point, load
 from tools.train.loss import Loss, evaluate, fast_bf16
 from tools.train.muon import Muon
+from vaecodec.model.architecture import Config
 from vaecodec.model.exact import Linear
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.networks import Model
 
 GRID_FROM = 0.85  # share of the run after which the decoder side is rounded to the grid
 SETTLE_FROM = 0.85  # share of the run after which the encoder stands still, see `loss.forward`
