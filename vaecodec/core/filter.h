@@ -26,7 +26,7 @@ static void weigh(int32_t *restrict sum, const int16_t *restrict p, const int16_
 }
 
 /* Samples of one plane in 1/128 of their unit. */
-static void plane(int32_t *sum, const int16_t *p, int64_t stride, const int16_t *coefficients, const int8_t (*offset)[2],
+static void plane(int32_t *sum, const int16_t *p, int64_t stride, const int32_t *coefficients, const int8_t (*offset)[2],
                   int32_t offsets, int16_t bound, int32_t count) {
     for (int32_t i = 0; i < count; i++) sum[i] = 128 * p[i];
     for (int32_t k = 0; k < offsets; k++) {
@@ -36,10 +36,10 @@ static void plane(int32_t *sum, const int16_t *p, int64_t stride, const int16_t 
     }
 }
 
-static void filter(const int16_t *coefficients, const int16_t *const planes[3], int64_t stride, int32_t width,
+static void filter(const int32_t *coefficients, const int16_t *const planes[3], int64_t stride, int32_t width,
                    uint8_t *rgb) {
     int32_t s[STRIP], d[STRIP], e[STRIP];
-    const int16_t *colour = coefficients + 2 * LUMA;
+    const int32_t *colour = coefficients + 2 * LUMA;
     for (int32_t first = 0; first < width; first += STRIP) {
         int32_t count = width - first < STRIP ? width - first : STRIP;
         plane(s, planes[0] + first, stride, coefficients, OFFSETS, LUMA, 128, count);

@@ -33,7 +33,7 @@ typedef struct {
 
     /* A row of pixels (width, 3) through a loop filter. planes: three pointers to the row's samples, `stride` numbers
      * a row, with what lies within reach. */
-    void (*filter)(const int16_t *coefficients, const int16_t *const planes[3], int64_t stride, int32_t width,
+    void (*filter)(const int32_t *coefficients, const int16_t *const planes[3], int64_t stride, int32_t width,
                    uint8_t *rgb);
 } vaec_kernel;
 

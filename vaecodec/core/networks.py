@@ -179,7 +179,8 @@ class Chain:
     def __init__(
         self, blocks: Sequence[Sequence[Exact]], channels: int, limit: int, shift: int, film: int = -1
     ) -> None:
-        """blocks: the three layers of each. limit: of features, 2^shift standing for 1. film: before which block they are scaled, -1 for none."""
+        """blocks: the three layers of each. limit: of features, 2^shift standing for 1. film: before which block they
+        are scaled, -1 for none."""
         self.channels, self.count = full(channels), len(blocks)
         self.layers = [(a.packed(outputs=2), b.depthwise(2), c.packed()) for a, b, c in blocks]
         native = [_Block(a.native(), b.native(), c.native(), 1) for a, b, c in self.layers]
@@ -349,14 +350,14 @@ class SynthesisRows:
 def filter_pixels(coefficients: Sequence[int], planes: NDArray[np.int16], rgb: NDArray[np.uint8]) -> None:
     """Make rgb (h, w, 3) of planes (3, h + 6, w + 6) by one filter: `vaec_filter`."""
     h, w, _ = rgb.shape
-    numbers = np.array(coefficients, np.int16)
+    numbers = np.array(coefficients, np.int32)
     if planes.shape != (3, h + 6, w + 6) or planes.dtype != np.int16 or planes.strides[2] != 2 or planes.strides[1] % 2:
         raise ValueError("planes of another shape")
     if len(numbers) != 36 or rgb.dtype != np.uint8 or rgb.strides[1:] != (3, 1):
         raise ValueError("pixels of another shape")
     places = (ctypes.c_void_p * 3)(*(plane[3:, 3:].ctypes.data for plane in planes))
     library().vaec_filter(
-        *(kernel(), pointer(numbers, np.int16), places, planes.strides[1] // 2, h, w, rgb.ctypes.data, rgb.strides[0])
+        *(kernel(), pointer(numbers, np.int32), places, planes.strides[1] // 2, h, w, rgb.ctypes.data, rgb.strides[0])
     )
 
 

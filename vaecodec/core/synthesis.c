@@ -200,7 +200,7 @@ int32_t vaec_shortcut(const vaec_synthesis *net, const int32_t *step, int32_t n,
     return VAEC_DONE;
 }
 
-void vaec_filter(int32_t kernel, const int16_t *coefficients, const int16_t *const planes[3], int64_t stride,
+void vaec_filter(int32_t kernel, const int32_t *coefficients, const int16_t *const planes[3], int64_t stride,
                  int32_t height, int32_t width, uint8_t *rgb, int64_t step) {
     const vaec_kernel *chosen = vaec_kernel_of(kernel);
     for (int32_t i = 0; chosen && i < height; i++) {

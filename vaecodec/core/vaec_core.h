@@ -199,7 +199,7 @@ VAEC_API int32_t vaec_shortcut(const vaec_synthesis *net, const int32_t *step, i
 
 /* Pixels of some rows (height, width, 3) by one filter, 36 coefficients. planes: three pointers to the first sample,
  * `stride` numbers a row, 3 samples around what is wanted. rgb: `step` bytes a row. */
-VAEC_API void vaec_filter(int32_t kernel, const int16_t *coefficients, const int16_t *const planes[3], int64_t stride,
+VAEC_API void vaec_filter(int32_t kernel, const int32_t *coefficients, const int16_t *const planes[3], int64_t stride,
                           int32_t height, int32_t width, uint8_t *rgb, int64_t step);
 
 /* g_a, in integers too. enter: 192 inputs, (row, column, colour) of 8 x 8 pixels less 128; leave: four positions to y;
