@@ -22,7 +22,7 @@ FILE_MAX = 1 << 26  # bytes; the package's model has 9 million
 HEADER_MAX = 1 << 20  # bytes; that of the package's model has 21 thousand
 SIDE_MAX = 1 << 32  # of a shape, so that no product of sizes is long
 AXES_MAX = 4
-TYPES = {"I8": "<i1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "F16": "<f2", "F32": "<f4"}
+TYPES = {"I8": "i1", "I16": "i2", "U16": "u2", "I32": "i4", "F16": "f2", "F32": "f4"}  # little-endian in the file
 
 
 class Declared(NamedTuple):
@@ -66,10 +66,10 @@ class TensorFile:
         """All tensors. Raises: ValueError where the file is shorter than it was."""
         found = {}
         for name, (dtype, shape) in self.tensors.items():
-            tensor = np.empty(shape, dtype)
+            tensor = np.empty(shape, dtype.newbyteorder("<"))
             if self.handle.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
                 raise ValueError("it is cut off")
-            found[name] = tensor.astype(dtype.newbyteorder("="), copy=False)
+            found[name] = tensor.astype(dtype, copy=False)
         return found
 
 
