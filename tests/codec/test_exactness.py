@@ -19,7 +19,7 @@ from tests.sample_pictures import picture
 from vaecodec import vae
 from vaecodec.codec import Codec
 from vaecodec.model import exact, weights
-from vaecodec.model.networks import Y_MAX, Z_MAX
+from vaecodec.model.architecture import Y_MAX, Z_MAX
 from vaecodec.pictures.picture import Picture
 
 QUALITIES = (0, 37.7, 75, 100)

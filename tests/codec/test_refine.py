@@ -16,11 +16,12 @@ from tools.train.data import psnr
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.defaults import EFFORTS
+from vaecodec.codec.filter_fit import as_planes
 from vaecodec.errors import VaecError
 from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model.architecture import FILTER_NUMBERS, MEAN_ONE
 from vaecodec.model.likelihood import index_scale, logistic_bits
-from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters, as_planes
-from vaecodec.model.networks import FILTER_NUMBERS, MEAN_ONE
+from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters
 
 DATA = Path(__file__).parents[1] / "data"
 

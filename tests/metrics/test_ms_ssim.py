@@ -9,7 +9,8 @@ import torch
 from tests.sample_pictures import picture
 from tools.train.loss import Loss
 from vaecodec.metrics.ms_ssim import SCALES, dissimilarity
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.architecture import Config
+from vaecodec.model.networks import Model
 
 
 @pytest.mark.parametrize("noise", [2.0, 20.0])

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sample_pictures import picture
-from tools.measure.speed import kmac_per_pixel
+from tools.measure.speed import kmac_of_codec, kmac_per_pixel
 from tools.train.checkpoint import load_weights
 from tools.train.data import psnr
 from tools.train.loss import forward
 from vaecodec.codec import Codec
-from vaecodec.model import weights
+from vaecodec.model import trained, weights
+from vaecodec.model.architecture import FEATURE_MAX, Config, quality_lambda
 from vaecodec.model.exact import (
-    FEATURE_MAX,
     Block,
     Linear,
     clamp_ste,
@@ -27,20 +27,30 @@ from vaecodec.model.exact import (
     round_ste,
     space_to_depth,
 )
-from vaecodec.model.networks import Config, Model, QualityTable, checkerboard, dct_basis, quality_lambda
-from vaecodec.pictures.picture import Picture
+from vaecodec.model.networks import Model, QualityTable, checkerboard, dct_basis
 
 
 def test_multiply_accumulates_per_pixel(shipped: Codec) -> None:
     """The bar: at most 40 thousand to encode and 25 thousand to decode, entropy networks included."""
-    source = Picture(np.zeros((512, 512, 3), np.uint8))
-    data = shipped.encode(source, effort=2)
-    encode = kmac_per_pixel(lambda: shipped.encode(source, effort=2), 512 * 512)
-    decode = kmac_per_pixel(lambda: shipped.decode(data), 512 * 512)
-    cfg = shipped.weights.model.cfg
-    synthesis = cfg.M * (768 + 4 * cfg.C) / 256 + cfg.blocks_s * (3 * cfg.C**2 + 18 * cfg.C) / 64 + 3 * cfg.C
-    assert synthesis / 1000 < decode <= 25  # by hand, a lower bound: the counter sees all of it
-    assert decode - synthesis / 1000 < encode <= 40
+    cfg, model, q, side = shipped.weights.cfg, trained.exact(shipped.weights), torch.tensor([500]), 128
+    work = kmac_of_codec(cfg)
+    assert work["encode"] <= 40 and work["decode"] <= 25
+    step, z = model.steps(q), torch.zeros(1, side // 64, side // 64, cfg.N)
+    y = torch.zeros(1, side // 16, side // 16, cfg.M)
+
+    def entropy() -> None:
+        model.contexts(model.h_s(z, q), q, lambda i, mean, index, mask: mean)
+
+    def synthesis() -> None:
+        model.g_s(y, q, step)
+
+    def analysis() -> None:
+        model.h_a(model.g_a(torch.zeros(1, side, side, 3), q, step))
+
+    with torch.no_grad():  # as PyTorch counts those of the same layers
+        counted = [kmac_per_pixel(job, side**2) for job in (analysis, entropy, synthesis)]
+    assert work["encode"] == pytest.approx(counted[0] + counted[1])
+    assert work["decode"] == pytest.approx(counted[1] + counted[2])
 
 
 @given(
@@ -125,7 +135,7 @@ def test_quality_rows_follow_the_formula_of_the_specification(q: int, seed: int)
 
 
 def test_steps_shrink_with_quality(shipped: Codec) -> None:
-    steps = torch.stack([shipped.weights.model.steps(torch.tensor([q])).mean() for q in range(0, 1001, 25)])
+    steps = torch.stack([trained.exact(shipped.weights).steps(torch.tensor([q])).mean() for q in range(0, 1001, 25)])
     assert (steps[1:] < steps[:-1]).all()
     assert quality_lambda(torch.tensor([0, 1000])).tolist() == pytest.approx([0.0004, 0.5])
 
@@ -160,7 +170,7 @@ def test_training_starts_as_a_dct_codec() -> None:
 
 def test_inference_and_training_forward_agree(small: Codec) -> None:
     """There is one implementation: the training forward pass on the grid is the decoder."""
-    model = small.weights.model
+    model = trained.exact(small.weights)
     q = torch.tensor([400])
     y_hat = torch.randint(-300, 300, (1, 5, 6, model.cfg.M), generator=torch.Generator().manual_seed(1)).float()
     with torch.no_grad():
@@ -172,15 +182,15 @@ def test_inference_and_training_forward_agree(small: Codec) -> None:
 def test_a_shipped_model_can_be_trained_on() -> None:
     """`train.py --init MODEL.safetensors`: the weights of the file, float again and with gradients."""
     path = VECTORS / "small.safetensors"
-    loaded = weights.load(path).model
+    loaded = trained.exact(weights.load(path))
     model = Model(loaded.cfg)
     load_weights(model, path)
     assert not model.grid
     q, x = torch.tensor([500]), torch.from_numpy(picture(64, 64))[None]
     bits, x_hat = forward(model, x, q, None)
     (bits.sum() + x_hat.square().mean()).backward()
-    trained = (p.grad for name, p in model.named_parameters() if name != "filter.value")  # that is fitted
-    assert all(grad is not None and grad.isfinite().all() for grad in trained)
+    slopes = (p.grad for name, p in model.named_parameters() if name != "filter.value")  # that is fitted
+    assert all(grad is not None and grad.isfinite().all() for grad in slopes)
     model.set_grid(True)
     for ours, theirs in zip(model.modules(), loaded.modules(), strict=True):
         if isinstance(ours, Linear):

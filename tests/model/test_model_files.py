@@ -19,7 +19,7 @@ from tools.train.retire_model import retire
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.model import tensors as files
-from vaecodec.model import weights
+from vaecodec.model import trained, weights
 from vaecodec.pictures.picture import Picture
 from vaecodec.restoration import denoiser
 
@@ -157,7 +157,7 @@ def test_declared_networks_take_no_memory(tmp_path: Path) -> None:
     retire(SMALL, tmp_path / "retired.safetensors")
     codec = Codec(tmp_path / "retired.safetensors")
     assert not codec.weights.encodes
-    assert all(value.is_meta for value in weights.encoding(codec.weights.model).values())
+    assert all(value.is_meta for value in trained.encoding(trained.exact(codec.weights)).values())
     pixels = picture(40, 50)
     whole = Codec(SMALL)
     data = whole.encode(pixels, 60)

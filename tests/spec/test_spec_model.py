@@ -15,9 +15,10 @@ from tests.model_files import repack
 from vaecodec.codec import Codec
 from vaecodec.entropy import rans
 from vaecodec.errors import UnsupportedError
-from vaecodec.model import weights
-from vaecodec.model.exact import FEATURE_MAX, Linear
-from vaecodec.model.networks import Config, Model
+from vaecodec.model import trained, weights
+from vaecodec.model.architecture import FEATURE_MAX, Config
+from vaecodec.model.exact import Linear
+from vaecodec.model.networks import Model
 from vaecodec.model.tensors import read_file
 
 
@@ -138,7 +139,7 @@ def test_A1_layers_that_could_overflow_are_refused(small: Codec) -> None:
     layer.freeze(torch.full((1, 4), 2048), torch.zeros(1), k)  # 4 * 2048 * 2047 < 2^24
     with pytest.raises(ValueError, match="overflow"):
         layer.freeze(torch.full((1, 4), 2050), torch.zeros(1), k)
-    for module in small.weights.model.modules():
+    for module in trained.exact(small.weights).modules():
         if isinstance(module, Linear) and module.limit is not None:
             w, b, _ = module.grid_weights()
             assert (w.abs().sum(1) * module.limit + b.abs()).max() < 2.0**module.bits

@@ -9,7 +9,8 @@ from torch import Tensor
 from tests.sample_pictures import picture
 from tools.measure import ablate
 from tools.train.loss import forward
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.architecture import Config
+from vaecodec.model.networks import Model
 
 CONFIG = Config(C=8, M=16, N=4, D=8, low=4, blocks_a=5, blocks_s=6, blocks_h=1, blocks_c=1)
 

@@ -9,8 +9,9 @@ from tests.sample_pictures import picture
 from tools.train.candidates import CANDIDATES, Basis, Candidate, ElementStep, TableBank, candidate, fold, haar
 from tools.train.loss import forward, uniform_noise, z_bits
 from tools.train.screening import work
+from vaecodec.model.architecture import Config
 from vaecodec.model.exact import Block
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.networks import Model
 
 CONFIG = Config(C=40, M=64, N=8, D=16, low=8, blocks_a=3, blocks_s=3, blocks_h=1, blocks_c=1)
 SMALL = Config(C=80, M=384, N=48, D=96)  # what the candidates are compared at

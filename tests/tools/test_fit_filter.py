@@ -15,7 +15,8 @@ from tools.train.data import Crops, psnr
 from tools.train.fit_filter import fit, hat, with_filters
 from vaecodec.codec import Codec
 from vaecodec.model import weights
-from vaecodec.model.networks import ANCHORS, FILTER_NUMBERS, QualityTable
+from vaecodec.model.architecture import ANCHORS, FILTER_NUMBERS
+from vaecodec.model.networks import QualityTable
 
 SMALL = VECTORS / "small.safetensors"
 PHOTO = Path(__file__).parents[1] / "data" / "kodim23.png"

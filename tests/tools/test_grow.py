@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from tools.train.grow import grow, missing_rows
-from vaecodec.model.networks import Config, Model, dct_basis
+from vaecodec.model.architecture import Config
+from vaecodec.model.networks import Model, dct_basis
 
 
 @torch.no_grad()

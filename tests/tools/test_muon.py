@@ -9,7 +9,8 @@ import torch
 
 from tools.train.muon import Muon, orthogonalise
 from tools.train.train import optimisers
-from vaecodec.model.networks import Config, Model
+from vaecodec.model.architecture import Config
+from vaecodec.model.networks import Model
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from tools.measure.bdrate import bd_rate
 from tools.train.data import jpeg_point, load, psnr
@@ -52,8 +51,7 @@ def main() -> None:
     p.add_argument("--model", type=Path)
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
-    torch.set_num_threads(args.threads)
-    codec, pictures = Codec(args.model), {path: load(path) for path in args.pictures}
+    codec, pictures = Codec(args.model, threads=args.threads), {path: load(path) for path in args.pictures}
     jpeg = {path: [jpeg_point(x, q) for q in JPEG_QUALITIES] for path, x in pictures.items()}
     used = MEASURES[: len(MEASURES) if args.structure else 1]
     first: list[Curves] = []

@@ -15,7 +15,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from vaecodec.bitstream import container
@@ -64,8 +63,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    codec, failed, ratios = Codec(args.model), [], []
+    codec, failed, ratios = Codec(args.model, threads=args.threads), [], []
     print("| Picture | JPEG | dB | bytes | quality | dB | bytes | of it overlay | size over JPEG's |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for path in sorted(args.pictures.glob("*.png")):

@@ -3,7 +3,7 @@
 Times are medians of `--repeats` runs in one process with the model loaded, quality 75, from array to
 bytes and back: the first picture, and a 4000x3000 mosaic of all of them. Peak memory is that of a
 process of its own for each direction (not on Windows, which does not tell it). Multiply-accumulates are
-those that torch really ran.
+those of the layers, whatever a kernel leaves out because inputs are 0.
 
 Where compressai can be imported (the `train` environment, which is the one to run this in for the
 comparison) its mbt2018_mean decodes the same picture in the same process, in turn with this codec;
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+from PIL import Image
 
-from tools.train.data import load
 from vaecodec.bench.resources import peak_memory
 from vaecodec.codec import Codec
+from vaecodec.core.networks import kernels
+from vaecodec.model.architecture import Config, Layer, decoding, encoding
 from vaecodec.pictures.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,12 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--child", choices=("encode", "decode"), help=argparse.SUPPRESS)  # PICTURES is then one pair IN OUT
     return p.parse_args()
+
+
+def load(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    with Image.open(path) as im:
+        return np.asarray(im.convert("RGB"))
 
 
 def mosaic(pictures: list[np.ndarray], height: int, width: int) -> np.ndarray:
@@ -75,10 +81,36 @@ def convolution_flops(x: Sequence[int], weight: Sequence[int], *_: Any, out_shap
     return 2 * prod(out_shape) * prod(weight[1:])
 
 
+# How many pixels a position of a layer's outputs stands for, by the beginning of its path: the first that fits.
+PIXELS = {
+    **{"g_s.enter": 256, "g_s.shortcut": 256, "g_s": 64, "context": 256},
+    **{"h_s.enter": 4096, "h_s.block1": 1024, "h_s.up": 1024, "h_s": 256},
+    **{"g_a.enter": 64, "g_a.blocks": 64, "g_a": 256},
+    **{"h_a.enter": 256, "h_a.block1": 256, "h_a.down2": 4096, "h_a": 1024},
+}
+
+
+def kmac_of_codec(cfg: Config) -> dict[str, float]:
+    """Multiply-accumulates per pixel, in thousands, of the networks of `encode` and `decode`."""
+    decoder = {path: layer for path, layer in decoding(cfg).items() if isinstance(layer, Layer)}
+    shapes = {path: (layer.outputs, layer.inputs) for path, layer in decoder.items()}
+    matrices = {path: shape for path, shape in encoding(cfg).items() if path.endswith((".weight", ".shortcut"))}
+    entropy = sum(work(path, shape) for path, shape in shapes.items() if not path.startswith("g_s"))
+    synthesis = sum(work(path, shape) for path, shape in shapes.items() if path.startswith("g_s"))
+    analysis = sum(work(path, shape) for path, shape in matrices.items())
+    return {"encode": analysis + entropy, "decode": entropy + synthesis}
+
+
+def work(path: str, shape: Sequence[int]) -> float:
+    """Of a layer whose weights have this shape."""
+    return prod(shape) / next(pixels for start, pixels in PIXELS.items() if path.startswith(start)) / 1000
+
+
 def kmac_per_pixel(job: Callable[[], object], pixels: int) -> float:
     """Multiply-accumulates that torch really runs in a job. Watches operators, so it does not matter how
     a layer is spelt; exact.py calls oneDNN's convolution by name, which torch's counter has to be told."""
-    from torch.utils.flop_counter import FlopCounterMode  # 75 MB, which the memory of a child must not show
+    import torch  # not above: the memory of a child must not show it
+    from torch.utils.flop_counter import FlopCounterMode
 
     known = {torch.ops.aten.mkldnn_convolution: convolution_flops}
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
@@ -131,6 +163,8 @@ def startup(coded: bytes, repeats: int) -> dict[str, float]:
 
 def baseline(quality: int, picture: np.ndarray, threads: int) -> Callable[[], object]:
     """A job that decodes the picture with compressai's mbt2018_mean."""
+    import torch
+    import torch.nn.functional as F
     from compressai.zoo import mbt2018_mean
 
     model = mbt2018_mean(quality=quality, pretrained=False).eval()
@@ -155,7 +189,7 @@ def main() -> None:
         return child(args)
     pictures = [load(path) for path in args.pictures]
     codec = Codec(threads=args.threads)
-    print(f"quality {args.quality}, {args.threads} threads, median of {args.repeats}; torch {torch.__version__}\n")
+    print(f"quality {args.quality}, {args.threads} threads, median of {args.repeats}; kernel {list(kernels())[-1]}\n")
 
     small = pictures[0]
     for x in (small, mosaic(pictures, *LARGE)):
@@ -171,10 +205,10 @@ def main() -> None:
         times = {k: v for job in (encode, decode) for k, v in medians({job.__name__: job}, args.repeats).items()}
         print(f"{x.shape[1]} x {x.shape[0]}, {len(data) * 8 / pixels:.3f} bpp")
         for job in (encode, decode):
-            seconds, work = times[job.__name__], kmac_per_pixel(job, pixels)
-            print(f"  {job.__name__}  {seconds:7.3f} s  {pixels / seconds / 1e6:6.2f} Mpx/s  {work:6.2f} kMAC/px")
+            seconds, kmac = times[job.__name__], kmac_of_codec(codec.weights.cfg)[job.__name__]
+            print(f"  {job.__name__}  {seconds:7.3f} s  {pixels / seconds / 1e6:6.2f} Mpx/s  {kmac:6.2f} kMAC/px")
     for direction, (loaded, peak) in measure_memory(x, args).items():
-        print(f"  {direction}  peak memory {peak / 1e6:.0f} MB, of it {loaded / 1e6:.0f} MB for torch and the model")
+        print(f"  {direction}  peak memory {peak / 1e6:.0f} MB, of it {loaded / 1e6:.0f} MB before the work")
 
     print("\nstarting")
     for name, seconds in startup(data, args.repeats).items():
