@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -253,6 +252,7 @@ class Decode:
 
     def decode(self, data: bytes | File, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
+        import tempfile
         from io import BytesIO
 
         from vaecodec.pictures.metadata import stripped

@@ -22,6 +22,7 @@ from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
+    from vaecodec.restoration.recipes import Recipe
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]
@@ -192,6 +193,34 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         if match is None:
             self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in whole pixels", param, ctx)
         return tuple(map(int, match.groups()))
+
+
+NOISE_MAX = 150.0  # levels
+AUTO = "auto"
+
+
+class Sigma(click.ParamType):  # type: ignore[type-arg]
+    """Levels of noise, or AUTO."""
+
+    name = "sigma"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            sigma = 0.0 if value == AUTO else float(value)
+        except ValueError:
+            sigma = -1.0
+        if not (value == AUTO or 0 < sigma <= NOISE_MAX):
+            self.fail(f"{value!r} is neither auto nor levels of noise within 0..{NOISE_MAX:g}", param, ctx)
+        return sigma or AUTO
+
+
+def denoising(sigma: float | str, fast: bool = False) -> Recipe:
+    """For a value of `Sigma`."""
+    from vaecodec.restoration.recipes import Denoise
+
+    return Denoise(None if isinstance(sigma, str) else sigma, fast)
 
 
 def rate_options(command: Callable[..., int]) -> Callable[..., int]:
