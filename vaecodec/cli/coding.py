@@ -23,6 +23,7 @@ from vaecodec.cli.options import (
     inputs,
     metadata_options,
     options,
+    png_level_option,
     rate_options,
     strip_option,
 )
@@ -83,6 +84,7 @@ def encode(
 @click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
 @click.option("--preview", is_flag=True, help="The small picture in the file, or 1/8 if there is none.")
 @click.option("--partial", is_flag=True, help="What is left of a damaged file; exit code 3 says that it is.")
+@png_level_option
 @strip_option
 @batch_options
 def decode(
@@ -92,6 +94,7 @@ def decode(
     max_size: int | None,
     preview: bool,
     partial: bool,
+    png_level: int,
     strip: str,
     max_pixels: int,
     outputs: Outputs,
@@ -108,7 +111,8 @@ def decode(
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
     formats = {target: output_format(target) for _, target in planned.jobs}
     fraction = int(scale[-1]) if scale else 1
-    return run(planned, Decode(formats, max_pixels, region, fraction, max_size, strip, partial, preview), how)
+    work = Decode(formats, max_pixels, region, fraction, max_size, strip, partial, preview, png_level)
+    return run(planned, work, how)
 
 
 @click.command()

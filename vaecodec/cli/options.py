@@ -19,6 +19,7 @@ from vaecodec.cli.plan import Outputs
 from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
+from vaecodec.pictures import PNG_LEVEL
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -132,6 +133,14 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
 
     return with_batch
 
+
+png_level_option = click.option(
+    "--png-level",
+    type=click.IntRange(0, 9),
+    default=PNG_LEVEL,
+    metavar="N",
+    help=f"Of PNG outputs: 0 is quick and large, 9 slow and small; {PNG_LEVEL} by default.",
+)
 
 strip_option = click.option(
     "--strip",

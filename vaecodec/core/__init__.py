@@ -127,3 +127,52 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     decode.restype = encode.restype = size
     path.restype = None
     return found
+
+
+# The filters of PNG's rows
+
+
+def png_unfilter(filtered: NDArray[np.uint8], bpp: int, above: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows (n, size) of those (n, 1 + size) behind the numbers of their filters: `vaec_png_unfilter`.
+
+    bpp: bytes of a pixel. above: (size,), the row above the first, zeros at the top.
+    Raises: ValueError for a filter that is not known.
+    """
+    n, size = len(filtered), filtered.shape[1] - 1
+    check_rows(size, bpp, above)
+    rows = np.empty((n, size), np.uint8)
+    pointers = pointer(filtered, np.uint8), pointer(above, np.uint8), pointer(rows, np.uint8)
+    if png().vaec_png_unfilter(pointers[0], n, size, bpp, *pointers[1:]) < n:
+        raise ValueError("a filter that is not known")
+    return rows
+
+
+def png_filter(rows: NDArray[np.uint8], bpp: int, above: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows (n, size) each behind the number of its filter, (n, 1 + size): `vaec_png_filter`.
+
+    Args: as `png_unfilter`.
+    """
+    n, size = rows.shape
+    check_rows(size, bpp, above)
+    work, filtered = np.empty((5, size), np.uint8), np.empty((n, 1 + size), np.uint8)
+    pointers = pointer(above, np.uint8), pointer(work, np.uint8), pointer(filtered, np.uint8)
+    png().vaec_png_filter(pointer(rows, np.uint8), n, size, bpp, *pointers)
+    return filtered
+
+
+def check_rows(size: int, bpp: int, above: NDArray[np.uint8]) -> None:
+    """Raises: ValueError where no whole pixels fit into a row, or the one above is of another size."""
+    if not 1 <= bpp <= 4 or size < bpp or size % bpp or above.shape != (size,):
+        raise ValueError("rows of no whole pixels, or of unequal sizes")
+
+
+@cache
+def png() -> Any:
+    """The library with the types of the functions above."""
+    found = library()
+    address, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    found.vaec_png_unfilter.argtypes = [address, size, size, number, address, address]
+    found.vaec_png_unfilter.restype = size
+    found.vaec_png_filter.argtypes = [address, size, size, number, address, address, address]
+    found.vaec_png_filter.restype = None
+    return found

@@ -67,4 +67,16 @@ VAEC_API int64_t vaec_rans_encode(uint32_t *x, int32_t used, int64_t n, const ui
  */
 VAEC_API void vaec_best_path(const float *cost, int64_t rounds, int64_t chains, uint8_t *odd, int32_t *kind);
 
+/* The filters of PNG's rows. rows: (n, size) bytes in pixels of bpp, 1 to 4, which divides size; filtered: (n, 1 + size),
+ * a row behind the number of its filter. above: (size) of the row above the first, zeros at the top of a picture. */
+
+/* rows, written, of filtered. Returns: rows done, fewer than n where the next one has a filter that is not known. */
+VAEC_API int64_t vaec_png_unfilter(const uint8_t *filtered, int64_t n, int64_t size, int32_t bpp, const uint8_t *above,
+                                   uint8_t *rows);
+
+/* filtered, written, of rows: of each the filter whose bytes, as signed numbers, have the least sum of magnitudes, as
+ * section 12.7 of the PNG specification advises. work: (5, size) bytes to work in. */
+VAEC_API void vaec_png_filter(const uint8_t *rows, int64_t n, int64_t size, int32_t bpp, const uint8_t *above,
+                              uint8_t *work, uint8_t *filtered);
+
 #endif
