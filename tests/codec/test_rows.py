@@ -79,8 +79,8 @@ def test_reading(low: None, tmp_path: Path, ending: str, channels: int) -> None:
 
 def test_what_needs_the_whole_is_read_whole(low: None, tmp_path: Path) -> None:
     for name, image, options in (
-        ("alpha.png", Image.fromarray(picture(9, 9, 4)), {}),
-        ("palette.png", Image.fromarray(picture(9, 9)).quantize(7), {}),
+        ("alpha.tif", Image.fromarray(picture(9, 9, 4)), {}),
+        ("palette.tif", Image.fromarray(picture(9, 9)).quantize(7), {}),
         ("key.png", Image.fromarray(picture(9, 9)), {"transparency": (1, 2, 3)}),
         ("deep.png", Image.fromarray(picture(9, 9, 1)[..., 0].astype(np.uint16) * 257), {}),
     ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +19,7 @@ from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import PictureError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
 from vaecodec.pictures.picture import Picture, is_large, strips
+from vaecodec.pictures.png_rows import Rows, survey
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
 
@@ -41,12 +43,16 @@ def from_image(
     raw = _rawmode(image)
     exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
     deep = _deep_samples(raw, opened) if opened else None
+    pixels, large = None, by_rows and is_large(*image.size)
+    if large and image.format == "PNG" and opened and (found := _png_by_rows(opened)):
+        pixels, image, said = found
+        notes += said
     plain = image.mode in ("L", "RGB") and deep is None and ";16" not in raw and "transparency" not in image.info
-    by_rows = by_rows and plain and is_large(*image.size)
-    pixels = _on_disk(image, raw) if by_rows else None
+    if pixels is None and large and plain:
+        pixels = _on_disk(image, raw)
     if pixels is None:
         load(image)
-        pixels = _in_pillow(image) if by_rows else _pixels(image, raw, deep, notes)
+        pixels = _in_pillow(image) if large and plain else _pixels(image, raw, deep, notes)
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
         notes.append("the extended part of its XMP is not kept")
     icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
@@ -134,6 +140,28 @@ def _on_disk(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
         return samples.reshape(last - first, image.width, channels)
 
     return strips((image.height, image.width, channels), fetch)
+
+
+def _png_by_rows(opened: Callable[[], BinaryIO]) -> tuple[NDArray[np.uint8], Image.Image, list[str]] | None:
+    """`Strips` of a plain PNG file, an image with its metadata, and notes; None of any other."""
+    with opened() as file:
+        found = survey(file)
+    if found is None:
+        return None
+    small, notes = open_picture(BytesIO(found.small), formats=["PNG"]), list[str]()
+    raw = _rawmode(small)
+    load(small)
+    samples = _pixels(small, raw, None, notes)[0]
+    rows, channels = Rows(opened, found), samples.shape[1]
+    if channels == found.channels:
+        return strips(rows.shape, rows.fetch), small, notes
+    if found.channels > 1:  # a transparent colour
+        return None
+
+    def fetch(first: int, last: int) -> NDArray[np.uint8]:
+        return samples[rows.fetch(first, last)[..., 0]]
+
+    return strips((found.height, found.width, channels), fetch), small, notes
 
 
 def _in_pillow(image: Image.Image) -> NDArray[np.uint8]:

@@ -65,7 +65,7 @@ class Strips:
         rows, *others = place if isinstance(place, tuple) else (place,)
         first, last, _ = rows.indices(self.shape[0])
         if not self.first <= first <= last <= self.first + len(self.rows):
-            del self.rows  # not the old rows besides the new ones
+            self.rows = self.rows[:0].copy()  # not the old rows besides the new ones
             self.first, self.rows = first, self.fetch(first, last)
         return self.rows[first - self.first : last - self.first][(slice(None), *others)]
 
