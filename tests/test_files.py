@@ -186,8 +186,8 @@ def test_a_missing_folder_is_an_error_before_any_work(run: Run) -> None:
 def test_write_never_follows_a_planted_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
-    (tmp_path / ".vaecodec-known.tmp").symlink_to(victim)
+    monkeypatch.setattr(os, "urandom", lambda _: b"known")
+    (tmp_path / f".vaecodec-{b'known'.hex()}.tmp").symlink_to(victim)
     with pytest.raises(FileExistsError):
         files.write(tmp_path / "out", b"data", files.STREAM, force=False)
     assert victim.read_bytes() == b"precious"

@@ -4,12 +4,10 @@
     array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
 
 For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing
-this package loads neither torch nor NumPy.
+this package loads neither torch nor NumPy, nor typing, which would take as long as all the rest.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 from vaecodec.errors import (
     CorruptFileError,
@@ -22,7 +20,10 @@ from vaecodec.errors import (
 )
 from vaecodec.version import __version__
 
+TYPE_CHECKING = False  # as that of typing: what checks types takes it for True
 if TYPE_CHECKING:
+    from typing import Any
+
     from vaecodec.api import decode, decode_batch, encode
     from vaecodec.bitstream.info import read_info
     from vaecodec.codec.codec import Codec

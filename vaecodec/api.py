@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from vaecodec.arguments import BytesLike, as_bytes, as_whole
 from vaecodec.bitstream.info import Info, read_info
@@ -19,6 +19,9 @@ from vaecodec.errors import VaecError
 from vaecodec.pictures.metadata import replaced
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import as_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Info", "decode", "decode_batch", "encode", "read_info"]
 

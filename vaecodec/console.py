@@ -53,8 +53,8 @@ def hush_warnings() -> None:
         warnings.simplefilter("ignore")
 
 
-def reason(error: Exception, source: Path) -> str:
-    """Why `source` failed, in one sentence."""
+def reason(error: Exception, source: Path | None) -> str:
+    """Why `source` failed, in one sentence; None: no file did."""
     if isinstance(error, (MemoryError, RuntimeError)):
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,7 +100,7 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
             put(data, handle)
         return
     final = Path(os.path.realpath(target)) if force else target  # through a symbolic link, which stays
-    temporary = final.with_name(f".vaecodec-{secrets.token_hex(8)}.tmp")
+    temporary = final.with_name(f".vaecodec-{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
             put(data, handle)
@@ -143,4 +141,5 @@ def put(data: bytes | memoryview | BinaryIO, handle: BinaryIO) -> None:
         handle.write(data)
         return
     data.seek(0)
-    shutil.copyfileobj(data, handle, 2**20)
+    while part := data.read(2**20):
+        handle.write(part)

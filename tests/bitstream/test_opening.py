@@ -186,7 +186,7 @@ def test_kinds_of_samples(data: bytes) -> None:
 
 
 def test_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaecodec.pictures.reading.BY_ROWS_FROM", 100)
+    monkeypatch.setattr("vaecodec.pictures.picture.BY_ROWS_FROM", 100)
     for format in ("PNG", "PPM", "TIFF"):
         path = tmp_path / f"a.{format.lower()}"
         path.write_bytes(save(Image.fromarray(noise(20, 30, 3)), format))

@@ -34,7 +34,7 @@ for target in ("old.vaec", "new.vaec"):
     command = [sys.executable, "-m", "vaecodec", "encode", "--threads", "1", "-f", "-q", "100", picture, target]
     done = subprocess.run(command, capture_output=True, text=True)
     runs.append([done.returncode, done.stderr])
-by_rows = "import sys, vaecodec.pictures.reading as r; r.BY_ROWS_FROM = 1; "
+by_rows = "import sys, vaecodec.pictures.picture as r; r.BY_ROWS_FROM = 1; "
 by_rows += "from vaecodec.cli import main; main(sys.argv[1:])"
 done = subprocess.run([sys.executable, "-c", by_rows, "decode", coded, "new.png"], capture_output=True, text=True)
 runs.append([done.returncode, done.stderr])

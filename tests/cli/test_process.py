@@ -210,3 +210,49 @@ def test_a_batch_is_shown_while_its_workers_start(run: Run, monkeypatch: pytest.
     assert run("encode", "-j", "2", "a.png", "b.png", terminal=True).err.startswith("\r\x1b[K0 of 2 files\r\x1b[K")
     assert "of 2 files" not in run("encode", "-j", "2", "--quiet", "a.png", "b.png", terminal=True).err
     assert "of 2 files" not in run("encode", "-j", "2", "a.png", "b.png").err
+
+
+# What a command imports
+
+
+HEAVY = {"torch", "numpy", "PIL", "multiprocessing"}
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Which modules the command line has loaded when it is done."""
+    code = "import sys\nfrom vaecodec.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+    command = [sys.executable, "-c", code, *arguments]
+    root = Path(__file__).parents[2]
+    return set(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
+def test_help_and_version_import_no_command(arguments: list[str]) -> None:
+    loaded = modules_after(*arguments)
+    assert not loaded & HEAVY
+    assert not loaded & {
+        f"vaecodec.cli.{name}" for name in ("batch", "bench", "coding", "looking", "restoration", "vae")
+    }
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "info"])
+def test_a_command_imports_no_other(name: str) -> None:
+    loaded = modules_after(name, "--help")
+    assert not loaded & (HEAVY | {"vaecodec.cli.bench", "vaecodec.cli.restoration", "vaecodec.cli.vae"})
+
+
+def test_each_command_is_where_the_list_says_and_says_the_same_of_itself() -> None:
+    for name, home in app.COMMANDS.items():
+        command = app.cli.load(name)
+        assert command.name == name
+        assert " ".join((command.help or "").split()).startswith(home.summary.rstrip("."))
+
+
+def test_the_list_names_every_command(run: Run) -> None:
+    listed = run("--help").out.decode().split("Commands:")[1].split("\n")
+    assert [line.split()[0] for line in listed if line.strip()] == sorted(app.COMMANDS)
+
+
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    result = run("nothing")
+    assert result.code == 2 and "No such command" in result.err

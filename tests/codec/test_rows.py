@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-import vaecodec.pictures.reading
+import vaecodec.pictures.picture
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.container import Tile, pack_chunk, tile_chunk
@@ -39,7 +39,7 @@ def run(*arguments: str) -> int:
 @pytest.fixture
 def low(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every picture counts as large."""
-    monkeypatch.setattr(vaecodec.pictures.reading, "BY_ROWS_FROM", 1)
+    monkeypatch.setattr(vaecodec.pictures.picture, "BY_ROWS_FROM", 1)
 
 
 @given(st.lists(st.tuples(st.integers(-3, 12), st.integers(-3, 12)), max_size=9))
@@ -79,8 +79,8 @@ def test_reading(low: None, tmp_path: Path, ending: str, channels: int) -> None:
 
 def test_what_needs_the_whole_is_read_whole(low: None, tmp_path: Path) -> None:
     for name, image, options in (
-        ("alpha.png", Image.fromarray(picture(9, 9, 4)), {}),
-        ("palette.png", Image.fromarray(picture(9, 9)).quantize(7), {}),
+        ("alpha.tif", Image.fromarray(picture(9, 9, 4)), {}),
+        ("palette.tif", Image.fromarray(picture(9, 9)).quantize(7), {}),
         ("key.png", Image.fromarray(picture(9, 9)), {"transparency": (1, 2, 3)}),
         ("deep.png", Image.fromarray(picture(9, 9, 1)[..., 0].astype(np.uint16) * 257), {}),
     ):
@@ -162,7 +162,7 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: s
     Image.fromarray(picture(100, 130)).save(f"a.{ending}")
     assert run("encode", f"a.{ending}", "whole.vaec") == 0
     assert run("decode", "whole.vaec", f"whole.{ending}") == 0
-    monkeypatch.setattr(vaecodec.pictures.reading, "BY_ROWS_FROM", 1)
+    monkeypatch.setattr(vaecodec.pictures.picture, "BY_ROWS_FROM", 1)
     assert run("encode", f"a.{ending}", "rows.vaec") == 0
     assert run("decode", "rows.vaec", f"rows.{ending}") == 0
     assert Path("rows.vaec").read_bytes() == Path("whole.vaec").read_bytes()

@@ -29,8 +29,9 @@ from tests.picture_files import (
 )
 from vaecodec.bitstream.container import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
+from vaecodec.pictures.from_pillow import from_image
 from vaecodec.pictures.picture import Picture
-from vaecodec.pictures.reading import from_image, read_picture
+from vaecodec.pictures.reading import read_picture
 
 # Pixels
 

@@ -19,8 +19,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tests.picture_files import GREY, ORIENTATION, RGB, exif_bytes, noise, png, save, written
 from vaecodec.errors import PictureError, VaecError
 from vaecodec.pictures.exif import orientation
+from vaecodec.pictures.from_pillow import from_image
 from vaecodec.pictures.picture import Picture
-from vaecodec.pictures.reading import from_image, read_picture
+from vaecodec.pictures.reading import read_picture
 from vaecodec.pictures.writing import format_of, write_picture
 
 # Metadata

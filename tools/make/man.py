@@ -42,7 +42,7 @@ def page() -> str:
     """The whole page, in roff's man macros."""
     lines = [f'.TH VAECODEC 1 "" "vaecodec {__version__}"', ".SH NAME", "vaecodec \\- learned image codec"]
     context = click.Context(cli, info_name="vaecodec", **cli.context_settings)
-    commands = {name: cli.commands[name] for name in sorted(cli.commands)}
+    commands = {name: cli.load(name) for name in sorted(cli.homes)}
     lines += [".SH SYNOPSIS"]
     for name, command in commands.items():
         usage = " ".join(command.collect_usage_pieces(click.Context(command, context, name)))

@@ -3,8 +3,8 @@
     python -m tools.measure.huge PICTURES... [--megapixels 1,4,16,64,100] [--format ppm]
 
 For each size a square picture is made of the pictures, side by side, and the command line encodes and decodes it, to
-the same format, in a process of its own, whose processor time and peak memory the system tells. PPM files are read and
-written by rows; of a PNG Pillow holds the whole picture, four bytes a pixel. The memory is that of the whole process:
+the same format, in a process of its own, whose processor time and peak memory the system tells. PPM and PNG files are
+read and written by rows. The memory is that of the whole process:
 Python, PyTorch and the model (the first row of the table: a picture of one pixel) are in it.
 """
 

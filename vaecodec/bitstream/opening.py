@@ -19,18 +19,29 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from io import BytesIO
 from typing import BinaryIO
 
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from vaecodec.bitstream.limits import check_size
 from vaecodec.errors import PictureError
 
 PREFIX = 16  # bytes by which plugins know their format
 WEBP_HEADER = 30  # bytes that say how large a WebP picture is
+BEGINNINGS = {  # of files, and the plugin that reads them: most pictures need no other
+    b"\x89PNG": "Png",
+    b"\xff\xd8\xff": "Jpeg",
+    b"RIFF": "WebP",
+    b"II*\0": "Tiff",
+    b"MM\0*": "Tiff",
+    b"P5": "Ppm",
+    b"P6": "Ppm",
+}
 REFUSALS = (SyntaxError, IndexError, TypeError, struct.error)  # of a plugin: the file is none of its format
 
 
@@ -44,7 +55,7 @@ def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequenc
     file.seek(0)
     start = file.read(WEBP_HEADER)
     asked: set[str] = set()
-    for make_known in (Image.preinit, Image.init):  # the plugins for common formats, then all
+    for make_known in (partial(_plugin_for, start), Image.preinit, Image.init):  # one, those for common formats, all
         make_known()
         for name in [name for name in formats or Image.ID if name in Image.OPEN and name not in asked]:
             asked.add(name)
@@ -64,11 +75,24 @@ def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequenc
     raise PictureError("not a picture in a format that can be read, or one damaged at its start")
 
 
+def _plugin_for(start: bytes) -> None:
+    """Load the plugin that a file's beginning asks for, if there is one."""
+    for beginning, plugin in BEGINNINGS.items():
+        if start.startswith(beginning):
+            with suppress(ImportError):
+                import_module(f"PIL.{plugin}ImagePlugin")
+
+
 def load(image: Image.Image) -> None:
     """Load the pixels of an image, if they are not there yet. A TIFF's go into memory that it is given.
 
     Where Pillow makes that, it first holds its size against the global limit.
     """
+    if image.format != "TIFF":
+        image.load()
+        return
+    from PIL.TiffImagePlugin import TiffImageFile
+
     if isinstance(image, TiffImageFile) and image.tile and image._im is None:
         size = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
         image.im = Image.new(image.mode, size, None).im  # None: not to be filled first

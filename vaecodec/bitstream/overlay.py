@@ -2,6 +2,8 @@
 
 Pixels with alpha 255 replace what g_s makes, those with alpha 0 do not. Screens, text and drawings need it: a
 transform spends many bits on a sharp edge between two colours, a palette next to none.
+
+Pillow is imported where an overlay is: photographs have none.
 """
 
 from __future__ import annotations
@@ -12,9 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
 
-from vaecodec.bitstream.opening import open_picture
 from vaecodec.errors import CorruptFileError, UnsupportedError
 
 RIFF_HEADER = 20  # what a WebP file has before its VP8L bitstream; the same in all of them but for two lengths
@@ -32,6 +32,8 @@ class Overlay:
 
 def available() -> bool:
     """Whether this Pillow can read and write WebP, as all its wheels can."""
+    from PIL import features
+
     return bool(features.check("webp"))
 
 
@@ -42,6 +44,8 @@ def pack_overlay(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], *, thorough: b
     """
     if not mask.any():
         return b""
+    from PIL import Image, WebPImagePlugin  # noqa: F401 (or `save` would load all plugins)
+
     # Pillow's defaults clear the colours below alpha 0 to whatever codes best.
     rgba = np.dstack((rgb, np.where(mask, OPAQUE, 0).astype(np.uint8)))
     buffer = io.BytesIO()
@@ -58,6 +62,8 @@ def unpack_overlay(data: bytes | memoryview, height: int, width: int) -> tuple[N
     """Colours (height, width, 3) and mask (height, width). Raises CorruptFileError, UnsupportedError."""
     if not available():
         raise UnsupportedError("the file has overlays, which need a Pillow with WebP")
+    from vaecodec.bitstream.opening import open_picture
+
     data = bytes(data)
     if len(data) < 5 or data[0] != VP8L_SIGNATURE:
         raise CorruptFileError("a tile's overlay is not a lossless WebP bitstream")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Generator
@@ -15,11 +14,10 @@ from typing import TypeVar
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Done, Work
 from vaecodec.cli.plan import Plan
+from vaecodec.cli.process import FAILED
 from vaecodec.console import Overall, Progress, count, hush_warnings, put, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
-from vaecodec.workers import as_done, in_order
 
-FAILED = 1
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
 # What a worker takes, PyTorch, the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
 # picture: `tools/measure/huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
@@ -157,6 +155,8 @@ class Reports:
 
 def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
     """One line for programs."""
+    import json
+
     facts: dict[str, object] = {"input": str(source), "output": str(target), "ok": isinstance(outcome, Done)}
     if isinstance(outcome, Failure):
         return json.dumps(facts | {"error": outcome.message, "code": outcome.code})
@@ -201,6 +201,8 @@ def one(
 
 def in_workers(jobs: list[Job], work: Work, workers: int, how: How) -> Generator[Done | Failure, None, None]:
     """The outcomes of all jobs, in order, the jobs being done by so many processes with a model each."""
+    from vaecodec.workers import as_done, in_order
+
     threads = how.threads or max(1, cores() // workers)
     done = as_done(partial(in_worker, work, threads, how), jobs, workers, AHEAD * workers)
     with closing(done):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from vaecodec.codec.defaults import EFFORTS
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
+from vaecodec.pictures import PNG_LEVEL
 
 if TYPE_CHECKING:
     from vaecodec.bitstream.container import File
@@ -203,6 +203,13 @@ class Restore:
         return self.encode.pixels(source)
 
 
+def temporary(target: Path) -> BinaryIO:
+    """A file without a name, for what is too large for memory, where the target will lie."""
+    import tempfile
+
+    return tempfile.TemporaryFile(dir=files.folder_of(target))
+
+
 def better(
     recipe: Recipe, codec: Codec, device: str, picture: Picture, data: bytes, progress: Progress | None
 ) -> tuple[Picture, list[str]]:
@@ -222,6 +229,7 @@ class Decode:
     formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
     max_size: of the longer side. partial: make what can be made of a damaged file. preview: the small picture in the
     file, or the whole at 1/8. At most one of these is used. strip: see `metadata.stripped`.
+    png_level: of zlib, 0..9, for PNG.
     """
 
     formats: dict[Path, str]
@@ -232,6 +240,7 @@ class Decode:
     strip: str = "none"
     partial: bool = False
     preview: bool = False
+    png_level: int = PNG_LEVEL
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
 
     def open(self, source: Path) -> Step:
@@ -254,23 +263,29 @@ class Decode:
         from io import BytesIO
 
         from vaecodec.pictures.metadata import stripped
-        from vaecodec.pictures.preview import read_preview
-        from vaecodec.pictures.reading import BY_ROWS_FROM
+        from vaecodec.pictures.picture import is_large
         from vaecodec.pictures.writing import write_picture
 
-        if isinstance(data, bytes) and self.preview and (small := read_preview(data)):
-            start, picture, fault = time.perf_counter(), small, ""
-        else:
+        start, fault = time.perf_counter(), ""
+        picture = self.stored(data)
+        if picture is None:
             ready = codec()
             start = time.perf_counter()
             picture, fault = self.make(data, ready, progress)
-        large = picture.width * picture.height >= BY_ROWS_FROM
-        written = tempfile.TemporaryFile(dir=files.folder_of(target)) if large else BytesIO()  # noqa: SIM115 (handed on)
-        notes = write_picture(stripped(picture, self.strip), written, self.formats[target])
+        written = temporary(target) if is_large(picture.width, picture.height) else BytesIO()
+        notes = write_picture(stripped(picture, self.strip), written, self.formats[target], self.png_level)
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         coded = written.getbuffer() if isinstance(written, BytesIO) else written
         return Done(coded, figures, facts, notes, time.perf_counter() - start, fault)
+
+    def stored(self, data: bytes | File) -> Picture | None:
+        """The preview in the file, if that is wanted and there. Raises: VaecError."""
+        if not (self.preview and isinstance(data, bytes)):
+            return None
+        from vaecodec.pictures.preview import read_preview
+
+        return read_preview(data)
 
     def make(self, data: bytes | File, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
@@ -286,11 +301,10 @@ class Decode:
 
     def whole(self, file: File, codec: Codec, progress: Progress | None) -> Picture:
         """A large picture by rows, which are decoded as they are written. Raises: VaecError."""
-        from vaecodec.pictures.picture import Picture, from_above
-        from vaecodec.pictures.reading import BY_ROWS_FROM
+        from vaecodec.pictures.picture import Picture, from_above, is_large
 
         header = file.header
-        if header.width * header.height < BY_ROWS_FROM:
+        if not is_large(header.width, header.height):
             return codec.decode(file, max_pixels=None, progress=progress)
         rows = codec.decode_rows(file, max_pixels=None, progress=progress)
         pixels = from_above((header.height, header.width, header.channels), rows)

@@ -19,9 +19,11 @@ from vaecodec.cli.plan import Outputs
 from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
+from vaecodec.pictures import PNG_LEVEL
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
+    from vaecodec.restoration.recipes import Recipe
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]
@@ -132,6 +134,14 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
     return with_batch
 
 
+png_level_option = click.option(
+    "--png-level",
+    type=click.IntRange(0, 9),
+    default=PNG_LEVEL,
+    metavar="N",
+    help=f"Of PNG outputs: 0 is quick and large, 9 slow and small; {PNG_LEVEL} by default.",
+)
+
 strip_option = click.option(
     "--strip",
     type=click.Choice(["none", "private", "all"]),
@@ -192,6 +202,34 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         if match is None:
             self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in whole pixels", param, ctx)
         return tuple(map(int, match.groups()))
+
+
+NOISE_MAX = 150.0  # levels
+AUTO = "auto"
+
+
+class Sigma(click.ParamType):  # type: ignore[type-arg]
+    """Levels of noise, or AUTO."""
+
+    name = "sigma"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            sigma = 0.0 if value == AUTO else float(value)
+        except ValueError:
+            sigma = -1.0
+        if not (value == AUTO or 0 < sigma <= NOISE_MAX):
+            self.fail(f"{value!r} is neither auto nor levels of noise within 0..{NOISE_MAX:g}", param, ctx)
+        return sigma or AUTO
+
+
+def denoising(sigma: float | str, fast: bool = False) -> Recipe:
+    """For a value of `Sigma`."""
+    from vaecodec.restoration.recipes import Denoise
+
+    return Denoise(None if isinstance(sigma, str) else sigma, fast)
 
 
 def rate_options(command: Callable[..., int]) -> Callable[..., int]:

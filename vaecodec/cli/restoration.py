@@ -1,6 +1,6 @@
 """The commands that make pictures better: denoise, inpaint, restore, enhance.
 
-Imports of NumPy and torch stand inside, as in cli.py.
+Imports of NumPy and torch stand inside, as in coding.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import click
 
 from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
-from vaecodec.cli.options import FileName, batch_options, inputs, rate_options
+from vaecodec.cli.options import AUTO, NOISE_MAX, FileName, Sigma, batch_options, denoising, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
@@ -22,26 +22,6 @@ from vaecodec.console import loading
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
     from vaecodec.restoration.recipes import Recipe
-
-NOISE_MAX = 150.0  # levels
-AUTO = "auto"
-
-
-class Sigma(click.ParamType):  # type: ignore[type-arg]
-    """Levels of noise, or AUTO."""
-
-    name = "sigma"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            sigma = 0.0 if value == AUTO else float(value)
-        except ValueError:
-            sigma = -1.0
-        if not (value == AUTO or 0 < sigma <= NOISE_MAX):
-            self.fail(f"{value!r} is neither auto nor levels of noise within 0..{NOISE_MAX:g}", param, ctx)
-        return sigma or AUTO
 
 
 def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., int]]:
@@ -90,13 +70,6 @@ def denoise(sigma: float | str, fast: bool) -> Recipe:
     return denoising(sigma, fast)
 
 
-def denoising(sigma: float | str, fast: bool = False) -> Recipe:
-    """For a value of `Sigma`."""
-    from vaecodec.restoration.recipes import Denoise
-
-    return Denoise(None if isinstance(sigma, str) else sigma, fast)
-
-
 @click.command()
 @click.option("--mask", type=FileName(), metavar="MASK", help="A picture that is white where pixels are missing.")
 @restoring(".filled.png")
@@ -142,6 +115,3 @@ def enhance() -> Recipe:
     from vaecodec.restoration.recipes import Enhance
 
     return Enhance()
-
-
-commands = (denoise, inpaint, restore, enhance)

@@ -1,4 +1,4 @@
-"""The commands of vae.py: sample, elbo. Imports of NumPy and torch stand inside, as in cli.py."""
+"""The commands of vae.py: sample, elbo. Imports of NumPy and torch stand inside, as in coding.py."""
 
 from __future__ import annotations
 
@@ -171,6 +171,3 @@ def features(
         return failed
     code = each(inputs, look)
     return (each((output,), save) or code) if names else code
-
-
-commands = (sample, elbo, features)

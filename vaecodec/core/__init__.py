@@ -235,6 +235,8 @@ SIGNATURES = {
     "vaec_analysis_row": "pppflilpppl>i",
     "vaec_hyper_analysis_work": "pii>l",
     "vaec_hyper_analyse": "piipppl>i",
+    "vaec_png_unfilter": "pllipp>l",
+    "vaec_png_filter": "pllippp>",
 }
 TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float, "s": ctypes.c_char_p}
 

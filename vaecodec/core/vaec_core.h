@@ -72,8 +72,8 @@ VAEC_API void vaec_best_path(const float *cost, int64_t rounds, int64_t chains, 
 
 /* ---- Networks (sections 6, 8 and 9): integers all through ----
  *
- * Features are int16, those of decoders within +-2047, rows of positions of channels. All numbers of channels here are multiples of 32:
- * the caller fills up with zeros, in weights too, and the features behind them stay 0.
+ * Features are int16, those of decoders within +-2047, rows of positions of channels. All numbers of channels here are
+ * multiples of 32: the caller fills up with zeros, in weights too, and the features behind them stay 0.
  */
 #define VAEC_FEATURE_MAX 2047
 #define VAEC_CHANNELS_MAX 8192
@@ -261,5 +261,19 @@ VAEC_API int64_t vaec_escapes(const uint8_t *data, int64_t size, int32_t limit, 
 VAEC_API void vaec_candidates(const float *d, const uint16_t *table, const float *lambda, int64_t n,
                               const vaec_tables *tables, const int32_t *low, const int32_t *size, const float *bits,
                               int32_t chains, float *cost, int32_t *value);
+
+/* ---- Rows of PNG files ----
+ *
+ * rows: (n, size) bytes in pixels of bpp, 1 to 4, which divides size; filtered: (n, 1 + size), a row behind the number
+ * of its filter. above: (size) of the row above the first, zeros at the top of a picture. */
+
+/* rows, written, of filtered. Returns: rows done, fewer than n where the next one has a filter that is not known. */
+VAEC_API int64_t vaec_png_unfilter(const uint8_t *filtered, int64_t n, int64_t size, int32_t bpp, const uint8_t *above,
+                                   uint8_t *rows);
+
+/* filtered, written, of rows: of each the filter whose bytes, as signed numbers, have the least sum of magnitudes, as
+ * section 12.7 of the PNG specification advises. work: (5, size) bytes to work in. */
+VAEC_API void vaec_png_filter(const uint8_t *rows, int64_t n, int64_t size, int32_t bpp, const uint8_t *above,
+                              uint8_t *work, uint8_t *filtered);
 
 #endif

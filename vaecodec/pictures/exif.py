@@ -1,43 +1,35 @@
-"""EXIF as Pillow reads and writes it, and one-line messages of its errors; reading and writing share them."""
+"""EXIF as Pillow reads and writes it, and one-line messages of its errors; reading and writing share them.
+
+Pillow is imported where it is needed: numbers in an EXIF block are found without it.
+"""
 
 from __future__ import annotations
 
 import struct
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import IFDRational
+if TYPE_CHECKING:
+    from PIL import Image
 
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x112, 0x11A, 0x11B, 0x128  # tags
 INCH = 2
 UNITS = {INCH: 1.0, 3: 2.54}  # dots per inch for one per unit; 3: the centimetre
 NUMBERS = {3: "H", 4: "I", 5: "II"}  # how numbers of a type lie in EXIF; two make a fraction
 EXIF_IDENTIFIER = b"Exif\0\0"  # before the EXIF block in a JPEG marker, no part of it
 
-# The tags of a TIFF that describe the photograph, not how its samples lie in the file
-_DESCRIPTION = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Rating,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-)
-_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-
 
 def descriptive(source: Image.Exif) -> Image.Exif:
     """A copy with the tags that describe the photograph and nothing that describes the file."""
-    exif = Image.Exif()
-    for tag in _DESCRIPTION:
+    from PIL import ExifTags, Image
+
+    exif, base = Image.Exif(), ExifTags.Base
+    kept = [base.ImageDescription, base.Make, base.Model, base.Software, base.DateTime, base.Artist, base.Copyright]
+    kept += [base.HostComputer, base.Rating, base.XResolution, base.YResolution, base.ResolutionUnit]
+    for tag in kept:
         if tag in source:
             exif[tag] = source[tag]
-    for ifd in _DIRECTORIES:
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         if directory := dict(source.get_ifd(ifd)):
             directory.pop(ExifTags.IFD.Interop, None)  # an offset into the old file
             exif[ifd] = directory
@@ -46,6 +38,8 @@ def descriptive(source: Image.Exif) -> Image.Exif:
 
 def parse_exif(data: bytes | None) -> Image.Exif | None:
     """None where the bytes are no EXIF, or one that Pillow cannot write again."""
+    from PIL import Image
+
     exif = Image.Exif()
     try:
         exif.load(data or b"")
@@ -80,37 +74,42 @@ def numbers(exif: bytes | None) -> dict[int, float]:
 
 def orientation(exif: bytes | None) -> int:
     """The EXIF orientation, 1..8; 1 where there is none that makes sense."""
-    value = numbers(exif).get(ExifTags.Base.Orientation)
+    value = numbers(exif).get(ORIENTATION)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def orientation_exif(value: int) -> bytes:
     """An EXIF block with nothing but an orientation."""
+    from PIL import Image
+
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = value
+    exif[ORIENTATION] = value
     return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
 
 
 def density_exif(dpi: tuple[float, float]) -> bytes:
     """An EXIF block with nothing but a resolution, in dots per inch across and down."""
+    from PIL import Image
+    from PIL.TiffImagePlugin import IFDRational
+
     exif = Image.Exif()
-    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = (IFDRational(round(v * 100), 100) for v in dpi)
-    exif[ExifTags.Base.ResolutionUnit] = INCH
+    exif[X_RESOLUTION], exif[Y_RESOLUTION] = (IFDRational(round(v * 100), 100) for v in dpi)
+    exif[RESOLUTION_UNIT] = INCH
     return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
 
 
 def density(exif: bytes | None) -> tuple[float, float] | None:
     """Dots per inch across and down, or None where the EXIF names no sensible ones."""
     tags = numbers(exif)
-    unit = UNITS.get(int(tags.get(ExifTags.Base.ResolutionUnit, INCH)))
-    x, y = (tags.get(tag, 0.0) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+    unit = UNITS.get(int(tags.get(RESOLUTION_UNIT, INCH)))
+    x, y = (tags.get(tag, 0.0) for tag in (X_RESOLUTION, Y_RESOLUTION))
     return (x * unit, y * unit) if unit and 1 <= x < 65536 and 1 <= y < 65536 else None
 
 
 def well_formed(exif: bytes) -> bool:
     """Whether Pillow can read and write it, with an orientation, if any, that is a number."""
     parsed = parse_exif(exif)
-    return parsed is not None and isinstance(parsed.get(ExifTags.Base.Orientation, 1), int)
+    return parsed is not None and isinstance(parsed.get(ORIENTATION, 1), int)
 
 
 def sentence(error: Exception) -> str:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from vaecodec.bitstream.container import SIDE_MAX
 from vaecodec.errors import PictureError
 
+BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid
+
 
 @dataclass
 class Picture:
@@ -63,7 +65,7 @@ class Strips:
         rows, *others = place if isinstance(place, tuple) else (place,)
         first, last, _ = rows.indices(self.shape[0])
         if not self.first <= first <= last <= self.first + len(self.rows):
-            del self.rows  # not the old rows besides the new ones
+            self.rows = self.rows[:0].copy()  # not the old rows besides the new ones
             self.first, self.rows = first, self.fetch(first, last)
         return self.rows[first - self.first : last - self.first][(slice(None), *others)]
 
@@ -72,6 +74,11 @@ class Strips:
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[np.uint8]:
         return self.fetch(0, self.shape[0])
+
+
+def is_large(width: int, height: int) -> bool:
+    """Whether a picture is better taken by rows than held."""
+    return width * height >= BY_ROWS_FROM
 
 
 def strips(shape: tuple[int, ...], fetch: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from vaecodec.bitstream.recovery import whole_chunks
 from vaecodec.errors import LimitError, VaecError
 from vaecodec.pictures.exif import orientation
 from vaecodec.pictures.picture import Picture
-from vaecodec.pictures.writing import TURNS
+from vaecodec.pictures.to_pillow import TURNS
 
 SIDE = 128  # pixels, the most that the format allows
 SAMPLED = 16 * SIDE  # of a longer side than twice this, only some pixels are looked at
@@ -25,6 +25,8 @@ FROM = 4_000_000  # pixels of a picture that gets a preview by default: next to 
 
 def make_preview(pixels: NDArray[np.uint8]) -> bytes:
     """The `prev` chunk's data for pixels (H, W, C)."""
+    from PIL import WebPImagePlugin  # noqa: F401 (or `save` would load all plugins)
+
     step = max(1, max(pixels.shape[:2]) // SAMPLED)
     rows = range(0, pixels.shape[0], step)
     pixels = pixels[:] if step == 1 else np.concatenate([pixels[row : row + 1, ::step] for row in rows])

@@ -1,32 +1,30 @@
-"""Picture files to `Picture`: everything Pillow opens.
+"""Pictures to `Picture`: files of all formats that Pillow opens, and what callers of the library may give.
 
-No pixel changes silently: what a conversion costs is told in the notes.
+Pillow itself is imported with the first file, or by the caller of whom an image comes.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from PIL import ExifTags, Image
+from numpy.typing import ArrayLike
 
 from vaecodec.arguments import shown
 from vaecodec.bitstream.container import SIGNATURE
 from vaecodec.bitstream.limits import check_size
-from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import LimitError, PictureError, VaecError
-from vaecodec.pictures.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
-from vaecodec.pictures.picture import Picture, strips
+from vaecodec.pictures.exif import sentence
+from vaecodec.pictures.picture import Picture
 
-BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid
-MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool = False) -> tuple[Picture, list[str]]:
@@ -37,6 +35,9 @@ def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool 
     Returns the picture and notes for the user about what was converted.
     Raises: PictureError, LimitError; OSError where the file cannot be read.
     """
+
+    from vaecodec.bitstream.opening import open_picture
+    from vaecodec.pictures.from_pillow import from_image
 
     def opened() -> BinaryIO:
         return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
@@ -61,9 +62,9 @@ def _in_a_sentence() -> Iterator[None]:
         yield
     except (VaecError, MemoryError):
         raise
-    except Image.DecompressionBombError as error:  # what that is, opening.py says
-        raise LimitError(f"a part of the picture is larger than Pillow allows ({sentence(error)})") from error
     except Exception as error:
+        if type(error).__name__ == "DecompressionBombError":  # what that is, opening.py says
+            raise LimitError(f"a part of the picture is larger than Pillow allows ({sentence(error)})") from error
         raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
 
 
@@ -75,7 +76,10 @@ def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
     """
     if isinstance(image, Picture):
         return image
-    if isinstance(image, Image.Image):
+    pillow = sys.modules.get("PIL.Image")  # where it is not loaded, nobody has an image of it
+    if pillow and isinstance(image, pillow.Image):
+        from vaecodec.pictures.from_pillow import from_image
+
         with _in_a_sentence():
             return from_image(image)[0]
     if isinstance(image, (str, os.PathLike)):
@@ -100,228 +104,3 @@ def as_picture(image: ArrayLike | Image.Image | Picture) -> Picture:
     if array.dtype != np.uint8:
         raise VaecError(f"an array of {array.dtype} is no picture: uint8, uint16 or floats within 0..1 are needed")
     return Picture(array)
-
-
-def from_image(
-    image: Image.Image, opened: Callable[[], BinaryIO] | None = None, by_rows: bool = False
-) -> tuple[Picture, list[str]]:
-    """A Pillow image as a Picture, with notes. by_rows: see `read_picture`.
-
-    opened: opens the file it was opened from once more, which helps to keep 16-bit precision.
-
-    Raises: PictureError for CMYK, several frames and other things without a place in the format.
-    """
-    notes = []
-    frames = getattr(image, "n_frames", 1)
-    if image.format == "MPO" and frames > 1:  # a camera's photograph with a preview or a second view behind it
-        notes.append(f"the first of {frames} pictures in the file is kept")
-    elif frames > 1 and image.format != "PSD":  # PSD: the "frames" are layers, Pillow gives them merged
-        raise PictureError(f"the file has {frames} frames or pages; extract the one to encode first")
-    # What loading takes away: the layout of the samples, and with a TIFF the open file that holds its tags.
-    raw = _rawmode(image)
-    exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
-    deep = _deep_samples(raw, opened) if opened else None
-    plain = image.mode in ("L", "RGB") and deep is None and ";16" not in raw and "transparency" not in image.info
-    by_rows = by_rows and plain and image.width * image.height >= BY_ROWS_FROM
-    pixels = _on_disk(image, raw) if by_rows else None
-    if pixels is None:
-        load(image)
-        pixels = _in_pillow(image) if by_rows else _pixels(image, raw, deep, notes)
-    if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
-        notes.append("the extended part of its XMP is not kept")
-    icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
-    return Picture(pixels, _stored(icc), exif or _stored_exif(image) or _density(image), _stored(xmp)), notes
-
-
-def _stored(value: object) -> bytes | None:
-    """Bytes from `Image.info`, where a text chunk of the same name may have put something else."""
-    return value if isinstance(value, bytes) and value else None
-
-
-def _stored_exif(image: Image.Image) -> bytes | None:
-    """EXIF from its TIFF header on, byte for byte."""
-    exif = _stored(image.info.get("exif"))
-    profile = image.info.get("Raw profile type exif")  # ImageMagick's text chunk in older PNG files
-    if exif is None and isinstance(profile, str):
-        try:
-            exif = bytes.fromhex("".join(profile.split("\n")[3:]))
-        except ValueError:
-            return None
-    return exif.removeprefix(EXIF_IDENTIFIER) or None if exif else None
-
-
-def _density(image: Image.Image) -> bytes | None:
-    """The resolution that a JPEG or PNG file names outside of EXIF, as EXIF; None for what viewers assume anyway."""
-    dpi = image.info.get("dpi")
-    if image.format not in ("PNG", "JPEG", "MPO") or not isinstance(dpi, tuple) or len(dpi) != 2:
-        return None
-    x, y = (float(v) for v in dpi)
-    sensible = 1 <= x < 65536 and 1 <= y < 65536
-    return density_exif((x, y)) if sensible and (round(x), round(y)) != (72, 72) else None
-
-
-def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
-    """EXIF made from a TIFF's tags. Pillow turns the pixels of a TIFF as it loads, so orientation 1 is stored."""
-    try:
-        exif = descriptive(image.getexif())
-        if not len(exif):
-            return None
-        exif[ExifTags.Base.Orientation] = 1
-        return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
-    except Exception as error:  # Pillow raises all kinds of errors for bad bytes
-        notes.append(f"its EXIF is damaged and not kept ({sentence(error)})")
-        return None
-
-
-def _rawmode(image: Image.Image) -> str:
-    """How the samples lie in the file, in Pillow's words; "" where the plugin does not say or says several things."""
-    names = {_tile_rawmode(tile) for tile in getattr(image, "tile", ())}
-    return names.pop() if len(names) == 1 else ""
-
-
-def _tile_rawmode(tile: Any) -> str:
-    args = tile[3]
-    return str(args[0] if isinstance(args, tuple) and args else args)
-
-
-def _on_disk(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
-    """`Strips` of an image whose samples lie in its file as they are, whole rows of it in order; None of any other."""
-    tiles, path = getattr(image, "tile", ()), getattr(getattr(image, "fp", None), "name", None)
-    if raw != image.mode or not isinstance(path, str) or image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        return None
-    channels = len(image.mode)
-    row = image.width * channels
-    end = 0  # rows
-    for kind, (left, top, right, bottom), offset, args in tiles:
-        plain = args == (raw, 0, 1) or args == raw
-        if (kind, left, right, top) != ("raw", 0, image.width, end) or not plain:
-            return None
-        if offset + (bottom - top) * row > os.path.getsize(path):
-            return None  # Pillow will say so
-        end = bottom
-    if end != image.height:
-        return None
-
-    def fetch(first: int, last: int) -> NDArray[np.uint8]:
-        parts = []
-        for _, (_, top, _, bottom), offset, _ in tiles:
-            upper, lower = max(first, top), min(last, bottom)
-            if upper < lower:
-                parts.append(np.fromfile(path, np.uint8, (lower - upper) * row, offset=offset + (upper - top) * row))
-        samples = np.concatenate(parts)
-        if len(samples) != (last - first) * row:
-            raise PictureError("the picture was cut off while it was read")
-        return samples.reshape(last - first, image.width, channels)
-
-    return strips((image.height, image.width, channels), fetch)
-
-
-def _in_pillow(image: Image.Image) -> NDArray[np.uint8]:
-    """`Strips` of a loaded image, which takes four bytes a pixel of colour: not a second copy besides."""
-
-    def fetch(first: int, last: int) -> NDArray[np.uint8]:
-        rows = Image.new(image.mode, (image.width, last - first), None)
-        rows.paste(image, (0, -first))  # not `crop`, which looks at Pillow's global limit
-        part = np.asarray(rows)
-        return part if part.ndim == 3 else part[:, :, None]
-
-    return strips((image.height, image.width, len(image.mode)), fetch)
-
-
-def _deep_samples(raw: str, opened: Callable[[], BinaryIO]) -> NDArray[np.uint16] | None:
-    """(H, W, C) of a 16-bit colour picture in full precision; None for all others.
-
-    Pillow keeps the high byte of such samples. Read with the byte order swapped it keeps the low byte, so that
-    two readings give both. Grey with alpha takes one: read as RGBA, its four bytes are all there.
-    """
-
-    def read(rawmode: str) -> NDArray[np.uint16]:
-        with opened() as file, open_picture(file) as image:
-            image.tile = [
-                tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
-                for tile in image.tile
-            ]
-            load(image)
-            return np.array(image).astype(np.uint16)
-
-    if raw == "LA;16B":
-        both = read("RGBA")
-        return both[..., 0::2] * np.uint16(256) + both[..., 1::2]
-    mode, _, order = raw.partition(";16")
-    if mode not in ("RGB", "RGBA", "RGBX") or order not in _SWAPPED:
-        return None
-    high, low = read(raw), read(f"{mode};16{_SWAPPED[order]}")
-    return high * np.uint16(256) + low
-
-
-_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-
-
-def _pixels(image: Image.Image, raw: str, deep: NDArray[np.uint16] | None, notes: list[str]) -> NDArray[np.uint8]:
-    """(H, W, C) of a loaded image; adds to `notes` what was converted. `deep`: from `_deep_samples`."""
-    mode, key = image.mode, image.info.get("transparency")
-    if deep is not None or mode.startswith("I"):
-        samples = _integers(image) if deep is None else deep
-        peak = _peak(image, raw, samples)
-        notes.append(
-            "32-bit samples within 0..255 are taken as they are"
-            if peak == 255
-            else "samples of more than 8 bits are reduced to 8"
-        )
-        return _with_key(_to_8bit(samples, peak), samples, key, notes)
-    if ";16" in raw:
-        notes.append("16-bit samples are cut to 8 bits")
-    if mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        notes.append("its palette is converted to RGB")
-    elif mode in _CONVERSIONS:
-        image = image.convert(_CONVERSIONS[mode])
-        if mode == "1":
-            notes.append("1-bit samples become 8-bit grey")
-    elif mode not in MODES:
-        raise PictureError(f"{_COLOURS.get(mode, mode)} pictures are not supported; convert it to 8-bit RGB first")
-    pixels = np.array(image)
-    pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
-    if raw in _STRETCH and isinstance(key, int):
-        key = min(key * _STRETCH[raw], 255)
-    return pixels if mode in ("P", "PA") else _with_key(pixels, pixels, key, notes)
-
-
-_CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
-_STRETCH = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow stretches these samples to 8 bits, but not the key
-_COLOURS = {"LAB": "CIE Lab", "F": "floating-point"}
-
-
-def _integers(image: Image.Image) -> NDArray[np.uint16]:
-    """(H, W, 1) of an image in one of Pillow's modes of wide integers. Raises PictureError beyond 16 bits."""
-    values = np.array(image)[:, :, None]
-    if values.min() < 0 or values.max() > 65535:
-        raise PictureError("samples beyond 16 bits are not supported; convert it to 8 or 16 bits first")
-    return values.astype(np.uint16)
-
-
-def _peak(image: Image.Image, raw: str, samples: NDArray[np.uint16]) -> int:
-    """What is white in an image of more than 8 bits: Pillow gives a 12-bit TIFF as it is, other samples with 16 bits.
-
-    32-bit samples have no white that anybody agrees on (ImageMagick: 2^32 - 1, which makes all others black). Those
-    that fit into 8 bits are mostly meant so: labels, or what was computed. Pillow's conversion to L takes them so, too.
-    """
-    if image.mode == "I" and ";16" not in raw and image.format != "PPM" and samples.max() <= 255:
-        return 255
-    return 4095 if getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample) == (12,) else 65535
-
-
-def _to_8bit(samples: NDArray[np.uint16], peak: int) -> NDArray[np.uint8]:
-    """The nearest of 256 levels, (v * 255 + 32767) // 65535 for 16 bits; by table, which takes less memory."""
-    levels = np.minimum(np.arange(65536, dtype=np.uint32), peak)
-    return ((levels * 255 + peak // 2) // peak).astype(np.uint8)[samples]
-
-
-def _with_key(pixels: NDArray[np.uint8], samples: NDArray[Any], key: object, notes: list[str]) -> NDArray[np.uint8]:
-    """Add the alpha that a transparent colour (PNG's tRNS) stands for: `samples` (H, W, C) equal to it are clear."""
-    colour = key if isinstance(key, tuple) else (key,)
-    if len(colour) != samples.shape[2] or not all(isinstance(value, int) for value in colour):
-        return pixels
-    opaque = (samples != np.array(colour, np.int64)).any(axis=2, keepdims=True)
-    notes.append("its transparent colour becomes alpha")
-    return np.concatenate([pixels, opaque.astype(np.uint8) * np.uint8(255)], axis=2)
