@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_region, as_whole
 from vaecodec.bitstream import container, limits, recovery
@@ -22,6 +22,9 @@ from vaecodec.codec.region import decode_region
 from vaecodec.codec.runtime import Progress, Runtime
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import as_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Codec(Runtime):
