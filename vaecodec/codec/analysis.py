@@ -18,6 +18,7 @@ from vaecodec.model.architecture import Z_CELL
 from vaecodec.model.native import Networks
 
 H_MARGIN = 4  # positions of y that h_a sees beyond its own, rounded up to positions of z
+ROWS = 8  # of positions, whose pixels are fetched together
 H_WINDOW = 64  # columns of y that h_a sees at a time, a multiple of positions of z
 
 
@@ -40,7 +41,7 @@ class Analysis:
         self.networks, self.pixels = networks, pixels
         self.h, self.w = (-(-n // CELL) for n in pixels.shape[:2])
         parts = stripes(self.w, count, -(-networks.weights.cfg.blocks_a // 2))
-        self.stripes = [Stripe(networks, q, pixels, *part) for part in parts]
+        self.stripes = [Stripe(networks, q, self.h, *part) for part in parts]
         self.y = np.zeros((0, self.w, networks.weights.cfg.M), np.float32)  # rows that are held, from `start` on
         self.start = 0
 
@@ -50,11 +51,24 @@ class Analysis:
         held = self.y[low - self.start :]
         self.y = np.empty((high - low, *held.shape[1:]), np.float32)
         self.y[: len(held)], self.start = held, low
-        rows = self.y[len(held) :]
-        team.map(lambda stripe: stripe.rows(rows), self.stripes)
+        self._fill(self.y[len(held) :], team)
         lefts = range(0, self.w, H_WINDOW)
         z = np.concatenate(team.map(self._z, lefts), axis=1)[(first - low) // Z_CELL :][: -(-(last - first) // Z_CELL)]
         return Analysed(self.y, z, low, slice(first - low, last - low))
+
+    def _fill(self, y: NDArray[np.float32], team: Team) -> None:
+        """The next rows of y. Pixels are fetched here, once, as they may come from a file."""
+        for stripe in self.stripes:
+            stripe.left = y
+        while missing := len(self.stripes[0].left):
+            rows = self._cells(self.stripes[0].analysis.row, min(missing, ROWS))
+            team.map(lambda stripe, rows=rows: stripe.push(rows), self.stripes)  # type: ignore[misc]
+
+    def _cells(self, row: int, count: int) -> NDArray[np.uint8]:
+        """The pixels of some rows of positions, (16 n, 16 w, 3), by edge replication to whole positions."""
+        rows = as_rgb(self.pixels[row * CELL : (row + count) * CELL])
+        missing = -rows.shape[0] % CELL, -rows.shape[1] % CELL
+        return np.pad(rows, (*((0, n) for n in missing), (0, 0)), "edge") if any(missing) else rows
 
     def _z(self, left: int) -> NDArray[np.float32]:
         """z of the rows that are held and some columns."""
@@ -75,28 +89,20 @@ class Analysis:
 class Stripe:
     """Some columns of a picture from above: what g_a makes of them."""
 
-    def __init__(self, networks: Networks, q: int, pixels: NDArray[np.uint8], part: slice, outer: slice) -> None:
+    left: NDArray[np.float32]  # rows of y (n, w, M) of the whole width that are to be written
+
+    def __init__(self, networks: Networks, q: int, height: int, part: slice, outer: slice) -> None:
         """part: its columns of positions; outer: those with their margin."""
-        self.pixels, self.part, self.outer = pixels, part, outer
-        self.height = -(-pixels.shape[0] // CELL)
-        self.analysis = networks.encoder.rows(q, self.height, outer.stop - outer.start)
+        self.height, self.part, self.outer = height, part, outer
+        self.analysis = networks.encoder.rows(q, height, outer.stop - outer.start)
 
-    def rows(self, out: NDArray[np.float32]) -> None:
-        """Write the next rows of y (n, w, M), the stripe's columns of them."""
+    def push(self, pixels: NDArray[np.uint8]) -> None:
+        """Rows of positions (16 n, 16 w, 3); none behind the last. They are taken while rows are left."""
+        columns = slice(self.outer.start * CELL, self.outer.stop * CELL)
         skipped = self.part.start - self.outer.start
-        done = 0
-        while done < len(out):
-            y = self.analysis.push(self._cells(self.analysis.row))
+        for row in range(max(1, len(pixels) // CELL)):
+            cells = pixels[row * CELL : (row + 1) * CELL, columns]
+            y = self.analysis.push(np.ascontiguousarray(cells) if len(cells) else None)
             if y is not None:
-                out[done, self.part] = y[skipped : skipped + self.part.stop - self.part.start]
-                done += 1
-
-    def _cells(self, row: int) -> NDArray[np.uint8] | None:
-        """The pixels of a row of positions, (16, 16 n, 3), by edge replication to whole positions."""
-        if row >= self.height:
-            return None
-        rows = self.pixels[row * CELL : (row + 1) * CELL, self.outer.start * CELL : self.outer.stop * CELL]
-        missing = CELL - rows.shape[0], CELL * (self.outer.stop - self.outer.start) - rows.shape[1]
-        if any(missing):
-            rows = np.pad(rows, (*((0, n) for n in missing), (0, 0)), "edge")
-        return np.ascontiguousarray(as_rgb(rows))
+                self.left[0, self.part] = y[skipped : skipped + self.part.stop - self.part.start]
+                self.left = self.left[1:]

@@ -135,7 +135,7 @@ def code_tiles(
     lmbda = quality_lambda(header.quality) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
     for index in range(math.prod(header.grid)):
-        if draft := screen.find(as_rgb(header.crop(pixels, index)), lmbda):
+        if draft := screen.find(lambda index=index: as_rgb(header.crop(pixels, index)), lmbda):  # type: ignore[misc]
             drafts[index] = draft
     tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
     if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
@@ -151,7 +151,7 @@ def code_tiles(
         if progress:
             progress(1)
         return {}, tiles
-    beneath = patched(pixels, header, {index: drafts[index].beneath() for index in overlays}) if overlays else pixels
+    beneath = patched(pixels, header, {index: drafts[index].beneath for index in overlays}) if overlays else pixels
     covered = {index for index, overlay in overlays.items() if overlay.covers}
     return overlays, code_bands(runtime, header, beneath, how, progress, covered, decoded)
 
@@ -175,9 +175,8 @@ def code_for_trial(
             top, left, height, width = (-(-n // CELL) for n in header.tile_box(index))
             top -= band.start * header.tile_side // CELL
             its = y_hat[top : top + height, left : left + width]
-            errors[index] = sampled_error(
-                runtime.networks, header.quality, unsure[index].rgb, its, unsure[index].blocks
-            )
+            rgb, blocks = unsure[index].source(), unsure[index].blocks
+            errors[index] = sampled_error(runtime.networks, header.quality, rgb, its, blocks)
 
     return list(code_bands(runtime, header, pixels, EFFORTS[EFFORT], progress, (), decoded, look)), errors
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,16 +26,25 @@ def paste(pixels: NDArray[np.uint8], rgb: NDArray[np.uint8], mask: NDArray[np.bo
     np.copyto(pixels[..., : rgb.shape[2]], rgb, where=True if mask is None else mask[..., None])
 
 
-def patched(pixels: NDArray[np.uint8], header: Header, patches: dict[int, NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pixels (H, W, C) with some tiles (h, w, 3) in the place of their own: `Strips`, no second picture in memory."""
+def patched(
+    pixels: NDArray[np.uint8], header: Header, patches: dict[int, Callable[[], NDArray[np.uint8]]]
+) -> NDArray[np.uint8]:
+    """Pixels (H, W, C) with some tiles (h, w, 3) in the place of their own: `Strips`, no second picture in memory.
+
+    While rows are fetched downwards each tile is made once.
+    """
+
+    @lru_cache(maxsize=header.grid[1])
+    def patch(index: int) -> NDArray[np.uint8]:
+        return patches[index]()
 
     def fetch(first: int, last: int) -> NDArray[np.uint8]:
         rows = pixels[first:last].copy()
-        for index, patch in patches.items():
+        for index in patches:
             top, left, height, width = header.tile_box(index)
             upper, lower = max(first, top), min(last, top + height)
             if upper < lower:
-                paste(rows[upper - first : lower - first, left : left + width], patch[upper - top : lower - top])
+                paste(rows[upper - first : lower - first, left : left + width], patch(index)[upper - top : lower - top])
         return rows
 
     return strips(pixels.shape, fetch)

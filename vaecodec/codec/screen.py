@@ -7,6 +7,7 @@ take. What these take is estimated; no tile is coded for trial here, only overla
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,15 @@ Costs = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Draft:
-    """An overlay of a tile rgb (h, w, 3) that may be worth its bits, judged by a sample.
+    """An overlay of a tile (h, w, 3) that may be worth its bits, judged by a sample.
 
-    mask: (h, w), the pixels that it takes over. colours: how many it has, 0 for all that are there. cost: bits, and
-    errors in bits. rest: what it leaves to the networks, as a share of what they take without it. blocks:
-    `transform_costs` of the tile. lmbda: bits for a squared error of a sample.
+    source: gives the tile, which is not held. chosen: (rows, columns), the blocks that it takes over. colours: how many
+    it has, 0 for all that are there. cost: bits, and errors in bits. rest: what it leaves to the networks, as a share of
+    what they take without it. blocks: `transform_costs` of the tile. lmbda: bits for a squared error of a sample.
     """
 
-    rgb: Pixels
-    mask: Mask
+    source: Callable[[], Pixels]
+    chosen: Mask
     colours: int
     cost: float
     rest: float
@@ -69,24 +70,25 @@ class Draft:
 
     def overlay(self, alone: float, thorough: bool) -> Overlay | None:
         """It, if it is better than the networks alone, which take so much. thorough: see `pack_overlay`."""
-        colours = Colours(self.rgb)
-        palettes = colours.palettes(self.mask, len(colours.distinct) if self.colours else 0)
+        colours, mask = Colours(rgb := self.source()), mask_of(self.chosen, rgb)
+        palettes = colours.palettes(mask, len(colours.distinct) if self.colours else 0)
         palette = next(p for p in palettes if p.size == self.colours)
-        data = pack_overlay(palette.colours[colours.index], self.mask, thorough=thorough)
+        data = pack_overlay(palette.colours[colours.index], mask, thorough=thorough)
         if not self.better(8 * len(data) + self.lmbda * palette.error, alone):
             return None
-        return Overlay(data, bool(self.mask.all()))
+        return Overlay(data, bool(mask.all()))
 
     def beneath(self) -> Pixels:
         """(h, w, 3), what is left to the networks."""
-        return fill(self.rgb, self.mask)
+        return fill(rgb := self.source(), mask_of(self.chosen, rgb))
 
 
-def find(rgb: Pixels, lmbda: float) -> Draft | None:
-    """The best overlay of a tile (h, w, 3), if any can be worth its bits.
+def find(source: Callable[[], Pixels], lmbda: float) -> Draft | None:
+    """The best overlay of a tile, if any can be worth its bits.
 
-    Args: lmbda: bits for a squared error of a sample.
+    Args: source: gives the tile (h, w, 3), here and later. lmbda: bits for a squared error of a sample.
     """
+    rgb = source()
     if not looks_drawn(rgb):
         return None
     few = few_colours(rgb)
@@ -107,7 +109,7 @@ def find(rgb: Pixels, lmbda: float) -> Draft | None:
     if best.guess >= GUESSED * limit:
         return None
     cost, colours = best.judge(JUDGED * limit)
-    draft = Draft(rgb, best.mask, colours, cost, rest, blocks, lmbda)
+    draft = Draft(source, best.chosen, colours, cost, rest, blocks, lmbda)
     return draft if draft.possible(MOST * alone) else None
 
 
@@ -119,8 +121,8 @@ class Sample:
     """
 
     def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, lmbda: float) -> None:
-        h, w, _ = rgb.shape
-        self.mask, self.lmbda = chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[:h, :w], lmbda
+        h = len(rgb)
+        self.chosen, mask, self.lmbda = chosen, mask_of(chosen, rgb), lmbda
         rows = np.flatnonzero(chosen.any(1))
         some = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
         costs = np.where(chosen, blocks, 0).sum(1)
@@ -128,7 +130,7 @@ class Sample:
             some = rows
         self.share = float(costs[some].sum() / max(costs.sum(), 1)) or 1
         there = np.isin(np.arange(h) // BLOCK, some)
-        self.there, colours = self.mask[there], Colours(rgb[there])
+        self.there, colours = mask[there], Colours(rgb[there])
         self.index, self.palettes = colours.index, colours.palettes(self.there, REDUCIBLE)
         self.packed: dict[int, float] = {}
         middle = len(self.palettes) // 2
@@ -171,6 +173,11 @@ def rest_share(chosen: Mask, blocks: Costs, lmbda: float) -> float:
     beside = around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:]
     cost = float(blocks[~chosen].sum() + SEAM * np.cbrt(lmbda) * (SEAMS * chosen.size + (beside & ~chosen).sum()))
     return cost / max(float(blocks.sum()), 1)
+
+
+def mask_of(chosen: Mask, rgb: Pixels) -> Mask:
+    """The pixels (h, w) of a tile that lie in chosen blocks."""
+    return chosen.repeat(BLOCK, 0).repeat(BLOCK, 1)[: rgb.shape[0], : rgb.shape[1]]
 
 
 def looks_drawn(rgb: Pixels) -> bool:
