@@ -44,8 +44,8 @@ class Draft:
     """An overlay of a tile (h, w, 3) that may be worth its bits, judged by a sample.
 
     source: gives the tile, which is not held. chosen: (rows, columns), the blocks that it takes over. colours: how many
-    it has, 0 for all that are there. cost: bits, and errors in bits. rest: what it leaves to the networks, as a share of
-    what they take without it. blocks: `transform_costs` of the tile. lmbda: bits for a squared error of a sample.
+    it has, 0 for all that are there. cost: bits, and errors in bits. rest: what it leaves to the networks, as a share
+    of what they take without it. blocks: `transform_costs` of the tile. lmbda: bits for a squared error of a sample.
     """
 
     source: Callable[[], Pixels]
