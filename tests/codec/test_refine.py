@@ -10,18 +10,21 @@ import pytest
 import torch
 from PIL import Image
 
-import vaecodec.codec.synthesis
+import vaecodec.codec.windows
 from tools.measure.bdrate import bd_rate
+from tools.train.coded import symbols_of
 from tools.train.data import psnr
 from vaecodec.bitstream.container import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.defaults import EFFORTS
-from vaecodec.codec.filter_fit import as_planes
+from vaecodec.codec.filter_fit import applied, as_planes
 from vaecodec.errors import VaecError
 from vaecodec.metrics.ms_ssim import dissimilarity
+from vaecodec.model import trained
 from vaecodec.model.architecture import FILTER_NUMBERS, MEAN_ONE
 from vaecodec.model.likelihood import index_scale, logistic_bits
 from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters
+from vaecodec.model.networks import z_features
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -55,8 +58,8 @@ def test_effort_pays_in_bands_of_small_tiles(
     shipped: Codec, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refine, "WINDOW", 5)
-    monkeypatch.setattr(vaecodec.codec.synthesis, "TALLEST", 7)
-    monkeypatch.setattr(vaecodec.codec.synthesis, "WINDOW", 0)
+    monkeypatch.setattr(vaecodec.codec.windows, "TALLEST", 7)
+    monkeypatch.setattr(vaecodec.codec.windows, "WINDOW", 0)
     odd = photo[:187, :201]
     assert saving(shipped, odd, 5, 2, tile=64) < -0.5
 
@@ -97,23 +100,21 @@ def test_structure_is_refined_too(shipped: Codec, photo: np.ndarray, monkeypatch
 
 @torch.no_grad()
 def test_what_is_lost_is_lost_behind_the_filters(shipped: Codec, photo: np.ndarray) -> None:
-    weights, q = shipped.weights, 600
+    weights, model, q = shipped.weights, trained.exact(shipped.weights), 600
     x = torch.tensor(photo[:128, :128]).float() - 128
     qs = torch.full((1,), q)
-    step = weights.model.steps(qs)
-    y = weights.model.g_a(x[None], qs, step)
-    y_hat = latents.quantise(weights, q, weights.model.h_a(y), y).y_hat
-    planes = as_planes(weights.model.g_s(y_hat, qs, step)[0])
+    y_hat = torch.from_numpy(symbols_of(shipped.networks, q, photo[:128, :128]).y_hat).float()
+    planes = as_planes(model.g_s(y_hat[None], qs, model.steps(qs))[0])
 
     def error(kernel: Filter) -> float:
-        return float((kernel(planes).permute(1, 2, 0) / OUT_ONE - x).square().sum())
+        return float((applied(kernel, planes).permute(1, 2, 0) / OUT_ONE - x).square().sum())
 
-    filters = Filters(Filter.of_model(weights.model, q), side=4, columns=2)  # four tiles
+    filters = Filters(Filter.of_model(weights, q), side=4, columns=2)  # four tiles
     distortion = refine.Distortion(weights, q, x, slice(0, 8), filters)
-    first = distortion(y_hat[0], gradient=False, fit=True)[0]
+    first = distortion(y_hat, gradient=False, fit=True)[0]
     assert first == pytest.approx(error(filters.default), rel=0.02)  # by float networks; at first of squares alone
     assert 0 < len(filters.of_tile) <= 4
-    assert distortion(y_hat[0], gradient=False, fit=False)[0] < first
+    assert distortion(y_hat, gradient=False, fit=False)[0] < first
 
 
 @torch.no_grad()
@@ -123,17 +124,18 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     weights, q = shipped.weights, 600
     x = torch.from_numpy(photo[:96, :112].astype(np.float32)) - 128
     qs = torch.full((1,), q)
-    y = weights.model.g_a(x[None], qs, weights.model.steps(qs))
-    padded = torch.nn.functional.pad(y.permute(0, 3, 1, 2), (0, -y.shape[2] % 4, 0, -y.shape[1] % 4), mode="replicate")
-    tile = latents.quantise(weights, q, weights.model.h_a(padded.permute(0, 2, 3, 1)), y)
+    tile = symbols_of(shipped.networks, q, photo[:96, :112])
+    y_hat, z_hat = (torch.from_numpy(a).float() for a in (tile.y_hat, tile.z_hat))
+    coded = torch.zeros(y_hat.shape, dtype=torch.bool)
+    coded.view(-1)[torch.from_numpy(np.concatenate(tile.places)).long()] = True
     everything = slice(0, x.shape[0] // CELL)
     untouched = Filters(Filter((0,) * FILTER_NUMBERS), 64, 1)  # the slope leaves out what filters do
     distortion = refine.Distortion(weights, q, x, everything, untouched)
-    _, slope = distortion(tile.y_hat[0], gradient=True, fit=False)
+    _, slope = distortion(y_hat, gradient=True, fit=False)
     u = slope / slope.square().mean().sqrt()
 
     def error(t: float) -> float:
-        moved = tile.y_hat[0] + t * u * MEAN_ONE
+        moved = y_hat + t * u * MEAN_ONE
         return distortion(moved, gradient=False, fit=False)[0]
 
     difference = (error(1e-2) - error(-1e-2)) / 2e-2
@@ -148,13 +150,13 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
 
         def code(i: int, mean: torch.Tensor, index: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             nonlocal total
-            part = slice(*weights.model.groups[i // 2])
-            d = (tile.y_hat[..., part] - mean) * (1 / MEAN_ONE)
-            total = total + (logistic_bits(d, index_scale(index)) * (mask & tile.coded[..., part])).double().sum()
-            return tile.y_hat[..., part]
+            part = slice(*weights.cfg.groups[i // 2])
+            d = (y_hat[None, ..., part] - mean) * (1 / MEAN_ONE)
+            total = total + (logistic_bits(d, index_scale(index)) * (mask & coded[None, ..., part])).double().sum()
+            return y_hat[None, ..., part]
 
-        f = latents.z_features(weights.soft, tile.z_hat + t * u, qs, *y.shape[1:3])
-        weights.soft.contexts(f, qs, code)
+        soft = trained.soft(weights)
+        soft.contexts(z_features(soft, (z_hat + t * u)[None], qs, *y_hat.shape[:2]), qs, code)
         return float(total)
 
     difference = (bits(1e-2) - bits(-1e-2)) / 2e-2
@@ -164,15 +166,15 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
 def test_symbols_of_z_are_the_cheapest_near_the_target(shipped: Codec) -> None:
     """All of one channel for another: by prices, by distance, by both."""
     weights = shipped.weights
-    z = torch.full((2, 3, weights.model.cfg.N), 0.4)
+    z = torch.full((2, 3, weights.cfg.N), 0.4)
     hyper = refine.Hyper(weights, 500, z)
     silent = partial(refine.gumbel, 0.0, torch.Generator())
     assert not hyper.draw(silent).any()  # at first the nearest
     tables, table = latents.z_tables(weights, 500, 1)
     for curvature in (0.0, 0.3, 1e3):
-        hyper.curvature = torch.full((weights.model.cfg.N,), curvature)
+        hyper.curvature = torch.full((weights.cfg.N,), curvature)
         drawn = hyper.draw(silent)
-        for channel in range(0, weights.model.cfg.N, 7):
+        for channel in range(0, weights.cfg.N, 7):
             near = np.arange(-refine.Z_REACH, refine.Z_REACH + 1)
             symbol = tables.symbols(np.full(len(near), table[channel]), near)[0]
             cost = tables.bits[table[channel], symbol] + curvature * (near - 0.4) ** 2

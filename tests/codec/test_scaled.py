@@ -16,7 +16,7 @@ from tools.train.data import load
 from vaecodec.bitstream import container
 from vaecodec.bitstream.limits import SCALES, scale_within
 from vaecodec.cli import main
-from vaecodec.codec import Codec, scaled, synthesis
+from vaecodec.codec import Codec, scaled, windows
 from vaecodec.errors import CorruptFileError, VaecError
 from vaecodec.pictures.picture import Picture
 
@@ -96,7 +96,7 @@ def test_scaled_pictures_are_the_same_whatever_the_chunks(small: Codec, monkeypa
     data = small.encode(picture(150, 330), 60, tile=128)
     expected = [small.decode_scaled(data, scale).pixels for scale in SCALES]
     monkeypatch.setattr(scaled, "CHUNK", 8)
-    monkeypatch.setattr(synthesis, "BATCH", 64)
+    monkeypatch.setattr(windows, "BAND", 64)
     for scale, wanted in zip(SCALES, expected, strict=True):
         np.testing.assert_array_equal(small.decode_scaled(data, scale).pixels, wanted)
 
