@@ -39,8 +39,8 @@ def test_random_bits_follow_the_tables(shipped: Codec) -> None:
     tables, rng, count = shipped.weights.y_tables, np.random.default_rng(0), 20_000
     states = (STATE_START + rng.integers(0, 1 << 16, 128)).astype("<u4").tobytes()
     for row in (5, 25, 45):
-        decoder = Decoder([states], [rng.bytes(2 * count)])
-        symbols = decoder.decode(tables, [np.full(count, row)])[0][0]
+        decoder = Decoder(states, rng.bytes(2 * count))
+        symbols = decoder.decode(tables, np.full(count, row, np.uint16))[0]
         expected = tables.frequency[row] / ONE * count
         found = np.bincount(symbols, minlength=len(expected))
         assert (np.abs(found - expected) <= 5 * np.sqrt(expected) + 1).all()

@@ -76,7 +76,7 @@ def test_unusable_files(small: Codec, tmp_path: Path) -> None:
         ("model", weights.DEFAULT.read_bytes(), "none for model small"),
         (
             "other",
-            pack(DenoisingAnalysis(weights.load().model.cfg, 3), small.weights.hash),
+            pack(DenoisingAnalysis(weights.load().cfg, 3), small.weights.hash),
             "tensor shortcut is not",
         ),
     ):

@@ -16,6 +16,7 @@ import click
 from vaecodec.cli.lazy import Home, LazyGroup
 from vaecodec.cli.process import FAILED, Ended, ends_in_order, hold_streams
 from vaecodec.console import hush_warnings, printable, reason, say
+from vaecodec.errors import VaecError
 from vaecodec.version import __version__
 
 INTERRUPTED = 130
@@ -66,6 +67,9 @@ def code_of(argv: Sequence[str] | None) -> int:
     except Ended as end:
         say("vaecodec: terminated")
         return end.code
+    except VaecError as error:  # not of a file: of what is not installed
+        say(f"vaecodec: {error}")
+        return FAILED
     except OSError as error:  # not of a file, of which the command tells, but of stdout or the system
         say(f"vaecodec: {reason(error, None)}")
         return FAILED

@@ -19,6 +19,7 @@ from vaecodec.cli.plan import Outputs
 from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
+from vaecodec.extras import need_torch
 from vaecodec.pictures import PNG_LEVEL
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ class Sigma(click.ParamType):  # type: ignore[type-arg]
 
 def denoising(sigma: float | str, fast: bool = False) -> Recipe:
     """For a value of `Sigma`."""
+    need_torch("restoration")
     from vaecodec.restoration.recipes import Denoise
 
     return Denoise(None if isinstance(sigma, str) else sigma, fast)

@@ -18,6 +18,7 @@ from vaecodec.cli.options import AUTO, NOISE_MAX, FileName, Sigma, batch_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
+from vaecodec.extras import need_torch
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -46,6 +47,7 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
             **options: Any,
         ) -> int:
             with loading(how.quiet):  # a recipe wants PyTorch
+                need_torch("restoration")
                 what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
