@@ -78,6 +78,7 @@ int32_t vaec_analysis_row(const vaec_analysis *net, const vaec_film *film, const
     analysis_state s = analysis_state_of(net, height, width, &memory);
     const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
     int64_t row_size = (int64_t)width * INPUTS, out = row - s.depth;
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel || row < 0 || row >= height + s.depth || (row < height && !pixels))
         return VAEC_BAD_SIZE;
     if (row < height) {

@@ -38,6 +38,7 @@ int32_t vaec_hyper_synthesis(const vaec_hyper *net, const int16_t *bias, int32_t
     hyper_state s = hyper_state_of(net, zh, zw, &memory);
     const vaec_kernel *kernel = vaec_kernel_of(net->first.kernel);
     int32_t d = net->first.channels;
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel || h > 4 * zh || w > 4 * zw) return VAEC_BAD_SIZE;
     for (int32_t i = 0; i < zh; i++) {
         int16_t *above = s.small + (int64_t)2 * i * 2 * zw * d;
@@ -119,6 +120,7 @@ int32_t vaec_context_step(const vaec_context *net, int32_t h, int32_t w, int16_t
     context_state s = context_state_of(net, h, w, features, &memory);
     const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
     int32_t d = net->chain.channels, count = net->chain.count;
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel || net->known > channels || net->start + net->count > channels)
         return VAEC_BAD_SIZE;
     number[0] = number[1] = 0;
@@ -170,6 +172,7 @@ int32_t vaec_hyper_analyse(const vaec_hyper_analysis *net, int32_t h, int32_t w,
     analysis_state s = analysis_state_of(net, h, w, &memory);
     const vaec_kernel *kernel = vaec_kernel_of(net->first.kernel);
     int32_t d = net->first.channels, outputs = net->leave.outputs;
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel || h % 4 || w % 4) return VAEC_BAD_SIZE;
     kernel->linear(&net->enter, 0, d, y, net->enter.inputs, net->enter.inputs, (int64_t)h * w, VAEC_SET,
                    net->first.limit, s.wide, d);

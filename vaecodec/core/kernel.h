@@ -41,6 +41,9 @@ extern const vaec_kernel vaec_plain, vaec_avx2, vaec_avx512, vaec_neon, vaec_was
 
 const vaec_kernel *vaec_kernel_of(int32_t number);
 
+/* Whether this thread rounds half to even. */
+int vaec_rounds_to_even(void);
+
 static inline int32_t vaec_clamp(int32_t v, int32_t low, int32_t high) { return v < low ? low : v > high ? high : v; }
 
 /* v / 2^k, half to even. */

@@ -1,5 +1,6 @@
 #include "networks.h"
 
+#include <math.h>
 #include <string.h>
 
 static const vaec_kernel *const kernels[VAEC_KERNELS] = {
@@ -22,6 +23,11 @@ static const vaec_kernel *const kernels[VAEC_KERNELS] = {
 const vaec_kernel *vaec_kernel_of(int32_t number) {
     const vaec_kernel *kernel = number >= 0 && number < VAEC_KERNELS ? kernels[number] : NULL;
     return kernel && kernel->usable() ? kernel : NULL;
+}
+
+int vaec_rounds_to_even(void) {
+    volatile float half = 0.5f, three_halves = 1.5f; /* or a compiler would know */
+    return nearbyintf(half) == 0 && nearbyintf(three_halves) == 2 && nearbyintf(-half) == 0;
 }
 
 const char *vaec_kernel_name(int32_t number) {

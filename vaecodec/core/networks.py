@@ -21,6 +21,7 @@ GROUP = 32  # numbers of channels are multiples of this
 BLOCK = 16  # outputs that stand together in a packed weight
 KERNELS = 5
 KERNEL = "VAECODEC_KERNEL"  # environment variable: a kernel by name, in place of the best there is
+BAD_ROUNDING = -6
 NOT_CODED = 255  # in a map of tables
 CELL = 16
 PIECE_BITS = range(6, 16)
@@ -206,7 +207,10 @@ class Memory:
 
 
 def done(result: int) -> int:
-    """Raises: ValueError where a function has found a size that does not fit."""
+    """Raises: ValueError where a function has found a size that does not fit; RuntimeError where floats are rounded
+    in another way than this process began with."""
+    if result == BAD_ROUNDING:
+        raise RuntimeError("this thread rounds floats other than half to even: the core cannot compute exactly")
     if result < 0:
         raise ValueError("the core was given arrays of sizes that do not fit")
     return result

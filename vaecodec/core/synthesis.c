@@ -174,6 +174,7 @@ int32_t vaec_synthesis_row(const vaec_synthesis *net, const int32_t *step, const
     const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
     int64_t row_size = (int64_t)width * net->channels;
     int32_t half = net->enter.sums.outputs / 2;
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel || row < 0 || row >= height + s.depth || (row < height && !y)) return VAEC_BAD_SIZE;
     if (row < height) {
         memcpy(s.y + row % (s.depth + 1) * row_size, y, (size_t)row_size * sizeof *y);
@@ -194,6 +195,7 @@ int32_t vaec_shortcut(const vaec_synthesis *net, const int32_t *step, int32_t n,
     split_row row = {0};
     const vaec_kernel *kernel = vaec_kernel_of(net->chain.kernel);
     split_take(&memory, net, n, &row);
+    if (!vaec_rounds_to_even()) return VAEC_BAD_ROUNDING;
     if (memory.used > size || !kernel) return VAEC_BAD_SIZE;
     split(net, step, y, &row);
     wide(kernel, &net->shortcut, net->bits, &row, 0, net->shortcut.sums.outputs, NULL, base);

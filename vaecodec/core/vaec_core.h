@@ -20,9 +20,11 @@
 
 /* In place of a number of words. */
 #define VAEC_NO_SUCH_SYMBOL (-1)
-/* What functions return that work in memory which the caller provides: done, or a size that does not fit. */
+/* What functions return that work in memory which the caller provides: done; a size that does not fit; or the thread
+ * rounds floats other than half to even, and the caller has to set that back (fesetround). */
 #define VAEC_DONE 0
 #define VAEC_BAD_SIZE (-2)
+#define VAEC_BAD_ROUNDING (-6)
 
 /* States of the machine that follows dependent symbols (section 7). */
 #define VAEC_STATES 64
