@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.sample_pictures import picture
-from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.codec import Codec, torch_settings
+from vaecodec.model import trained
 from vaecodec.pictures.picture import Picture
 from vaecodec.restoration.recipes import Denoise, Models
 
@@ -68,30 +68,26 @@ def test_threads_are_this_codecs_alone(two_threads: None, pixels: np.ndarray) ->
 
 @pytest.mark.skipif(torch_settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
 @pytest.mark.parametrize("wide", [False, True])
-def test_one_thread_is_one(two_threads: None, wide: bool) -> None:
+def test_one_thread_is_one(two_threads: None, shipped: Codec, wide: bool) -> None:
     """By the time that the other threads of the process take: in PyTorch's kernels, and in MKL's of float64."""
-    q, y_hat, shares = torch.tensor([500]), torch.zeros(1, 32, 32, 384), []
+    model, q, shares = trained.exact(shipped.weights), torch.tensor([500]), []
+    y_hat = torch.zeros(1, 32, 32, 384, dtype=torch.float64)
     for threads in (1, 2):
-        codec = Codec(threads=1)
-        codec.threads = threads  # also where there is one core
-        with codec.exactly() as weights:
-            model = weights.wide.model if wide else weights.model
+        with torch_settings.own_settings(threads):
             own, whole = time.thread_time(), time.process_time()
-            model.g_s(y_hat, q, model.steps(q))
+            for _ in range(4):
+                model.g_s.enter(y_hat) if wide else model.g_s(y_hat.float(), q, model.steps(q))
             shares.append((time.process_time() - whole) / (time.thread_time() - own) - 1)
     assert shares[0] < 0.1 < shares[1]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_threads_where_openmp_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, coded: bytes, there: bool) -> None:
-    """On some systems. A Codec has PyTorch's number then; a command, whose process it is, may set that."""
-    found: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", found.append)
-    monkeypatch.setattr(torch_settings, "openmp", (lambda: lambda _: 0) if there else (lambda: None))
-    Codec(threads=1).decode(coded)
-    assert not found
-    CodecOnDemand(1, quiet=True)()
-    assert found == ([] if there else [1])
+def test_threads_where_openmp_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray, coded: bytes
+) -> None:
+    """On some systems: PyTorch has its own number then, which is not touched."""
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: pytest.fail("it is for the whole process"))
+    monkeypatch.setattr(torch_settings, "openmp", lambda: None)
+    assert Codec(threads=1).encode(pixels, 60, effort=REFINED) == coded
 
 
 def test_nothing_of_the_process_is_set(monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray, coded: bytes) -> None:
@@ -104,8 +100,8 @@ def test_nothing_of_the_process_is_set(monkeypatch: pytest.MonkeyPatch, pixels: 
     before = torch.get_rng_state()
     codec = Codec(threads=2)
     codec.decode(codec.encode(pixels, 60, effort=REFINED))
-    with codec.exactly() as weights:
-        Denoise(20).apply(Models(weights), Picture(pixels))
+    with torch_settings.own_settings(2):
+        Denoise(20).apply(Models(codec.weights), Picture(pixels))
     torch.testing.assert_close(torch.get_rng_state(), before, rtol=0, atol=0)
 
 
@@ -150,10 +146,9 @@ def test_callers_settings(pixels: np.ndarray, coded: bytes, shipped: Codec, name
             assert one.encode(pixels, 60, effort=REFINED) == coded
             np.testing.assert_array_equal(one.decode(coded).pixels, expected)
             one.decode_scaled(coded, 4)
-            with one.exactly() as weights:
-                cleaned, _ = Denoise(20, fast=True).apply(Models(weights), Picture(pixels))
+            with torch_settings.own_settings(1):
+                cleaned, _ = Denoise(20, fast=True).apply(Models(one.weights), Picture(pixels))
     assert codec.encode(pixels, 60, effort=REFINED) == coded
-    with shipped.exactly() as weights:
-        np.testing.assert_array_equal(
-            cleaned.pixels, Denoise(20, fast=True).apply(Models(weights), Picture(pixels))[0].pixels
-        )
+    with torch_settings.own_settings(1):
+        again, _ = Denoise(20, fast=True).apply(Models(shipped.weights), Picture(pixels))
+    np.testing.assert_array_equal(cleaned.pixels, again.pixels)

@@ -16,6 +16,7 @@ from tools.train.retire_model import retire
 from vaecodec import __version__
 from vaecodec.bitstream.container import Header, Tile, pack_chunk
 from vaecodec.codec import Codec
+from vaecodec.core.networks import KERNEL, kernels
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.model import weights
 
@@ -38,6 +39,16 @@ def test_valid(name: str) -> None:
     for pixels in (CODECS[model].decode(data).pixels, decode(data, MODELS[model].read_bytes())):
         assert list(pixels.shape) == facts["shape"]
         assert hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest() == facts["sha256"]
+
+
+@pytest.mark.parametrize("kernel", kernels())
+def test_valid_by_each_kernel(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    """Whatever instructions the core uses."""
+    monkeypatch.setenv(KERNEL, kernel)
+    codecs = {model: Codec(path, threads=1) for model, path in MODELS.items()}
+    for name, facts in RECORD["valid"].items():
+        pixels = codecs[facts["model"]].decode((VECTORS / "valid" / f"{name}.vaec").read_bytes()).pixels
+        assert hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest() == facts["sha256"], name
 
 
 @pytest.mark.parametrize("name", RECORD["invalid"])

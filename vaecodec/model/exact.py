@@ -275,20 +275,6 @@ def depth_to_space(x: Tensor, n: int) -> Tensor:
     return x.reshape(b, h * n, w * n, c // (n * n))
 
 
-def float32_is_exact() -> bool:
-    """Whether this process multiplies float32 matrices exactly on the grid (no bf16 or TF32 factors)."""
-    try:
-        if torch.get_float32_matmul_precision() != "highest":
-            return False
-    except RuntimeError:  # who has set a precision for one backend may not ask for that of all
-        return False
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        x = (torch.arange(256 * 64) * 37 % (2 * FEATURE_MAX + 1) - FEATURE_MAX).float().view(1, 16, 16, 64)
-        weight = (torch.arange(64 * 64) * 29 % 255 - 127).float().view(64, 64)  # sums below 2^24
-        product = matmul(x, weight, torch.zeros(64, dtype=torch.float32))
-    return torch.equal(product.double(), x.double() @ weight.double().T)
-
-
 def half() -> torch.autocast:
     """bfloat16 where the processor has it: what need not be exact takes two thirds of the time there."""
     has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer PyTorch versions
