@@ -23,17 +23,19 @@ CONFIGS = (
 
 
 def layer_of(rng: np.random.Generator, layer: Layer) -> dict[str, np.ndarray]:
-    """Weights, biases and exponents: rows that use all their room or next to none, few of them 0."""
-    shape = layer.outputs, layer.inputs
-    w = rng.integers(-32767, 32768, shape) * (rng.random(shape) < rng.choice([0.05, 0.5, 1], (shape[0], 1)))
-    room = (2.0**layer.bits - 1) * rng.choice([1e-4, 0.1, 1], shape[0])
-    share = rng.choice([0.0, 0.1, 0.9], shape[0])  # of it that the bias takes
+    """Weights, biases and exponents: rows that use all their room or less of it, and outputs of all sizes."""
+    shape, rows = (layer.outputs, layer.inputs), layer.outputs
+    w = rng.integers(-32767, 32768, shape) * (rng.random(shape) < rng.choice([0.2, 1], (rows, 1)))
+    room = (2.0**layer.bits - 1) * rng.choice([1e-3, 0.1, 1], rows, p=[0.1, 0.3, 0.6])
+    share = rng.choice([0.0, 0.01, 0.5], rows, p=[0.5, 0.4, 0.1])  # of it that the bias takes
     part = (1 - share) * room / layer.limit / np.maximum(np.abs(w).sum(1), 1)
-    b = np.minimum(share * room, 2.0**31 - 1) * rng.choice([-1, 1], shape[0])
-    found = np.trunc(w * np.minimum(part, 1)[:, None]), np.trunc(b), rng.integers(0, 25, shape[0])
-    return dict(
-        zip("wbk", (a.astype(t) for a, t in zip(found, (np.int16, np.int32, np.int8), strict=True)), strict=True)
-    )
+    w = np.trunc(w * np.minimum(part, 1)[:, None])
+    b = np.trunc(np.minimum(share * room, 2.0**31 - 1) * rng.choice([-1, 1], rows))
+    largest = np.abs(w).sum(1) * layer.limit + np.abs(b) + 1
+    k = np.rint(np.log2(largest) - rng.uniform(9, 14, rows)).clip(0, 24)
+    k = np.where(rng.random(rows) < 0.05, rng.integers(0, 25, rows), k)
+    kinds = zip("wbk", (w, b, k), (np.int16, np.int32, np.int8), strict=True)
+    return {name: a.astype(dtype) for name, a, dtype in kinds}
 
 
 def numbers(rng: np.random.Generator, cfg: Config) -> dict[str, Any]:

@@ -297,8 +297,17 @@ def test_random_encoders_are_near_their_floats(weights: Weights, h: int, w: int,
         wanted = network.g_a(batch(pixels) - 128, qs, network.steps(qs))[0].numpy()
         padded = np.pad(y, ((0, -h % 4), (0, -w % 4), (0, 0)), "edge")
         wanted_z = network.h_a(batch(padded))[0].numpy()
-    np.testing.assert_allclose(y, wanted, atol=0.02 * np.abs(wanted).max() + 1e-4)
-    np.testing.assert_allclose(z, wanted_z, atol=0.02 * np.abs(wanted_z).max() + 0.05)
+    np.testing.assert_allclose(y, wanted, atol=0.02 * np.abs(wanted).max())
+    np.testing.assert_allclose(z, wanted_z, atol=0.02 * np.abs(wanted_z).max() + 0.05)  # y is seen in 1/64
+
+
+def test_scales_of_all_exponents() -> None:
+    """Those of encoders go from -40 to 30; NumPy's ldexp of an int is of half precision."""
+    k = np.arange(-40, 31)
+    layer, taps = (Exact(np.zeros((len(k), n)), np.zeros(len(k)), k) for n in (2, 9))
+    assert layer.packed().scale[: len(k)].tolist() == [2.0**-n for n in k.tolist()]
+    assert sorted(taps.depthwise(1).scale.ravel().tolist())[-len(k) :] == sorted(2.0**-n for n in k.tolist())
+    assert layer.packed(factor=16 / 1024).scale[: len(k)].tolist() == [2.0 ** (-6 - n) for n in k.tolist()]
 
 
 # Kernels

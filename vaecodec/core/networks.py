@@ -131,7 +131,7 @@ class Exact:
         return Depthwise(*map(np.ascontiguousarray, (weight, bias, scale)))
 
     def _numbers(self, parts: int, factor: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        scale = np.ldexp(factor, -self.k.astype(np.int64)).astype(np.float32)
+        scale = np.ldexp(float(factor), -self.k.astype(np.int64)).astype(np.float32)  # of an int: float16
         return filled(self.bias.astype(np.int32), 0, parts), filled(scale, 0, parts)
 
 
