@@ -6,6 +6,7 @@
 #include "vaec_core.h"
 
 #define BLOCK 16 /* outputs that stand together in a packed weight */
+#define VAEC_SPARSE (2 * BLOCK)
 
 /* What becomes of a layer's sums. */
 enum vaec_result {
@@ -24,6 +25,11 @@ typedef struct {
      * int16 or int32, from the first of those outputs on. */
     void (*linear)(const vaec_linear *layer, int32_t first, int32_t outputs, const int16_t *x, int64_t stride,
                    int32_t inputs, int64_t n, enum vaec_result result, int32_t limit, void *out, int64_t step);
+
+    /* VAEC_SPARSE outputs of a layer from `first` on, of n positions: sums over some pairs of inputs, the others being 0
+     * in all of them. pairs: (count) their numbers, ascending. out: (n, VAEC_SPARSE), the bias included. */
+    void (*sparse)(const vaec_linear *layer, int32_t first, const int16_t *x, int64_t stride, const int32_t *pairs,
+                   int32_t count, int64_t n, int32_t *out);
 
     /* A row of a depthwise layer and the activation behind it. rows: the one above, the row, the one below, (width,
      * channels) each or NULL outside. limit, shift: of the chain. out: (width, channels), or half of that behind a

@@ -45,4 +45,4 @@ static inline ints round_i(ints sum, floats scale) {
 
 static int usable(void) { return __builtin_cpu_supports("avx2"); }
 
-const vaec_kernel vaec_avx2 = {"avx2", usable, linear, depthwise, filter};
+const vaec_kernel vaec_avx2 = {"avx2", usable, linear, sparse, depthwise, filter};

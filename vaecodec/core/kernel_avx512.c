@@ -52,4 +52,4 @@ static int usable(void) {
            __builtin_cpu_supports("avx512vnni");
 }
 
-const vaec_kernel vaec_avx512 = {"avx512", usable, linear, depthwise, filter};
+const vaec_kernel vaec_avx512 = {"avx512", usable, linear, sparse, depthwise, filter};

@@ -45,4 +45,4 @@ static inline ints round_i(ints sum, floats scale) { return vcvtnq_s32_f32(vmulq
 
 static int usable(void) { return 1; }
 
-const vaec_kernel vaec_neon = {"neon", usable, linear, depthwise, filter};
+const vaec_kernel vaec_neon = {"neon", usable, linear, sparse, depthwise, filter};

@@ -34,6 +34,20 @@ static void linear(const vaec_linear *layer, int32_t first, int32_t outputs, con
         }
 }
 
+static void sparse(const vaec_linear *layer, int32_t first, const int16_t *x, int64_t stride, const int32_t *pairs,
+                   int32_t count, int64_t n, int32_t *out) {
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t o = 0; o < VAEC_SPARSE; o++) {
+            int32_t output = first + o, sum = layer->bias[output];
+            const int16_t *w = layer->weight + (int64_t)(output / BLOCK) * BLOCK * layer->inputs + output % BLOCK * 2;
+            for (int32_t k = 0; k < 2 * count; k++) {
+                int32_t input = 2 * pairs[k / 2] + k % 2;
+                sum += x[i * stride + input] * w[input / 2 * 2 * BLOCK + k % 2];
+            }
+            out[i * VAEC_SPARSE + o] = sum;
+        }
+}
+
 /* One channel of one position, as a feature. See vaec_depthwise for the order of its numbers. */
 static int32_t convolved(const vaec_depthwise *layer, const int16_t *const rows[3], int32_t width, int32_t j,
                          int32_t c, int32_t limit) {
@@ -65,4 +79,4 @@ static void depthwise(const vaec_depthwise *layer, const int16_t *const rows[3],
         }
 }
 
-const vaec_kernel vaec_plain = {"plain", usable, linear, depthwise, filter};
+const vaec_kernel vaec_plain = {"plain", usable, linear, sparse, depthwise, filter};

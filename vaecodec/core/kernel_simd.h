@@ -11,6 +11,8 @@
  *   pack(a, b)       int16 of the int32 in a and b, saturated; pack_zipped: where these come from zip_low and zip_high
  *   add_h (saturating), min_h, max_h, set_h, zero_h, zero_i
  */
+#include <string.h>
+
 #include "filter.h"
 
 #define VECTORS (BLOCK / LANES) /* of a block's outputs */
@@ -18,22 +20,25 @@
 #define WIDE (2 * LANES)        /* int16 in a vector */
 #define CHUNK 48                /* positions whose inputs stay near while all outputs are made */
 #define UNROLL _Pragma("GCC unroll 32")
+#define ALWAYS inline __attribute__((always_inline)) /* for each kind of call by itself */
 
 static inline halves clamp_h(halves v, int32_t limit) {
     return max_h(min_h(v, set_h((int16_t)limit)), set_h((int16_t)-limit));
 }
 
 /* The sums of some positions and BLOCKS blocks of outputs, (POSITIONS, OUTPUTS). w: the first block's weights, `apart`
- * int16 from the next's. The sums are numbered by constants alone, so that they stay in registers. */
-static inline void sums(const int16_t *const *p, int32_t pairs, const int16_t *w, int64_t apart, const int32_t *bias,
-                        int32_t *out) {
+ * int16 from the next's. pairs: numbers of the pairs of inputs; NULL for 0..count. The sums are numbered by constants
+ * alone, so that they stay in registers. */
+static ALWAYS void sums(const int16_t *const *p, const int32_t *pairs, int32_t count, const int16_t *w, int64_t apart,
+                        const int32_t *bias, int32_t *out) {
     ints total[POSITIONS][BLOCKS * VECTORS];
     UNROLL for (int j = 0; j < POSITIONS; j++)
         UNROLL for (int v = 0; v < BLOCKS * VECTORS; v++) total[j][v] = load_i(bias + v * LANES);
-    for (int32_t k = 0; k < pairs; k++, w += 2 * BLOCK) {
+    for (int32_t number = 0; number < count; number++) {
+        int64_t k = pairs ? pairs[number] : number;
         halves weight[BLOCKS * VECTORS];
         UNROLL for (int v = 0; v < BLOCKS * VECTORS; v++)
-            weight[v] = load_h(w + v / VECTORS * apart + v % VECTORS * WIDE);
+            weight[v] = load_h(w + 2 * BLOCK * k + v / VECTORS * apart + v % VECTORS * WIDE);
         UNROLL for (int j = 0; j < POSITIONS; j++) {
             halves x = pair(p[j] + 2 * k);
             UNROLL for (int v = 0; v < BLOCKS * VECTORS; v++) total[j][v] = dot(total[j][v], x, weight[v]);
@@ -75,10 +80,27 @@ static void linear(const vaec_linear *layer, int32_t first, int32_t outputs, con
                 const int16_t *p[POSITIONS];
                 int32_t total[POSITIONS * OUTPUTS];
                 UNROLL for (int j = 0; j < POSITIONS; j++) p[j] = x + (i + (j < count ? j : 0)) * stride;
-                sums(p, inputs / 2, w, apart, layer->bias + first + o, total);
+                sums(p, NULL, inputs / 2, w, apart, layer->bias + first + o, total);
                 for (int j = 0; j < count; j++)
                     finish(total + j * OUTPUTS, layer->scale + first + o, result, limit, out, (i + j) * step + o);
             }
+        }
+    }
+}
+
+static void sparse(const vaec_linear *layer, int32_t first, const int16_t *x, int64_t stride, const int32_t *pairs,
+                   int32_t count, int64_t n, int32_t *out) {
+    int64_t apart = (int64_t)BLOCK * layer->inputs;
+    for (int32_t o = 0; o < VAEC_SPARSE; o += OUTPUTS) {
+        const int16_t *w = layer->weight + (int64_t)(first + o) * layer->inputs;
+        for (int64_t i = 0; i < n; i += POSITIONS) {
+            int some = n - i < POSITIONS ? (int)(n - i) : POSITIONS;
+            const int16_t *p[POSITIONS];
+            int32_t total[POSITIONS * OUTPUTS];
+            UNROLL for (int j = 0; j < POSITIONS; j++) p[j] = x + (i + (j < some ? j : 0)) * stride;
+            sums(p, pairs, count, w, apart, layer->bias + first + o, total);
+            for (int j = 0; j < some; j++)
+                memcpy(out + (i + j) * VAEC_SPARSE + o, total + j * OUTPUTS, OUTPUTS * sizeof *total);
         }
     }
 }

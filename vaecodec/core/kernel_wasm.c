@@ -36,4 +36,4 @@ static inline ints round_i(ints sum, floats scale) {
 
 static int usable(void) { return 1; }
 
-const vaec_kernel vaec_wasm = {"wasm", usable, linear, depthwise, filter};
+const vaec_kernel vaec_wasm = {"wasm", usable, linear, sparse, depthwise, filter};

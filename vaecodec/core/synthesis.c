@@ -3,54 +3,74 @@
 
 #include "networks.h"
 
-#define PIECES 4 /* at most: 24 bits of an input, at least 6 at a time */
+#define PIECES 5 /* at most: 25 bits of an input, at least 6 at a time, signed */
 #define Y_MAX (1 << 23)
 #define X_MAX (1 << 20)
 #define SAMPLE_MAX 1024
-#define LINES 48 /* positions of wide layers that are multiplied at a time, */
-#define OUTPUTS (2 * BLOCK) /* and outputs */
+#define LINES 24 /* positions of wide layers that are multiplied at a time */
 #define HALF_CELL (VAEC_CELL / 2)
 
-/* A row of y, for wide layers: inputs are split into signed pieces, the lowest first. Most are small, so the inputs of
- * a piece end where all others are 0. */
+/* A row of y, for wide layers: inputs are split into signed pieces, the lowest first. Many are 0, all pieces or the
+ * highest: of LINES positions only those pairs of inputs count that are not 0 in all of them. */
 typedef struct {
-    int32_t *product; /* (channels) */
-    int16_t *piece;   /* (PIECES, width, channels) */
-    int32_t *sums;    /* (PIECES, LINES, OUTPUTS) */
-    int32_t inputs[PIECES];
-    int32_t width, pieces;
+    int16_t *piece; /* (PIECES, width, channels) */
+    int32_t *pairs; /* (PIECES, lines of LINES, channels / 2): numbers of pairs, */
+    int32_t *count; /* (PIECES, lines): and how many there are */
+    int32_t *sums;  /* (PIECES, LINES, VAEC_SPARSE) */
+    int32_t *left;  /* (channels): what is not split yet */
+    int16_t *seen;  /* (channels): bits that are set somewhere */
+    int32_t width, padded, lines;
 } split_row;
 
 static void split_take(vaec_memory *memory, const vaec_synthesis *net, int32_t width, split_row *row) {
-    int32_t padded = net->enter.sums.inputs;
-    row->width = width;
-    row->product = vaec_take_sums(memory, padded);
+    int32_t padded = net->enter.sums.inputs, lines = (width + LINES - 1) / LINES;
+    row->width = width, row->padded = padded, row->lines = lines;
     row->piece = vaec_take_features(memory, (int64_t)PIECES * width * padded);
-    row->sums = vaec_take_sums(memory, (int64_t)PIECES * LINES * OUTPUTS);
+    row->pairs = vaec_take_sums(memory, (int64_t)PIECES * lines * padded / 2);
+    row->count = vaec_take_sums(memory, (int64_t)PIECES * lines);
+    row->sums = vaec_take_sums(memory, (int64_t)PIECES * LINES * VAEC_SPARSE);
+    row->left = vaec_take_sums(memory, padded);
+    row->seen = vaec_take_features(memory, (int64_t)PIECES * padded);
+}
+
+/* One piece of each number, whose bits `seen` collects; what is left of it for higher pieces stays in its place. */
+static void take_piece(int32_t *restrict left, int16_t *restrict piece, int16_t *restrict seen, int32_t count,
+                       int32_t bits) {
+    int32_t half = 1 << (bits - 1), one = 1 << bits;
+    for (int32_t c = 0; c < count; c++) {
+        int32_t rest = (left[c] + half) >> bits;
+        piece[c] = (int16_t)(left[c] - rest * one);
+        seen[c] = (int16_t)(seen[c] | piece[c]);
+        left[c] = rest;
+    }
+}
+
+static void multiply(int32_t *restrict out, const int16_t *restrict y, const int32_t *restrict step, int32_t count) {
+    for (int32_t c = 0; c < count; c++) out[c] = vaec_clamp(y[c] * step[c], -Y_MAX, Y_MAX);
+}
+
+/* The pieces of one position. */
+static void split_one(const vaec_synthesis *net, const int32_t *step, const int16_t *y, int64_t j, split_row *row) {
+    multiply(row->left, y, step, net->channels);
+    for (int32_t c = net->channels; c < row->padded; c++) row->left[c] = 0;
+    for (int32_t p = 0; p < PIECES; p++)
+        take_piece(row->left, row->piece + (p * (int64_t)row->width + j) * row->padded, row->seen + p * row->padded,
+                   row->padded, net->bits);
 }
 
 static void split(const vaec_synthesis *net, const int32_t *step, const int16_t *y, split_row *row) {
-    int32_t channels = net->channels, padded = net->enter.sums.inputs, bits = net->bits, half = 1 << (bits - 1);
-    int64_t size = (int64_t)row->width * padded;
-    int32_t *v = row->product;
-    memset(row->inputs, 0, sizeof row->inputs);
-    for (int32_t c = channels; c < padded; c++) v[c] = 0;
-    for (int32_t j = 0; j < row->width; j++, y += channels) {
-        for (int32_t c = 0; c < channels; c++) v[c] = vaec_clamp(y[c] * step[c], -Y_MAX, Y_MAX);
+    for (int32_t line = 0; line < row->lines; line++) {
+        int32_t end = (line + 1) * LINES < row->width ? (line + 1) * LINES : row->width;
+        memset(row->seen, 0, (size_t)PIECES * (size_t)row->padded * sizeof *row->seen);
+        for (int32_t j = line * LINES; j < end; j++) split_one(net, step, y + (int64_t)j * net->channels, j, row);
         for (int32_t p = 0; p < PIECES; p++) {
-            int16_t *piece = row->piece + p * size + (int64_t)j * padded;
-            for (int32_t c = 0; c < padded; c++) {
-                int32_t rest = p < PIECES - 1 ? (v[c] + half) >> bits : 0;
-                piece[c] = (int16_t)(v[c] - rest * (1 << bits));
-                v[c] = rest;
-            }
-            int32_t used = padded;
-            while (used > row->inputs[p] && !piece[used - 1]) used--;
-            row->inputs[p] = used > row->inputs[p] ? used + used % 2 : row->inputs[p];
+            const int16_t *seen = row->seen + p * row->padded;
+            int32_t *pairs = row->pairs + ((int64_t)p * row->lines + line) * row->padded / 2, count = 0;
+            for (int32_t k = 0; k < row->padded / 2; k++)
+                if (seen[2 * k] | seen[2 * k + 1]) pairs[count++] = k;
+            row->count[p * row->lines + line] = count;
         }
     }
-    row->pieces = PIECES;
-    while (row->pieces && !row->inputs[row->pieces - 1]) row->pieces--;
 }
 
 /* To the nearest integer, half to even: |v| is below 2^51, and sums of doubles are rounded so. */
@@ -60,14 +80,14 @@ static double to_integer(double v) {
 }
 
 /* The outputs of one position of a block, in their own unit, from the sums of the pieces. */
-static void join(const vaec_wide *layer, const split_row *row, int32_t bits, int32_t j, int32_t first, double limit,
-                 double *total) {
-    for (int32_t o = 0; o < OUTPUTS; o++) total[o] = 0;
-    for (int32_t p = row->pieces - 1; p >= 0; p--) {
-        const int32_t *sums = row->sums + ((int64_t)p * LINES + j) * OUTPUTS;
-        for (int32_t o = 0; o < OUTPUTS; o++) total[o] = total[o] * (1 << bits) + sums[o];
+static void join(const vaec_wide *layer, const split_row *row, int32_t bits, int32_t pieces, int32_t j, int32_t first,
+                 double limit, double *total) {
+    for (int32_t o = 0; o < VAEC_SPARSE; o++) total[o] = 0;
+    for (int32_t p = pieces - 1; p >= 0; p--) {
+        const int32_t *sums = row->sums + ((int64_t)p * LINES + j) * VAEC_SPARSE;
+        for (int32_t o = 0; o < VAEC_SPARSE; o++) total[o] = total[o] * (1 << bits) + sums[o];
     }
-    for (int32_t o = 0; o < OUTPUTS; o++) {
+    for (int32_t o = 0; o < VAEC_SPARSE; o++) {
         double v = to_integer((total[o] * (1.0 / 512) + layer->bias[first + o]) * layer->sums.scale[first + o]);
         total[o] = v < -limit ? -limit : v > limit ? limit : v;
     }
@@ -76,22 +96,22 @@ static void join(const vaec_wide *layer, const split_row *row, int32_t bits, int
 /* Outputs first..first + count of a wide layer, of a split row: features or pixels (width, count), one of them NULL. */
 static void wide(const vaec_kernel *kernel, const vaec_wide *layer, int32_t bits, const split_row *row, int32_t first,
                  int32_t count, int16_t *features, int32_t *pixels) {
-    int32_t padded = layer->sums.inputs;
-    double total[OUTPUTS];
-    for (int32_t from = 0; from < row->width; from += LINES) {
-        int32_t lines = row->width - from < LINES ? row->width - from : LINES;
-        for (int32_t o = 0; o < count; o += OUTPUTS) {
-            for (int32_t p = 0; p < row->pieces; p++)
-                kernel->linear(&layer->sums, first + o, OUTPUTS,
-                               row->piece + ((int64_t)p * row->width + from) * padded, padded, row->inputs[p], lines,
-                               VAEC_SUM, 0, row->sums + (int64_t)p * LINES * OUTPUTS, OUTPUTS);
+    double total[VAEC_SPARSE];
+    for (int32_t line = 0; line < row->lines; line++) {
+        int32_t from = line * LINES, lines = row->width - from < LINES ? row->width - from : LINES, pieces = PIECES;
+        while (pieces && !row->count[(pieces - 1) * row->lines + line]) pieces--;
+        for (int32_t o = 0; o < count; o += VAEC_SPARSE) {
+            for (int32_t p = 0; p < pieces; p++)
+                kernel->sparse(&layer->sums, first + o, row->piece + ((int64_t)p * row->width + from) * row->padded,
+                               row->padded, row->pairs + ((int64_t)p * row->lines + line) * row->padded / 2,
+                               row->count[p * row->lines + line], lines, row->sums + (int64_t)p * LINES * VAEC_SPARSE);
             for (int32_t j = 0; j < lines; j++) {
                 int64_t at = (int64_t)(from + j) * count + o;
-                join(layer, row, bits, j, first + o, features ? VAEC_FEATURE_MAX : X_MAX, total);
+                join(layer, row, bits, pieces, j, first + o, features ? VAEC_FEATURE_MAX : X_MAX, total);
                 if (features)
-                    for (int32_t k = 0; k < OUTPUTS; k++) features[at + k] = (int16_t)total[k];
+                    for (int32_t k = 0; k < VAEC_SPARSE; k++) features[at + k] = (int16_t)total[k];
                 else
-                    for (int32_t k = 0; k < OUTPUTS; k++) pixels[at + k] = (int32_t)total[k];
+                    for (int32_t k = 0; k < VAEC_SPARSE; k++) pixels[at + k] = (int32_t)total[k];
             }
         }
     }
