@@ -285,3 +285,24 @@ def test_a_page_with_a_photograph(shipped: Codec, photo: np.ndarray, channels: i
     assert 30 < psnr(decoded[192:], pixels[192:]) < 50
     if channels in (2, 4):
         np.testing.assert_array_equal(decoded[..., -1:], alpha)
+
+
+def slow_block_costs(rgb: np.ndarray, lmbda: float) -> np.ndarray:
+    """`screen.block_costs` as its formula says."""
+    basis, colours = (screen.cosines(n).astype(np.float64) for n in (screen.BLOCK, 3))
+    h, w = (n // screen.BLOCK for n in rgb.shape[:2])
+    x = (rgb @ colours.T).reshape(h, screen.BLOCK, w, screen.BLOCK, 3)
+    x = np.einsum("ui,hiwjc,vj->hwcuv", basis, x, basis)
+    mean = x[..., 0, 0].copy()
+    x[:, 1:, :, 0, 0] -= mean[:, :-1]
+    x[1:, 0, :, 0, 0] -= mean[:-1, 0]
+    x[0, 0, :, 0, 0] = 0
+    return screen.BITS / 2 * np.log2(1 + lmbda * x * x / screen.KNEE).sum((2, 3, 4))
+
+
+@pytest.mark.parametrize("lmbda", [1e-4, 0.02, 5.0])
+def test_costs_of_blocks(photo: np.ndarray, lmbda: float) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (32, 48, 3), np.uint8)
+    for rgb in (photo[:64, :112], noise, np.full((16, 32, 3), 255, np.uint8)):
+        got, expected = screen.block_costs(rgb, lmbda), slow_block_costs(rgb, lmbda)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-2)

@@ -60,12 +60,13 @@ def drawn() -> np.ndarray:
 def main() -> None:
     start = time.process_time()
     found = faults()
-    kernel = list(networks.kernels())[-1]
+    kernel = {number: name for name, number in networks.kernels().items()}[networks.kernel()]
     print(
         f"{platform.machine()} {sys.byteorder}-endian, kernel {kernel}: {len(found)} faults, "
         f"{time.process_time() - start:.0f} s of CPU"
     )
-    print("\n".join(found))
+    for fault in found:
+        print(fault)
     sys.exit(bool(found))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec import core
 from vaecodec.bitstream.overlay import Overlay, pack_overlay
 from vaecodec.codec.palettes import Colours, pack
 
@@ -227,21 +228,8 @@ def block_costs(rgb: Pixels, lmbda: float) -> Costs:
     log2(1 + lmbda c^2 / KNEE) / 2 bits for each: all that it does not keep is an error where c is small. The networks
     are near BITS times that for the cosine transform of blocks.
     """
-    basis, colours = cosines(BLOCK), cosines(3)
-    x = rgb.astype(np.float32)
-    h, w = x.shape[0] // BLOCK, x.shape[1] // BLOCK
-    x = (x.reshape(-1, 3) @ colours.T).reshape(h, BLOCK, w, BLOCK, 3)
-    x = np.ascontiguousarray(x.transpose(0, 2, 4, 1, 3)).reshape(-1, BLOCK) @ basis.T
-    x = np.ascontiguousarray(x.reshape(-1, BLOCK, BLOCK).swapaxes(1, 2)).reshape(-1, BLOCK) @ basis.T
-    x = x.reshape(h, w, 3, BLOCK, BLOCK)
-    mean = x[..., 0, 0].copy()
-    x[:, 1:, :, 0, 0] -= mean[:, :-1]  # means are known from neighbours
-    x[1:, 0, :, 0, 0] -= mean[:-1, 0]
-    x[0, 0, :, 0, 0] = 0
-    np.square(x, out=x)
-    x *= lmbda / KNEE
-    costs: Costs = BITS / 2 / np.log(2) * np.log1p(x, out=x).sum((2, 3, 4))
-    return costs
+    sums = core.block_costs(np.ascontiguousarray(rgb), cosines(BLOCK), cosines(3), lmbda / KNEE)
+    return sums * np.float32(BITS / 2 / np.log(2))
 
 
 def cosines(n: int) -> NDArray[np.float32]:

@@ -193,6 +193,21 @@ def candidates(
     return cost, value
 
 
+def block_costs(
+    rgb: NDArray[np.uint8], basis: NDArray[np.float32], colours: NDArray[np.float32], worth: float
+) -> NDArray[np.float32]:
+    """Sums of log(1 + worth c^2) over the coefficients of each block of rgb (16 h, 16 w, 3): `vaec_block_costs`."""
+    height, width, _ = rgb.shape
+    if height % 16 or width % 16 or rgb.shape[2:] != (3,) or basis.shape != (16, 16) or colours.shape != (3, 3):
+        raise ValueError("no whole blocks, or bases of other sizes")
+    costs = np.empty((height // 16, width // 16), np.float32)
+    library().vaec_block_costs(
+        *(pointer(rgb, np.uint8), *costs.shape, pointer(basis, np.float32), pointer(colours, np.float32), worth),
+        pointer(costs, np.float32),
+    )
+    return costs
+
+
 def pointer(array: NDArray[T], dtype: type[T]) -> int:
     """The address of an array's numbers."""
     if array.dtype != dtype or not array.flags.c_contiguous:
@@ -222,6 +237,7 @@ SIGNATURES = {
     "vaec_add": "ppppl>",
     "vaec_escapes": "plip>l",
     "vaec_candidates": "pppl" + "pppp" + "ipp>",
+    "vaec_block_costs": "pllppfp>",
     "vaec_kernel_name": "i>s",
     "vaec_hyper_work": "pii>l",
     "vaec_hyper_synthesis": "ppiipii" + "ppl>i",

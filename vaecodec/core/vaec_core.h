@@ -264,6 +264,12 @@ VAEC_API void vaec_candidates(const float *d, const uint16_t *table, const float
                               const vaec_tables *tables, const int32_t *low, const int32_t *size, const float *bits,
                               int32_t chains, float *cost, int32_t *value);
 
+/* The sum of log(1 + worth * c^2) over the coefficients c of each block, its means less those of the block to the left,
+ * or above it in the first column. rgb: (16 h, 16 w, 3). basis: (16, 16), colours: (3, 3) orthonormal, rows for
+ * coefficients. costs: (h, w), written. */
+VAEC_API void vaec_block_costs(const uint8_t *rgb, int64_t h, int64_t w, const float *basis, const float *colours,
+                               float worth, float *costs);
+
 /* ---- Rows of PNG files ----
  *
  * rows: (n, size) bytes in pixels of bpp, 1 to 4, which divides size; filtered: (n, 1 + size), a row behind the number
