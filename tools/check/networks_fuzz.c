@@ -154,7 +154,7 @@ static made synthesis(int32_t kernel, int32_t h, int32_t w) {
     for (int32_t i = 0; i < 4 * N; i++) biases[0][i] = enter.bias[i], ((int32_t *)enter.bias)[i] = 0;
     for (int32_t i = 0; i < 768; i++) biases[1][i] = shortcut.bias[i], ((int32_t *)shortcut.bias)[i] = 0;
     vaec_synthesis net = {{enter, biases[0]}, {shortcut, biases[1]}, linear(N, 192, 200),
-                          chain(blocks, blocks / 2, byte() & 1), channels, 11};
+                          chain(blocks, blocks / 2, byte() & 1), channels, 11, 3};
     net.chain.kernel = kernel;
     int32_t *step = some((size_t)channels * 4), film_rows[2][N];
     for (int32_t i = 0; i < channels; i++) step[i] = 1 + (uint16_t)word() % 32767;

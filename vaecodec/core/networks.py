@@ -24,7 +24,8 @@ KERNEL = "VAECODEC_KERNEL"  # environment variable: a kernel by name, in place o
 BAD_ROUNDING = -6
 NOT_CODED = 255  # in a map of tables
 CELL = 16
-PIECE_BITS = range(6, 16)
+INPUT_BITS = 25  # of wide layers, with the sign
+PIECE_BITS = range(4, 16)  # of the pieces that they come in
 
 
 def _fields(names: str, kind: type[Any] = ctypes.c_int32) -> Iterator[tuple[str, type[Any]]]:
@@ -65,7 +66,12 @@ class _Wide(ctypes.Structure):
 
 
 class _Synthesis(ctypes.Structure):
-    _fields_ = (*_fields("enter shortcut", _Wide), ("leave", _Linear), ("chain", _Chain), *_fields("channels bits"))
+    _fields_ = (
+        *_fields("enter shortcut", _Wide),
+        ("leave", _Linear),
+        ("chain", _Chain),
+        *_fields("channels bits pieces"),
+    )
 
 
 class _Analysis(ctypes.Structure):
@@ -283,19 +289,16 @@ class Synthesis:
     """g_s."""
 
     def __init__(self, enter: Exact, shortcut: Exact, leave: Exact, chain: Chain) -> None:
-        """Raises: ValueError where the sums of the wide layers do not fit."""
+        """enter, shortcut: wide ones, of at most 4096 inputs: so a piece of a few bits fits whatever their weights."""
         self.chain, self.channels = chain, enter.weight.shape[1]
         most = max(int(np.abs(e.weight.astype(np.int64)).sum(1).max()) for e in (enter, shortcut))
-        fitting = [bits for bits in PIECE_BITS if most << (bits - 1) < 1 << 31]
-        if not fitting:
-            raise ValueError("its first layers are too wide")
+        bits = max(bits for bits in PIECE_BITS if most << (bits - 1) < 1 << 31)
         self.biases = enter.packed(outputs=4), by_colour(shortcut, CELL).packed()
         self.enter, wide_enter = self.biases[0].wide()
         self.shortcut, wide_shortcut = self.biases[1].wide()
         self.leave = by_colour(leave, CELL // 2).packed()
-        self.native = _Synthesis(
-            wide_enter, wide_shortcut, self.leave.native(), chain.native, self.channels, fitting[-1]
-        )
+        pieces = self.channels, bits, -(-INPUT_BITS // bits)
+        self.native = _Synthesis(wide_enter, wide_shortcut, self.leave.native(), chain.native, *pieces)
         self.depth = -(-chain.count // 2)  # rows of y that have to come before one goes out
 
     def base(self, y: NDArray[np.int16], step: NDArray[Any]) -> NDArray[np.int32]:

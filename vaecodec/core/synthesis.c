@@ -3,7 +3,6 @@
 
 #include "networks.h"
 
-#define PIECES 5 /* at most: 25 bits of an input, at least 6 at a time, signed */
 #define Y_MAX (1 << 23)
 #define X_MAX (1 << 20)
 #define SAMPLE_MAX 1024
@@ -13,24 +12,24 @@
 /* A row of y, for wide layers: inputs are split into signed pieces, the lowest first. Many are 0, all pieces or the
  * highest: of LINES positions only those pairs of inputs count that are not 0 in all of them. */
 typedef struct {
-    int16_t *piece; /* (PIECES, width, channels) */
-    int32_t *pairs; /* (PIECES, lines of LINES, channels / 2): numbers of pairs, */
-    int32_t *count; /* (PIECES, lines): and how many there are */
-    int32_t *sums;  /* (PIECES, LINES, VAEC_SPARSE) */
+    int16_t *piece; /* (pieces, width, channels) */
+    int32_t *pairs; /* (pieces, lines of LINES, channels / 2): numbers of pairs, */
+    int32_t *count; /* (pieces, lines): and how many there are */
+    int32_t *sums;  /* (pieces, LINES, VAEC_SPARSE) */
     int32_t *left;  /* (channels): what is not split yet */
     int16_t *seen;  /* (channels): bits that are set somewhere */
-    int32_t width, padded, lines;
+    int32_t width, padded, lines, pieces;
 } split_row;
 
 static void split_take(vaec_memory *memory, const vaec_synthesis *net, int32_t width, split_row *row) {
     int32_t padded = net->enter.sums.inputs, lines = (width + LINES - 1) / LINES;
-    row->width = width, row->padded = padded, row->lines = lines;
-    row->piece = vaec_take_features(memory, (int64_t)PIECES * width * padded);
-    row->pairs = vaec_take_sums(memory, (int64_t)PIECES * lines * padded / 2);
-    row->count = vaec_take_sums(memory, (int64_t)PIECES * lines);
-    row->sums = vaec_take_sums(memory, (int64_t)PIECES * LINES * VAEC_SPARSE);
+    row->width = width, row->padded = padded, row->lines = lines, row->pieces = net->pieces;
+    row->piece = vaec_take_features(memory, (int64_t)net->pieces * width * padded);
+    row->pairs = vaec_take_sums(memory, (int64_t)net->pieces * lines * padded / 2);
+    row->count = vaec_take_sums(memory, (int64_t)net->pieces * lines);
+    row->sums = vaec_take_sums(memory, (int64_t)net->pieces * LINES * VAEC_SPARSE);
     row->left = vaec_take_sums(memory, padded);
-    row->seen = vaec_take_features(memory, (int64_t)PIECES * padded);
+    row->seen = vaec_take_features(memory, (int64_t)net->pieces * padded);
 }
 
 /* One piece of each number, whose bits `seen` collects; what is left of it for higher pieces stays in its place. */
@@ -53,7 +52,7 @@ static void multiply(int32_t *restrict out, const int16_t *restrict y, const int
 static void split_one(const vaec_synthesis *net, const int32_t *step, const int16_t *y, int64_t j, split_row *row) {
     multiply(row->left, y, step, net->channels);
     for (int32_t c = net->channels; c < row->padded; c++) row->left[c] = 0;
-    for (int32_t p = 0; p < PIECES; p++)
+    for (int32_t p = 0; p < row->pieces; p++)
         take_piece(row->left, row->piece + (p * (int64_t)row->width + j) * row->padded, row->seen + p * row->padded,
                    row->padded, net->bits);
 }
@@ -61,9 +60,9 @@ static void split_one(const vaec_synthesis *net, const int32_t *step, const int1
 static void split(const vaec_synthesis *net, const int32_t *step, const int16_t *y, split_row *row) {
     for (int32_t line = 0; line < row->lines; line++) {
         int32_t end = (line + 1) * LINES < row->width ? (line + 1) * LINES : row->width;
-        memset(row->seen, 0, (size_t)PIECES * (size_t)row->padded * sizeof *row->seen);
+        memset(row->seen, 0, (size_t)row->pieces * (size_t)row->padded * sizeof *row->seen);
         for (int32_t j = line * LINES; j < end; j++) split_one(net, step, y + (int64_t)j * net->channels, j, row);
-        for (int32_t p = 0; p < PIECES; p++) {
+        for (int32_t p = 0; p < row->pieces; p++) {
             const int16_t *seen = row->seen + p * row->padded;
             int32_t *pairs = row->pairs + ((int64_t)p * row->lines + line) * row->padded / 2, count = 0;
             for (int32_t k = 0; k < row->padded / 2; k++)
@@ -98,7 +97,7 @@ static void wide(const vaec_kernel *kernel, const vaec_wide *layer, int32_t bits
                  int32_t count, int16_t *features, int32_t *pixels) {
     double total[VAEC_SPARSE];
     for (int32_t line = 0; line < row->lines; line++) {
-        int32_t from = line * LINES, lines = row->width - from < LINES ? row->width - from : LINES, pieces = PIECES;
+        int32_t from = line * LINES, lines = row->width - from < LINES ? row->width - from : LINES, pieces = row->pieces;
         while (pieces && !row->count[(pieces - 1) * row->lines + line]) pieces--;
         for (int32_t o = 0; o < count; o += VAEC_SPARSE) {
             for (int32_t p = 0; p < pieces; p++)

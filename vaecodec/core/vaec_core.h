@@ -172,13 +172,13 @@ typedef struct {
 } vaec_wide;
 
 /* g_s. shortcut and leave have outputs in the order (colour, row, column) of their cells of 16 and of 8 pixels a side.
- * channels: of y. bits: 6 to 15, of the pieces that inputs of wide layers come in, so that (sum of |weight|) *
- * 2^(bits - 1) is below 2^31. */
+ * channels: of y. bits, pieces: inputs of wide layers come in so many signed pieces of so many bits, at least 25 in all,
+ * so that (sum of |weight|) * 2^(bits - 1) is below 2^31. */
 typedef struct {
     vaec_wide enter, shortcut;
     vaec_linear leave;
     vaec_chain chain;
-    int32_t channels, bits;
+    int32_t channels, bits, pieces;
 } vaec_synthesis;
 
 VAEC_API int64_t vaec_synthesis_work(const vaec_synthesis *net, int32_t width);

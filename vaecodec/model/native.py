@@ -47,10 +47,7 @@ def quantised(weight: NDArray, bias: NDArray, limit: float) -> Exact:
 
 
 class Decoder:
-    """h_s, the context steps and g_s of a model.
-
-    Raises: ValueError where its layers are too wide for the core.
-    """
+    """h_s, the context steps and g_s of a model."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights, cfg = weights, weights.cfg
