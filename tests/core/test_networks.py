@@ -478,10 +478,22 @@ def test_filters_of_other_sizes() -> None:
             filter_pixels([0] * numbers, p, pixels)
 
 
-def test_layers_that_are_too_wide() -> None:
-    """Their sums would not fit, however their inputs are split."""
-    wide = Exact(np.full((4 * 8, 2200), 32767), np.zeros(32), np.zeros(32))
-    shortcut = Exact(np.zeros((768, 2200)), np.zeros(768), np.zeros(768))
-    leave = Exact(np.zeros((192, 8)), np.zeros(192), np.zeros(192))
-    with pytest.raises(ValueError, match="too wide"):
-        CoreSynthesis(wide, shortcut, leave, Chain([], 8, 2047, 7))
+def test_the_widest_layers_that_a_model_may_have() -> None:
+    """4096 inputs of the largest magnitudes and weights: no sum of a piece overflows."""
+    n = 4096
+    weight = np.zeros((768, n), np.int64)
+    weight[0], weight[1] = 32767, -32768
+    weight[2, ::2], weight[2, 1::2] = 32767, -32768
+    shortcut = Exact(weight, np.arange(768), np.full(768, 24))
+    net = CoreSynthesis(
+        Exact(np.zeros((32, n)), np.zeros(32), np.zeros(32)),
+        shortcut,
+        Exact(np.zeros((192, 8)), np.zeros(192), np.zeros(192)),
+        Chain([], 8, 2047, 7),
+    )
+    y = np.array([[16383, -16383] * (n // 2), [16383] * n, [1] * n, [-3, 0] * (n // 2)], np.int16)
+    step = np.full(n, 32767)
+    got = net.base(y, step).transpose(0, 2, 3, 1).reshape(len(y), -1)
+    products = (y.astype(np.int64) * step).clip(-(2**23), 2**23)
+    exact = (products @ weight.T + shortcut.bias * 512) / 2.0 ** (24 + 9)
+    np.testing.assert_array_equal(got, np.rint(exact).clip(-(2**20), 2**20))
