@@ -72,6 +72,8 @@ def spoil(folder: Path) -> dict[str, tuple[Path, list[object]]]:
 
 
 def main() -> None:
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit(__doc__)
     target = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         for what, (spoilt, command) in spoil(Path(name)).items():
