@@ -15,17 +15,16 @@
 #define WIDTH 6
 #define TABLES 130 /* as many as two quantisers have, and two */
 
-static uint8_t lookup[TABLES << 16];
-static uint32_t frequency[TABLES * WIDTH], start[TABLES * WIDTH];
+static uint8_t lookup[TABLES * VAEC_LOOKUP];
+static uint32_t symbols[TABLES * WIDTH];
 
 static void fill_tables(void) {
     for (uint32_t t = 0; t < TABLES; t++) {
         uint32_t at = 0, size = 2 + t % (WIDTH - 1);
         for (uint32_t s = 0; s < size; s++) {
             uint32_t f = s + 1 < size ? 1 + (65536 - at - size) / (2 + t % 7) : 65536 - at;
-            frequency[t * WIDTH + s] = f;
-            start[t * WIDTH + s] = at;
-            memset(lookup + ((size_t)t << 16) + at, (int)s, f);
+            symbols[t * WIDTH + s] = f << 16 | at;
+            for (uint32_t slot = (at + 15) / 16; slot * 16 < at + f; slot++) lookup[t * VAEC_LOOKUP + slot] = (uint8_t)s;
             at += f;
         }
     }
@@ -36,7 +35,7 @@ static void check(int good) {
 }
 
 static void run(const uint8_t *data, size_t size, int32_t used, int32_t machines, int64_t n) {
-    static const vaec_tables tables = {lookup, frequency, start, TABLES, WIDTH};
+    static const vaec_tables tables = {lookup, symbols, TABLES, WIDTH};
     size_t head = (size_t)used * 4;
     if (size < head) return;
     /* Exactly as large as they may be, so that a step too far is seen. */
@@ -75,7 +74,7 @@ static void search(const uint8_t *data, size_t size, int64_t chains) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (!frequency[0]) fill_tables();
+    if (!symbols[0]) fill_tables();
     if (size < 4) return 0;
     if (data[0] & 1) {
         search(data + 4, size - 4, 1 + data[1] % 70);

@@ -243,14 +243,14 @@ static made symbols(int32_t kernel, int32_t h, int32_t w) {
     (void)kernel;
     enum { TABLES = 128, WIDTH = 30 };
     static const uint8_t lookup;
-    static const uint32_t frequency;
+    static const uint32_t packed;
     int32_t low[TABLES], size[TABLES], chains = 1 + byte() % 16, n = h * w;
     float *bits = some(TABLES * WIDTH * 4), *d = some((size_t)n * 4), *lambda = some((size_t)n * 4);
     uint16_t *table = some((size_t)n * 2);
     for (int32_t i = 0; i < TABLES; i++) size[i] = 2 + byte() % (WIDTH - 1), low[i] = -(int32_t)(byte() % 30);
     for (int32_t i = 0; i < TABLES * WIDTH; i++) bits[i] = (float)byte() / 8;
     for (int32_t i = 0; i < n; i++) d[i] = (float)word() / 16, lambda[i] = byte(), table[i] = byte() % 64;
-    vaec_tables tables = {&lookup, &frequency, &frequency, TABLES, WIDTH};
+    vaec_tables tables = {&lookup, &packed, TABLES, WIDTH};
     size_t cells = (size_t)((n + chains - 1) / chains * 4 * chains);
     made out = {some(cells * 4), cells * 4};
     memset(out.data, 0, out.size);

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-ABI = 2  # VAEC_ABI of vaec_core.h
+ABI = 3  # VAEC_ABI of vaec_core.h
+LOOKUP = 4096  # slots of 65536 at which symbols are looked up
 SIDE = 32  # chains that the search for paths works on at a time
 STATES = 64
 SECOND = 64  # tables of quantiser 1 stand so far behind those of quantiser 0
@@ -34,20 +35,19 @@ class Tables(ctypes.Structure):
 
     _fields_ = (
         ("lookup", ctypes.c_void_p),
-        ("frequency", ctypes.c_void_p),
-        ("start", ctypes.c_void_p),
+        ("symbols", ctypes.c_void_p),
         ("count", ctypes.c_int32),
         ("width", ctypes.c_int32),
     )
 
 
-def tables(lookup: NDArray[np.uint8], frequency: NDArray[np.uint32], start: NDArray[np.uint32]) -> Tables:
-    """Of tables (n, width) and their symbols at each slot, (n * 65536,); the arrays must outlive it."""
-    count, width = frequency.shape
-    if start.shape != frequency.shape or lookup.shape != (count << 16,) or not 0 < width <= 256:
+def tables(lookup: NDArray[np.uint8], symbols: NDArray[np.uint32]) -> Tables:
+    """Of tables (n, width), see `vaec_tables`, and their symbols at every sixteenth slot, (n, 4096); the arrays must
+    outlive it."""
+    count, width = symbols.shape
+    if lookup.shape != (count, LOOKUP) or not 0 < width <= 256:
         raise ValueError("tables of unequal sizes")
-    pointers = pointer(lookup, np.uint8), pointer(frequency, np.uint32), pointer(start, np.uint32)
-    return Tables(*pointers, count, width)
+    return Tables(pointer(lookup, np.uint8), pointer(symbols, np.uint32), count, width)
 
 
 def rans_decode(

@@ -5,6 +5,7 @@
 
 #define PRECISION 16
 #define LOWEST (1u << PRECISION) /* a lane's state stays at or above it */
+#define EVERY ((1 << PRECISION) / VAEC_LOOKUP)
 #define MACHINES_MAX 128
 #define SECOND 64 /* tables of quantiser 1 stand so far behind those of quantiser 0 */
 
@@ -23,11 +24,12 @@ int64_t vaec_rans_decode(uint32_t *x, int32_t used, int64_t n, const uint16_t *t
             uint32_t t = table[i];
             uint8_t q = machines ? (uint8_t)vaec_quantiser(state[machine]) : 0;
             t += SECOND * q;
-            uint32_t slot = x[lane] & (LOWEST - 1);
-            uint8_t s = tables->lookup[((uint64_t)t << PRECISION) | slot];
-            uint64_t place = (uint64_t)t * (uint32_t)tables->width + s;
-            x[lane] = tables->frequency[place] * (x[lane] >> PRECISION) + slot - tables->start[place];
-            symbol[i] = s;
+            uint32_t slot = x[lane] & (LOWEST - 1), s = tables->lookup[t * VAEC_LOOKUP + slot / EVERY];
+            const uint32_t *of = tables->symbols + (uint64_t)t * (uint32_t)tables->width + s;
+            uint32_t beyond = slot - (*of & (LOWEST - 1));
+            for (; beyond >= *of >> PRECISION; s++, of++) beyond -= *of >> PRECISION;
+            x[lane] = (*of >> PRECISION) * (x[lane] >> PRECISION) + beyond;
+            symbol[i] = (uint8_t)s;
             quantiser[i] = q;
             if (machines) {
                 state[machine] = (uint8_t)vaec_next(state[machine], s & 1);
@@ -52,14 +54,14 @@ int64_t vaec_rans_encode(uint32_t *x, int32_t used, int64_t n, const uint16_t *t
                          const vaec_tables *tables, uint16_t *words) {
     uint16_t *out = words + n;
     for (int64_t i = n - 1; i >= 0; i--) {
-        uint64_t place = (uint64_t)table[i] * (uint32_t)tables->width + symbol[i];
-        uint32_t f = tables->frequency[place], *state = &x[i % used];
+        uint32_t of = tables->symbols[(uint64_t)table[i] * (uint32_t)tables->width + symbol[i]];
+        uint32_t f = of >> PRECISION, *state = &x[i % used];
         if (!f) return VAEC_NO_SUCH_SYMBOL;
         if (*state >= (uint64_t)f << PRECISION) {
             *--out = (uint16_t)*state;
             *state >>= PRECISION;
         }
-        *state = ((*state / f) << PRECISION) + *state % f + tables->start[place];
+        *state = ((*state / f) << PRECISION) + *state % f + (of & (LOWEST - 1));
     }
     return words + n - out;
 }

@@ -16,7 +16,7 @@
 #endif
 
 /* Raised with every change of a function's arguments: a library left over from another version is not used. */
-#define VAEC_ABI 2
+#define VAEC_ABI 3
 
 /* In place of a number of words. */
 #define VAEC_NO_SUCH_SYMBOL (-1)
@@ -29,11 +29,13 @@
 /* States of the machine that follows dependent symbols (section 7). */
 #define VAEC_STATES 64
 
+#define VAEC_LOOKUP 4096
+
 /* Probability tables: `width` entries for each of `count` tables, of which each table uses the first ones. */
 typedef struct {
-    const uint8_t *lookup;     /* (count, 65536): the symbol at each slot */
-    const uint32_t *frequency; /* (count, width), of 65536ths; a table's frequencies sum to 65536 */
-    const uint32_t *start;     /* (count, width): the first slot of each symbol */
+    const uint8_t *lookup;   /* (count, VAEC_LOOKUP): the symbol at every sixteenth slot; others are not far behind it */
+    const uint32_t *symbols; /* (count, width): of each its frequency, of 65536ths, times 65536, plus its first slot; a
+                              * table's frequencies sum to 65536 */
     int32_t count;
     int32_t width;
 } vaec_tables;

@@ -62,15 +62,17 @@ class Tables:
         self.start[:, 1:] = np.cumsum(self.frequency, 1)[:, :-1]
 
     @cached_property
-    def lookup(self) -> NDArray[np.uint8]:
-        """n * 65536: the symbol of each table at each slot."""
-        symbols = np.tile(np.arange(self.width, dtype=np.uint8), len(self.frequency))
-        return np.repeat(symbols, self.frequency.ravel())
-
-    @cached_property
     def native(self) -> core.Tables:
         """As the core takes them."""
-        return core.tables(self.lookup, self.frequency, self.start)
+        return core.tables(*self._packed)
+
+    @cached_property
+    def _packed(self) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+        """The symbol at every sixteenth slot, and frequencies and first slots in one number."""
+        slots = np.arange(0, ONE, ONE // core.LOOKUP)
+        starts = (start[:size] for start, size in zip(self.start, self.size, strict=True))
+        lookup = [np.searchsorted(start, slots, "right") - 1 for start in starts]
+        return np.array(lookup, np.uint8), (self.frequency << np.uint32(PRECISION)) | self.start
 
     @cached_property
     def bits(self) -> NDArray[np.float32]:
