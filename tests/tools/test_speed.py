@@ -69,3 +69,8 @@ def test_an_interpreter_without_compressai_says_so(crop: np.ndarray, tmp_path: P
     else:
         assert child.seconds("decode") > 0
         child.close()
+
+
+def test_processes_and_packages_have_rows() -> None:
+    assert speed.process("nothing", 1, "-c", "pass").startswith("  nothing")
+    assert "torch" in "".join(speed.disk())

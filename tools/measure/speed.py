@@ -6,13 +6,15 @@ mbt2018_mean (mbt2018.py), which needs NumPy below 2 and so runs as a child, in 
 The pictures are the first one, and a 4000x3000 mosaic of all of them.
 
 Times are medians of processor time, with models loaded. Beside them: the work of the core's networks against the most
-that the machine reaches in a loop (work.py); whole processes of the command line; and the size of what is installed.
+that the machine reaches in a loop (work.py); whole processes of the command line, by the clock too, which other
+processes slow down; and the size of what is installed.
 Peak memory is not told on Windows. What cannot be measured is said to be absent.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -240,38 +242,40 @@ def parts_of(job: Callable[[], object], names: Sequence[str]) -> dict[str, float
 
 
 def processes(pictures: Sequence[np.ndarray], quality: float, repeats: int) -> Iterator[str]:
-    """Whole processes of the command line on one thread, of PNG files: seconds on the clock, and peak memory."""
-    yield f"{'whole processes':<{NAME}}{'s':>9}{'peak MB':>9}"
+    """Whole processes of the command line on one thread, from and to PNG files."""
+    yield f"{'whole processes':<{NAME}}{'s':>9}{'of CPU':>9}{'peak MB':>9}"
     with tempfile.TemporaryDirectory() as folder:
-        coded = Path(folder, "coded.vaec")
+        source, coded, target = (Path(folder, name) for name in ("source.png", "coded.vaec", "target.png"))
         for x in pictures:
-            source, target = Path(folder, "source.png"), Path(folder, "target.png")
+            yield named(x)
             Image.fromarray(x).save(source, compress_level=1)
-            both = "--threads", "1", "--force"
-            commands: dict[str, list[str | Path]] = {
-                "encode": ["encode", source, coded, "-q", f"{quality:g}", *both],
-                "decode": ["decode", coded, target, *both],
-            }
-            for direction, command in commands.items():
-                seconds = statistics.median(clock("-m", "vaecodec", *command) for _ in range(repeats))
-                code, _, memory = vaecodec(*command)
-                assert not code, f"vaecodec {direction} failed"
-                yield f"{f'  vaecodec {direction}, {named(x)}':<{NAME}}{seconds:9.3f}{memory / 1e6:9.0f}"
-        options: dict[str, list[object]] = {
-            "vaecodec info": ["-m", "vaecodec", "info", coded],
-            "import vaecodec": ["-c", "import vaecodec"],
-            "python -c pass": ["-c", "pass"],
-        }
-        for name, option in options.items():
-            seconds = statistics.median(clock(*option) for _ in range(repeats))
-            yield f"{f'  {name}':<{NAME}}{seconds:9.3f}"
+            options = "--threads", "1", "--force"
+            yield command(repeats, "encode", source, coded, "-q", f"{quality:g}", *options)
+            yield command(repeats, "decode", coded, target, *options)
+        yield command(repeats, "info", coded)
+    for code in ("import vaecodec", "pass"):
+        yield process(f"python -c {code!r}", repeats, "-c", code)
 
 
-def clock(*command: object) -> float:
-    """Seconds on the clock of a Python process."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def command(repeats: int, *words: str | Path) -> str:
+    """A row of a command of vaecodec, with its peak memory."""
+    code, _, memory = vaecodec(*words)
+    assert not code, f"vaecodec {words[0]} failed"
+    return f"{process(f'vaecodec {words[0]}', repeats, '-m', 'vaecodec', *words)}{memory / 1e6:9.0f}"
+
+
+def process(name: str, repeats: int, *words: str | Path) -> str:
+    """A row of a Python process: median seconds on the clock, and of the processor (0 on Windows)."""
+
+    def run() -> tuple[float, float]:
+        start, before = time.perf_counter(), os.times()
+        subprocess.run([sys.executable, *words], check=True, cwd=ROOT, capture_output=True)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        return time.perf_counter() - start, spent
+
+    seconds, spent = (statistics.median(column) for column in zip(*(run() for _ in range(repeats)), strict=True))
+    return f"{f'  {name}':<{NAME}}{seconds:9.3f}{spent:9.3f}"
 
 
 def disk() -> Iterator[str]:

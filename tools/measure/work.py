@@ -1,6 +1,7 @@
 """Work of the networks: multiply-accumulates of their layers, the time they take, and what the machine can do at most.
 
-Multiply-accumulates are those of the layers, whatever a kernel leaves out because inputs are 0.
+Multiply-accumulates are those of the layers: whatever a kernel leaves out because inputs are 0, and once where it takes
+wide inputs in pieces.
 """
 
 from __future__ import annotations
