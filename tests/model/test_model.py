@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sample_pictures import picture
-from tools.measure.speed import kmac_of_codec, kmac_per_pixel
+from tools.measure.work import kmac_of_codec, kmac_per_pixel
 from tools.train.checkpoint import load_weights
 from tools.train.data import psnr
 from tools.train.loss import forward

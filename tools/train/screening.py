@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tools.measure.bdrate import bd_rate
-from tools.measure.speed import kmac_per_pixel
+from tools.measure.work import kmac_per_pixel
 from tools.train import train
 from tools.train.candidates import Candidate, candidate, fold
 from tools.train.data import Crops, jpeg
