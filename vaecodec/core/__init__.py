@@ -111,8 +111,9 @@ def places(
     table_map: (h, w, count) of `networks.context_step`. number: how many are dependent, and how many are not.
     """
     h, w, count = table_map.shape
-    place, table = np.empty(number.sum(), np.int32), np.empty(number.sum(), np.uint16)
     fits = number.shape == (2,) and number.min() >= 0 and start + count <= channels and h * w * channels < 1 << 31
+    total = int(number.sum()) if fits else 0
+    place, table = np.empty(total, np.int32), np.empty(total, np.uint16)
     done = fits and not library().vaec_places(
         *(pointer(table_map, np.uint8), h * w, count, channels, start, dependent, pointer(number, np.int64)),
         *(pointer(place, np.int32), pointer(table, np.uint16)),

@@ -72,7 +72,7 @@ class Tables:
         slots = np.arange(0, ONE, ONE // core.LOOKUP)
         starts = (start[:size] for start, size in zip(self.start, self.size, strict=True))
         lookup = [np.searchsorted(start, slots, "right") - 1 for start in starts]
-        return np.array(lookup, np.uint8), (self.frequency << np.uint32(PRECISION)) | self.start
+        return np.array(lookup, np.uint8), (self.frequency << np.uint32(PRECISION)) | self.start % np.uint32(ONE)
 
     @cached_property
     def bits(self) -> NDArray[np.float32]:
