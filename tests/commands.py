@@ -16,7 +16,9 @@ import pytest
 from PIL import Image
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Header, Tile, pack_chunk
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_NONE, CHANNELS, VERSION, Header
+from vaecodec.bitstream.tiles import Tile, tile_chunk
 from vaecodec.cli import app
 from vaecodec.pictures.picture import Picture
 
@@ -60,7 +62,7 @@ class FakeCodec:
         if self.fail:
             raise self.fail
         header, whole = file.header, bytes(file.tiles[0].obj)  # the bytes that the tile is a part of
-        raw = next(zlib.decompress(c.data) for c in container.chunks(whole) if c.type == "rawp")
+        raw = next(zlib.decompress(c.data) for c in read_chunks(whole) if c.type == "rawp")
         pixels = np.frombuffer(raw, np.uint8).reshape(header.height, header.width, header.channels)
         return Picture(pixels, **file.metadata)
 
@@ -68,14 +70,14 @@ class FakeCodec:
 def vaec(picture: Picture, quality: float = 75) -> bytes:
     channels = picture.pixels.shape[2]
     header = Header(
-        version=container.VERSION,
+        version=VERSION,
         width=picture.width,
         height=picture.height,
-        colour=container.CHANNELS.index(channels),
+        colour=CHANNELS.index(channels),
         depth=8,
         quality=round(quality * 10),
         tile=1,
-        alpha=container.ALPHA_NONE if channels in (1, 3) else container.ALPHA_CODED,
+        alpha=ALPHA_NONE if channels in (1, 3) else ALPHA_CODED,
         alpha_value=0,
         model="fake",
         model_hash=bytes(range(8)),
@@ -85,10 +87,10 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
     tile = Tile.empty(0, bytes(4)).having(**coded)
     rows, columns = header.grid
     return b"".join(
-        [container.SIGNATURE, pack_chunk("HEAD", header.pack())]
+        [SIGNATURE, pack_chunk("HEAD", header.pack())]
         + [pack_chunk(kind, data) for kind, data in metadata if data]
         + [pack_chunk("rawp", zlib.compress(picture.pixels.tobytes()))]
-        + [container.tile_chunk(n, tile) for n in range(rows * columns)]
+        + [tile_chunk(n, tile) for n in range(rows * columns)]
         + [pack_chunk("DONE", b"")]
     )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import SIGNATURE, Tile, pack_chunk, parse
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.container import parse
+from vaecodec.bitstream.tiles import SECTIONS, Tile
 
 Chunks = list[tuple[str, bytes]]
 
 
 def split(data: bytes) -> Chunks:
-    return [(c.type, bytes(c.data)) for c in container.chunks(data)]
+    return [(c.type, bytes(c.data)) for c in read_chunks(data)]
 
 
 def join(chunks: Chunks) -> bytes:
@@ -39,5 +40,5 @@ def first_tile(data: bytes) -> Tile:
 
 
 def edit(tile: Tile, **sections: bytes) -> Tile:
-    named = dict(zip(container.SECTIONS, tile.sections, strict=True)) | sections
+    named = dict(zip(SECTIONS, tile.sections, strict=True)) | sections
     return dataclasses.replace(tile, sections=tuple(named.values()))

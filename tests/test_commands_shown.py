@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.commands import SAMPLE, Run
-from vaecodec.bitstream.container import SIGNATURE
+from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.cli import app
 
 README = Path(__file__).resolve().parents[1] / "README.md"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.commands import FakeCodec, Run, picture_file
 from vaecodec import files
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import SIGNATURE
 
 
 def test_existing_files_are_kept_without_force(run: Run) -> None:
@@ -25,7 +25,7 @@ def test_existing_files_are_kept_without_force(run: Run) -> None:
     assert result.err == "vaecodec: a.png: a.vaec exists already; -f replaces it\n"
     assert Path("a.vaec").read_bytes() == b"precious" and FakeCodec.made == 0
     assert run("encode", "a.png", "-f").code == 0
-    assert Path("a.vaec").read_bytes().startswith(container.SIGNATURE)
+    assert Path("a.vaec").read_bytes().startswith(SIGNATURE)
 
 
 @pytest.mark.parametrize("force", [(), ("-f",)])
@@ -158,7 +158,7 @@ def test_permissions_and_links_of_a_replaced_file_stay(run: Run) -> None:
     assert run("encode", "a.png", "-f").code == 0
     assert Path("a.vaec").is_symlink()
     assert stat.S_IMODE(Path("real/x.vaec").stat().st_mode) == 0o640
-    assert Path("real/x.vaec").read_bytes().startswith(container.SIGNATURE)
+    assert Path("real/x.vaec").read_bytes().startswith(SIGNATURE)
 
 
 def test_a_new_file_has_the_usual_permissions(run: Run) -> None:

@@ -14,7 +14,7 @@ from tests.commands import FakeCodec, Run
 from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec import vae
-from vaecodec.bitstream.container import SECTIONS, Tile
+from vaecodec.bitstream.tiles import SECTIONS, Tile
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.entropy.rans import ONE, STATE_START, Decoder

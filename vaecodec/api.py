@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +47,7 @@ def encode(
     xmp: bytes | None = None,
     tile: int | None = None,
     preview: bool | None = None,
+    progressive: bool = False,
 ) -> bytes:
     """Code a picture into the bytes of a `.vaec` file.
 
@@ -60,6 +61,7 @@ def encode(
         icc_profile, exif, xmp: metadata to store instead of the image's own; b"" removes it.
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
         preview: whether a small picture goes ahead of it, by default with large ones.
+        progressive: whether the first part of the file shows the whole picture, without its details.
 
     Raises: VaecError where an argument is not usable, or no quality reaches the target.
     """
@@ -71,9 +73,10 @@ def encode(
     given = {"icc": icc_profile, "exif": exif, "xmp": xmp}
     metadata = {name: None if data is None else as_bytes(data, name) for name, data in given.items()}
     picture, codec = replaced(as_picture(image), metadata), default_codec()
+    how: dict[str, Any] = {"effort": effort, "tile": tile, "preview": preview, "progressive": progressive}
     if target:
-        return codec.encode_to(picture, target, effort=effort, tile=tile, preview=preview).data
-    return codec.encode(picture, QUALITY if quality is None else quality, effort=effort, tile=tile, preview=preview)
+        return codec.encode_to(picture, target, **how).data
+    return codec.encode(picture, QUALITY if quality is None else quality, **how)
 
 
 def decode(

@@ -41,6 +41,21 @@ class OnDemand:
         return memoryview(data)
 
 
+class Parts:
+    """The bytes of a file that is opened for each part that is wanted: for one of which little is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size = path, path.stat().st_size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> memoryview:
+        """Raises: OSError where the file has become shorter."""
+        with self.path.open("rb") as file:
+            return OnDemand(file)[part]
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[bytes | OnDemand]:
     """The bytes of a file as they are wanted; those of stdin and of pipes at once. Raises: OSError."""

@@ -13,15 +13,16 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import METADATA, SIGNATURE, Header
+from vaecodec.bitstream.chunks import SIGNATURE
+from vaecodec.bitstream.container import METADATA
+from vaecodec.bitstream.header import COLOURS, Header
 from vaecodec.bitstream.info import read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER
 
 FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/x-vaec", ".vaec", "vaecodec learned image"
-MODES = dict(zip(container.COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
+MODES = dict(zip(COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
 INFO = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
 CHUNK_MAX = 2**28  # of metadata that is read before the pixels
 
@@ -43,7 +44,7 @@ class VaecImageFile(ImageFile.ImageFile):
         except VaecError as error:
             raise OSError(str(error)) from error
         self._size = header.width, header.height
-        self._mode = MODES[container.COLOURS[header.colour]]
+        self._mode = MODES[COLOURS[header.colour]]
         self.custom_mimetype = MIME
         self.info |= {"quality": header.quality / 10, "model": header.model, "model_hash": header.model_hash.hex()}
         self._metadata()
@@ -54,7 +55,7 @@ class VaecImageFile(ImageFile.ImageFile):
         names = {kind: name for name, kind in METADATA.items()}
         while len(head := self.fp.read(8)) == 8:
             length, kind = struct.unpack("<I4s", head)
-            if kind in (b"TILE", b"DONE") or length > CHUNK_MAX:
+            if kind in (b"TILE", b"BASE") or length > CHUNK_MAX:
                 break
             data = self.fp.read(length)
             self.fp.seek(4, io.SEEK_CUR)
@@ -122,7 +123,7 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     options = dict(getattr(image, "encoderinfo", {}))
     if options.get("lossless"):
         raise ValueError(".vaec files are lossy: quality 100 is the best there is")
-    known = {"quality", "effort", "tile", "preview", "icc_profile", "xmp"} | {
+    known = {"quality", "effort", "tile", "preview", "progressive", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
     given = {name: options[name] for name in known & options.keys()}

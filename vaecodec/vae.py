@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import CELL, EMPTY, LANES_LOG2_MAX, Header, Tile
+from vaecodec.bitstream.header import CELL, Header
+from vaecodec.bitstream.tiles import EMPTY, LANES_LOG2_MAX, Tile
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.decoder import reconstruct
 from vaecodec.codec.latents import decode_z
@@ -50,7 +51,7 @@ def resample(codec: Codec, picture: Picture, quality: float, seed: int) -> Pictu
     file = container.parse(codec.encode(colours(picture), quality, effort=1))
     rng = np.random.default_rng(seed)
     tiles = []
-    for number, tile in enumerate(map(Tile.unpack, file.tiles)):
+    for number, tile in enumerate(file.unpacked()):
         # Behind z's words come random ones. The few bits that the coder's states hold by then are still the picture's.
         words = random_words(codec, file.header, number, rng)[len(tile.words[0]) :]
         coded = Tile.empty(tile.lanes_log2, tile.states).having(z=bytes(tile.words[0]), low=words)

@@ -17,8 +17,10 @@ from tests.commands import Run
 from tests.sample_pictures import picture
 from vaecodec import files
 from vaecodec.bitstream import container, info, limits
-from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
+from vaecodec.bitstream.header import RGB, VERSION, Header
 from vaecodec.bitstream.limits import GRANTED, MAX_PIXELS, MAX_SIDE, check_size, check_within, worked
+from vaecodec.bitstream.tiles import Tile, tile_chunk
 from vaecodec.codec import Codec
 from vaecodec.errors import LimitError, TruncatedError, VaecError
 from vaecodec.pillow_plugin import register
@@ -27,9 +29,9 @@ from vaecodec.pillow_plugin import register
 def claim(codec: Codec, width: int, height: int, tiles: int, side: int = 16) -> bytes:
     """A file that says much: a header, and some tiles without latents."""
     weights = codec.weights
-    header = Header(container.VERSION, width, height, container.RGB, 8, 0, side, 0, 0, weights.name, weights.hash)
+    header = Header(VERSION, width, height, RGB, 8, 0, side, 0, 0, weights.name, weights.hash)
     parts = [tile_chunk(n, Tile.empty()) for n in range(tiles)]
-    head = container.SIGNATURE + pack_chunk("HEAD", header.pack())
+    head = SIGNATURE + pack_chunk("HEAD", header.pack())
     return head + b"".join(parts) + pack_chunk("DONE", b"")
 
 

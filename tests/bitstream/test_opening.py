@@ -27,7 +27,7 @@ from PIL import ExifTags, Image
 import vaecodec
 from tests.picture_files import chunk, exif_bytes, noise, png, save, tiff16
 from tests.sample_pictures import picture
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import pack_chunk
 from vaecodec.bitstream.opening import open_picture
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
 from vaecodec.codec import Codec
@@ -114,7 +114,7 @@ def test_threads(limit: int | None) -> None:
     overlay = pack_overlay(tile, mask)
     sources = {name: save(Image.fromarray(pixels), name) for name in FORMATS}
     small = Image.fromarray(picture(60, 90))
-    previews = [container.pack_chunk("prev", save(small, name)) for name in ("WEBP", "JPEG")]
+    previews = [pack_chunk("prev", save(small, name)) for name in ("WEBP", "JPEG")]
 
     def decoded() -> None:
         rgb, where = unpack_overlay(overlay, 64, 64)
@@ -258,7 +258,7 @@ def test_a_preview_is_small_and_whole() -> None:
         b"": "damaged",
     }.items():
         with pytest.raises(vaecodec.VaecError, match=f"preview is {words}"):
-            read_preview(container.pack_chunk("prev", content))
+            read_preview(pack_chunk("prev", content))
 
 
 # EXIF

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from tests.sample_pictures import picture
 from tools.train.data import load, psnr
 from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
 from vaecodec.bitstream.recovery import recover, whole_chunks
+from vaecodec.bitstream.tiles import TILE_SMALLEST, Tile, tile_chunk
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.codec.partial import Partial
@@ -55,7 +57,7 @@ def test_truncated_anywhere(small: Codec, whole: tuple[bytes, np.ndarray], share
     try:
         found = small.decode_partial(data)
     except CorruptFileError:
-        assert len(data) < 20 * container.TILE_SMALLEST, "[H7]: what is left could not hold all tiles"
+        assert len(data) < 20 * TILE_SMALLEST, "[H7]: what is left could not hold all tiles"
         return
     check(found, whole[1])
     assert not found.whole
@@ -105,7 +107,7 @@ def test_bytes_changed_anywhere(small: Codec, whole: tuple[bytes, np.ndarray], s
 
 @pytest.mark.parametrize("how", ["dropped", "doubled", "reordered", "inserted", "foreign"])
 def test_chunks_in_disorder(small: Codec, whole: tuple[bytes, np.ndarray], how: str) -> None:
-    chunks = [whole[0][c.start : c.start + c.size] for c in container.chunks(whole[0])]
+    chunks = [whole[0][c.start : c.start + c.size] for c in read_chunks(whole[0])]
     if how == "dropped":
         del chunks[7]
     elif how == "doubled":
@@ -115,8 +117,8 @@ def test_chunks_in_disorder(small: Codec, whole: tuple[bytes, np.ndarray], how: 
     elif how == "inserted":
         chunks.insert(6, b"junk TILE junk" * 20)
     else:
-        chunks.insert(6, container.pack_chunk("TILE", b"\xff\xff\x7f" + bytes(9)))
-    data = container.SIGNATURE + b"".join(chunks)
+        chunks.insert(6, pack_chunk("TILE", b"\xff\xff\x7f" + bytes(9)))
+    data = SIGNATURE + b"".join(chunks)
     with pytest.raises(CorruptFileError):
         small.decode(data)
     found = small.decode_partial(data)
@@ -127,15 +129,15 @@ def test_chunks_in_disorder(small: Codec, whole: tuple[bytes, np.ndarray], how: 
 def test_a_tile_that_does_not_decode_is_lost(small: Codec, whole: tuple[bytes, np.ndarray]) -> None:
     """With a right checksum: in its symbols, or in its transparency."""
     layout = container.parse(whole[0])
-    tiles = [container.Tile.unpack(tile) for tile in layout.tiles]
+    tiles = [Tile.unpack(tile) for tile in layout.tiles]
     number = next(n for n, tile in enumerate(tiles) if tile.states)
-    tile, chunk = tiles[number], [c for c in container.chunks(whole[0]) if c.type == "TILE"][number]
+    tile, chunk = tiles[number], [c for c in read_chunks(whole[0]) if c.type == "TILE"][number]
     top, left, height, width = layout.header.tile_box(number)
     for change in (
         {"states": bytes([tile.states[0] ^ 1]) + bytes(tile.states[1:])},
         {"sections": (*tile.sections[:4], b"no zlib stream", b"", b"")},
     ):
-        spoilt = container.tile_chunk(number, dataclasses.replace(tile, **change))
+        spoilt = tile_chunk(number, dataclasses.replace(tile, **change))
         found = small.decode_partial(whole[0][: chunk.start] + spoilt + whole[0][chunk.start + chunk.size :])
         assert found.lost == [(left, top, width, height)]
         check(found, whole[1])
@@ -157,7 +159,7 @@ def test_nothing_to_be_had(small: Codec, whole: tuple[bytes, np.ndarray]) -> Non
 
 def test_false_names_do_not_cost_more_than_a_bound(whole: tuple[bytes, np.ndarray]) -> None:
     """Thousands of chunks that reach to the end of the file, none of them right."""
-    head = whole[0][: list(container.chunks(whole[0]))[1].start]
+    head = whole[0][: list(read_chunks(whole[0]))[1].start]
     body = b"".join(struct.pack("<I", 8 * (20_000 - n) - 16) + b"TILE" for n in range(19_990))
     found = recover(head + body)
     assert not found.tiles and not found.whole

@@ -17,8 +17,8 @@ from PIL import Image
 
 from tests.commands import SAMPLE, FakeCodec, Run, picture_file, pixels_of, vaec, vaec_file
 from vaecodec import __version__, console
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Header, pack_chunk
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.header import Header
 from vaecodec.errors import UnsupportedError
 from vaecodec.pictures.picture import Picture
 
@@ -93,7 +93,7 @@ def of_version(version: int) -> bytes:
     data = vaec(Picture(np.zeros((6, 8, 3), np.uint8)))
     head = bytearray(data[16 : 16 + Header.STRUCT.size])
     head[0] = version
-    return container.SIGNATURE + pack_chunk("HEAD", bytes(head)) + data[20 + Header.STRUCT.size :]
+    return SIGNATURE + pack_chunk("HEAD", bytes(head)) + data[20 + Header.STRUCT.size :]
 
 
 @pytest.mark.parametrize("command", ["decode", "info", "verify"])
@@ -102,7 +102,7 @@ def of_version(version: int) -> bytes:
     [
         (b"", 3, "not a .vaec file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), 3, "not a .vaec file"),
-        (container.SIGNATURE[:3], 3, "signature"),
+        (SIGNATURE[:3], 3, "signature"),
         (vaec(Picture(np.zeros((6, 8, 3), np.uint8)))[:-3], 3, "DONE"),
         (damaged(), 3, "checksum"),
         (of_version(1), 4, "version 1"),
@@ -235,7 +235,7 @@ def test_verify(run: Run) -> None:
 
 def test_verify_looks_into_tiles(run: Run) -> None:
     data = Path(vaec_file("a.vaec")).read_bytes()
-    start = next(c for c in container.chunks(data) if c.type == "TILE")
+    start = next(c for c in read_chunks(data) if c.type == "TILE")
     bad = bytes([*start.data[:2], start.data[2] + 1]) + bytes(start.data[3:])  # right checksum, wrong length
     Path("a.vaec").write_bytes(data[: start.start] + pack_chunk("TILE", bad) + data[start.start + start.size :])
     assert run("verify", "a.vaec").code == 3 and run("info", "a.vaec").code == 3

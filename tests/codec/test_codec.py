@@ -15,8 +15,10 @@ from tests.sample_pictures import picture
 from tools.check import fuzz
 from tools.measure.bdrate import bd_rate
 from tools.train.data import load
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Tile, parse
+from vaecodec.bitstream.chunks import SIGNATURE
+from vaecodec.bitstream.container import parse
+from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec, analysis, encoder, latents, windows
 from vaecodec.entropy.rans import Run, pack_escapes
 from vaecodec.errors import VaecError
@@ -58,7 +60,7 @@ def test_damaged_files_raise_only_our_errors(small: Codec, position: float, valu
     data = bytearray(small.encode(Picture(picture(70, 90, 4)), 50, tile=64))
     data[int(position * len(data))] ^= value
     if fix:
-        data = bytearray(fuzz.join(container.SIGNATURE, fuzz.split(bytes(data))))
+        data = bytearray(fuzz.join(SIGNATURE, fuzz.split(bytes(data))))
     try:
         small.decode(bytes(data), max_pixels=10**6)
     except VaecError:
@@ -69,7 +71,7 @@ def test_damaged_files_raise_only_our_errors(small: Codec, position: float, valu
 @relaxed
 @given(data=st.binary(max_size=300))
 def test_any_bytes_raise_only_our_errors(small: Codec, data: bytes) -> None:
-    for start in (b"", container.SIGNATURE):
+    for start in (b"", SIGNATURE):
         with pytest.raises(VaecError):
             small.decode(start + data)
 
@@ -226,7 +228,7 @@ def test_bands_of_tiles(monkeypatch: pytest.MonkeyPatch, small: Codec, shape: tu
 
 def test_bands_hold_so_many_positions() -> None:
     for height, width, tile in ((4000, 3000, 1024), (4000, 64, 64), (100_000, 1, 64), (64, 100_000, 64)):
-        header = container.Header(4, width, height, 1, 8, 500, tile // 64, 0, 0, "x", bytes(8))
+        header = Header(4, width, height, 1, 8, 500, tile // 64, 0, 0, "x", bytes(8))
         per_row = tile // 16 * -(-width // 16)
         bands = list(windows.bands(header))
         assert sum(map(len, bands)) == header.grid[0]

@@ -14,7 +14,7 @@ from PIL import Image
 import vaecodec
 from tests.sample_pictures import picture
 from tools.train.data import load
-from vaecodec.bitstream import container
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.cli import main
 from vaecodec.cli.options import Size
 from vaecodec.codec import Codec
@@ -22,7 +22,7 @@ from vaecodec.codec.ratecontrol import KINDS, Target, likeness, search
 from vaecodec.errors import VaecError
 from vaecodec.pictures.picture import Picture
 
-QUALITY = container.QUALITY_MAX
+QUALITY = QUALITY_MAX
 SAMPLE = Path(__file__).parents[1] / "data" / "kodim23.png"
 
 

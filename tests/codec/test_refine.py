@@ -14,7 +14,7 @@ import vaecodec.codec.windows
 from tools.measure.bdrate import bd_rate
 from tools.train.coded import symbols_of
 from tools.train.data import psnr
-from vaecodec.bitstream.container import CELL
+from vaecodec.bitstream.header import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.defaults import EFFORTS
 from vaecodec.codec.filter_fit import applied, as_planes

@@ -15,7 +15,9 @@ from PIL import Image
 import vaecodec.pictures.picture
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Tile, pack_chunk, tile_chunk
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.tiles import Tile, tile_chunk
 from vaecodec.cli import main
 from vaecodec.codec import Codec
 from vaecodec.errors import LimitError, PictureError
@@ -190,7 +192,7 @@ def test_command_line_with_damage_far_down(
     words = [bytes(s) for s in last.sections]
     words[3] = words[3][:-2]
     broken = Tile(last.lanes_log2, last.states, tuple(words))
-    at = list(container.chunks(data))[-2].start
+    at = list(read_chunks(data))[-2].start
     Path("a.vaec").write_bytes(data[:at] + tile_chunk(len(layout.tiles) - 1, broken) + pack_chunk("DONE", b""))
     assert run("decode", "a.vaec", "a.png") == 3
     assert "a.vaec: a tile's coded data" in capsys.readouterr().err
@@ -201,9 +203,9 @@ def test_python_has_a_limit_too(small: Codec) -> None:
     """A file of 8 kB that says it has 400 megapixels, in tiles that take no bytes."""
     data = small.encode(Picture(picture(8, 8)), 50, tile=1024)
     header = container.parse(data).header
-    large = container.Header(**{**vars(header), "width": 20480, "height": 20480})
+    large = Header(**{**vars(header), "width": 20480, "height": 20480})
     tiles = b"".join(tile_chunk(n, Tile.empty()) for n in range(400))
-    forged = container.SIGNATURE + pack_chunk("HEAD", large.pack()) + tiles + pack_chunk("DONE", b"")
+    forged = SIGNATURE + pack_chunk("HEAD", large.pack()) + tiles + pack_chunk("DONE", b"")
     for decode in (small.decode, small.decode_rows, small.decode_partial):
         with pytest.raises(LimitError):
             decode(forged)

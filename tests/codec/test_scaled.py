@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import vaecodec
 from tests.sample_pictures import picture
 from tools.train.data import load
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import pack_chunk, read_chunks
+from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.limits import SCALES, scale_within
 from vaecodec.cli import main
 from vaecodec.codec import Codec, scaled, windows
@@ -56,9 +57,9 @@ def test_a_region_touches_only_the_tiles_it_needs(small: Codec) -> None:
     pixels = picture(320, 320)
     data = small.encode(pixels, 50, tile=64)
     spoilt = bytearray(data)
-    far = next(c for c in reversed(list(container.chunks(data))) if c.type == "TILE")
+    far = next(c for c in reversed(list(read_chunks(data))) if c.type == "TILE")
     content = bytes(far.data[:-4]) + b"\xff" * 4
-    spoilt[far.start : far.start + far.size] = container.pack_chunk("TILE", content)
+    spoilt[far.start : far.start + far.size] = pack_chunk("TILE", content)
     whole = small.decode(data).pixels
     np.testing.assert_array_equal(small.decode_region(bytes(spoilt), (0, 0, 128, 128)).pixels, whole[:128, :128])
     with pytest.raises(CorruptFileError):
@@ -127,7 +128,7 @@ def test_a_largest_size(small: Codec, size: int, shape: tuple[int, int]) -> None
 
 
 def test_the_least_work_is_chosen() -> None:
-    header = container.Header(4, 1000, 600, 1, 8, 500, 16, 0, 0, "x", bytes(8))
+    header = Header(4, 1000, 600, 1, 8, 500, 16, 0, 0, "x", bytes(8))
     assert [scale_within(header, n) for n in (1, 125, 126, 250, 251, 500, 501, 2000)] == [
         8,
         8,

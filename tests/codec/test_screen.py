@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Tile
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
+from vaecodec.bitstream.tiles import EMPTY, Tile
 from vaecodec.codec import Codec, encoder, screen
 from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
@@ -159,7 +159,7 @@ def test_what_is_near_the_limit_is_coded_at_most_twice(shipped: Codec, looks: Co
         looks.clear()
         data = shipped.encode(pixels, quality)
         sampled += looks["sampled_error"]
-        covered = container.Tile.unpack(container.parse(data).tiles[0]).lanes_log2 == container.EMPTY
+        covered = Tile.unpack(container.parse(data).tiles[0]).lanes_log2 == EMPTY
         assert looks["encode_band"] == 1 + (bool(looks["sampled_error"]) and any(overlays(data)))
         assert looks["pack_overlay"] <= 10
         assert covered or any(overlays(data)) or data == shipped.encode(pixels, quality, effort=2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests import machines
 from tests.quantisers import offsets
 from vaecodec import core
-from vaecodec.bitstream.container import LANES_LOG2_MAX
+from vaecodec.bitstream.tiles import LANES_LOG2_MAX
 from vaecodec.codec import Codec, latents
 from vaecodec.entropy import rans, trellis
 from vaecodec.entropy.rans import SYMBOLS_PER_MACHINE

@@ -15,7 +15,8 @@ from PIL import Image
 from tests.reference_decoder import filtered, read_filter
 from tests.sample_pictures import picture
 from tools.train.data import psnr
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import pack_chunk, read_chunks
+from vaecodec.bitstream.tiles import tile_chunk
 from vaecodec.codec import Codec, filter_fit
 from vaecodec.codec.filter_fit import COLOURS, Fit, applied, as_planes
 from vaecodec.errors import CorruptFileError
@@ -136,9 +137,9 @@ def test_filters_pay(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     x, data = coded
     tiles = shipped.open(data).unpacked()
     assert sum(bool(tile.filter) for tile in tiles) > 1
-    plain = b"".join(container.tile_chunk(i, tile.having(filter=b"")) for i, tile in enumerate(tiles))
-    first = next(c for c in container.chunks(data) if c.type == "TILE")
-    without = data[: first.start] + plain + container.pack_chunk("DONE", b"")
+    plain = b"".join(tile_chunk(i, tile.having(filter=b"")) for i, tile in enumerate(tiles))
+    first = next(c for c in read_chunks(data) if c.type == "TILE")
+    without = data[: first.start] + plain + pack_chunk("DONE", b"")
     gain = psnr(x, shipped.decode(data).pixels) - psnr(x, shipped.decode(without).pixels)
     assert gain > 0.01 and len(data) - len(without) < 64 * len(tiles)
 
@@ -155,10 +156,10 @@ def test_regions(shipped: Codec, coded: tuple[np.ndarray, bytes], region: tuple[
 def test_a_region_needs_no_filter_but_those_it_sees(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
     tiles = shipped.open(data).unpacked()
-    first = next(c for c in container.chunks(data) if c.type == "TILE")
+    first = next(c for c in read_chunks(data) if c.type == "TILE")
     bad = [*tiles[:3], tiles[3].having(filter=b"\0")]
-    chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
-    broken = data[: first.start] + chunks + container.pack_chunk("DONE", b"")
+    chunks = b"".join(tile_chunk(i, tile) for i, tile in enumerate(bad))
+    broken = data[: first.start] + chunks + pack_chunk("DONE", b"")
     whole = shipped.decode(data).pixels
     np.testing.assert_array_equal(shipped.decode_region(broken, (0, 0, 100, 120)).pixels, whole[:120, :100])
     with pytest.raises(CorruptFileError, match="filter"):
@@ -170,7 +171,7 @@ def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
     whole = shipped.decode(data).pixels
     np.testing.assert_array_equal(shipped.decode_partial(data).picture.pixels, whole)
-    last = [c for c in container.chunks(data) if c.type == "TILE"][-1]
+    last = [c for c in read_chunks(data) if c.type == "TILE"][-1]
     found = shipped.decode_partial(data[: last.start] + data[last.start + last.size :])
     assert found.lost == [(192, 192, 128, 128)]
     edge = 192 - found.margin
@@ -181,10 +182,10 @@ def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
 def test_a_tile_with_a_bad_filter_is_lost_and_no_other(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
     tiles = shipped.open(data).unpacked()
-    first = next(c for c in container.chunks(data) if c.type == "TILE")
+    first = next(c for c in read_chunks(data) if c.type == "TILE")
     bad = [tiles[0].having(filter=b"\0"), *tiles[1:]]
-    chunks = b"".join(container.tile_chunk(i, tile) for i, tile in enumerate(bad))
-    broken = data[: first.start] + chunks + container.pack_chunk("DONE", b"")
+    chunks = b"".join(tile_chunk(i, tile) for i, tile in enumerate(bad))
+    broken = data[: first.start] + chunks + pack_chunk("DONE", b"")
     assert shipped.decode_partial(broken).lost == [(0, 0, 192, 192)]
     with pytest.raises(CorruptFileError, match="filter"):
         shipped.decode(broken)

@@ -10,7 +10,8 @@ from compressai._CXX import pmf_to_quantized_cdf
 from compressai.ans import RansEncoder
 
 from tools.train.data import load
-from vaecodec.bitstream.container import Tile, parse
+from vaecodec.bitstream.container import parse
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec, latents
 from vaecodec.entropy import rans
 from vaecodec.pictures.picture import Picture

@@ -27,7 +27,7 @@ from tests.picture_files import (
     tiff16,
     written,
 )
-from vaecodec.bitstream.container import SIGNATURE
+from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.pictures.from_pillow import from_image
 from vaecodec.pictures.picture import Picture

@@ -14,7 +14,8 @@ from PIL import ExifTags, Image
 
 from tests.sample_pictures import picture
 from tools.train.data import load
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.header import VERSION
 from vaecodec.cli import main
 from vaecodec.codec import Codec, encoder
 from vaecodec.errors import VaecError
@@ -31,7 +32,7 @@ def test_previews(small: Codec, channels: int) -> None:
     pixels = picture(200, 300, channels)
     plain, with_one = (small.encode(Picture(pixels, icc=b"x"), 50, preview=wanted) for wanted in (False, True))
     assert read_preview(plain) is None
-    assert [c.type for c in list(container.chunks(with_one))[:3]] == ["HEAD", "prev", "iccp"]
+    assert [c.type for c in list(read_chunks(with_one))[:3]] == ["HEAD", "prev", "iccp"]
     found = read_preview(with_one)
     assert found is not None and found.pixels.shape == (85, 128, 4 if channels in (2, 4) else 3)
     np.testing.assert_array_equal(small.decode(plain).pixels, small.decode(with_one).pixels)
@@ -57,7 +58,7 @@ def test_bad_previews(small: Codec, tmp_path: Path, content: bytes) -> None:
         Image.fromarray(picture(10, 300)).save(tmp_path / "x.webp")
         content = (tmp_path / "x.webp").read_bytes()
     data = small.encode(picture(64, 64), 50, preview=False)
-    data = data[:52] + container.pack_chunk("prev", content) + data[52:]
+    data = data[:52] + pack_chunk("prev", content) + data[52:]
     with pytest.raises(VaecError, match="preview"):
         read_preview(data)
     small.decode(data)
@@ -116,7 +117,7 @@ def test_the_mime_type_names_the_signature() -> None:
     space = {"m": "http://www.freedesktop.org/standards/shared-mime-info"}
     match, glob = root.find(".//m:match", space), root.find(".//m:glob", space)
     assert match is not None and glob is not None and glob.get("pattern") == "*.vaec"
-    assert match.get("value", "").encode().decode("unicode_escape").encode("latin-1") == container.SIGNATURE
+    assert match.get("value", "").encode().decode("unicode_escape").encode("latin-1") == SIGNATURE
 
 
 @pytest.mark.skipif(not shutil.which("file"), reason="needs file(1)")
@@ -124,7 +125,7 @@ def test_magic(small: Codec, tmp_path: Path) -> None:
     path = tmp_path / "a.vaec"
     path.write_bytes(small.encode(picture(20, 30), 50))
     for option, expected in (
-        ("-b", f"vaecodec picture, format version {container.VERSION}, 30x 20"),
+        ("-b", f"vaecodec picture, format version {VERSION}, 30x 20"),
         ("-bi", "image/x-vaec"),
     ):
         result = subprocess.run(

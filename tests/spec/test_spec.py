@@ -15,8 +15,10 @@ import pytest
 
 from tests.files_with_faults import edit, first_tile, join, split, with_header, with_tile
 from tests.sample_pictures import picture
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import SIGNATURE, VERSION, Header, Tile, pack_chunk, parse
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.container import parse
+from vaecodec.bitstream.header import VERSION, Header
+from vaecodec.bitstream.tiles import EMPTY, SECTIONS, TILE_SMALLEST, Tile, tile_chunk
 from vaecodec.codec import Codec
 from vaecodec.errors import (
     CorruptFileError,
@@ -101,7 +103,7 @@ def test_the_table_of_the_header_is_what_is_read() -> None:
 
 def test_the_list_of_sections_is_what_is_read() -> None:
     lengths = re.search(r"lanes_log2\(u8\)((?: length\(\w+\))+)", SPEC.read_text())
-    assert lengths and tuple(re.findall(r"length\((\w+)\)", lengths[1])) == container.SECTIONS
+    assert lengths and tuple(re.findall(r"length\((\w+)\)", lengths[1])) == SECTIONS
 
 
 def test_rebuilding_changes_nothing(data: bytes) -> None:
@@ -148,7 +150,7 @@ def test_C1_types_are_letters(data: bytes) -> None:
 
 
 def test_C2_checksums(data: bytes) -> None:
-    for chunk in container.chunks(data):
+    for chunk in read_chunks(data):
         for at in {chunk.start + 4, chunk.start + 8, chunk.start + chunk.size - 1}:
             broken = bytearray(data)
             broken[at] ^= 0x20
@@ -250,7 +252,7 @@ def test_H7_a_small_file_cannot_claim_many_tiles(data: bytes) -> None:
         parse(with_header(data, 1, "I", 2**31 - 1))
     with pytest.raises(LimitError, match="limit"):
         parse(data, max_pixels=100 * 90 - 1)
-    assert len(container.tile_chunk(127, Tile.empty())) == container.TILE_SMALLEST == 21
+    assert len(tile_chunk(127, Tile.empty())) == TILE_SMALLEST == 21
 
 
 def test_T1_lane_count(data: bytes) -> None:
@@ -284,7 +286,7 @@ def test_T4_a_tile_without_latents(small: Codec, data: bytes) -> None:
         with pytest.raises(CorruptFileError, match="latents"):
             small.decode(with_tile(plain, edit(Tile.empty(), **{name: b"\0\0"}).pack()))
     with pytest.raises(CorruptFileError):
-        small.decode(with_tile(plain, dataclasses.replace(first, lanes_log2=container.EMPTY).pack()))
+        small.decode(with_tile(plain, dataclasses.replace(first, lanes_log2=EMPTY).pack()))
 
 
 @pytest.mark.parametrize("length", [b"\x80\x00", b"\xff\xff\xff\xff\xff\x01", b"\x80"])

@@ -14,7 +14,9 @@ from conftest import VECTORS
 from tests.reference_decoder import decode
 from tools.train.retire_model import retire
 from vaecodec import __version__
-from vaecodec.bitstream.container import Header, Tile, pack_chunk
+from vaecodec.bitstream.chunks import pack_chunk
+from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
 from vaecodec.core.networks import KERNEL, kernels
 from vaecodec.errors import UnsupportedError, VaecError

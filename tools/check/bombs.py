@@ -24,8 +24,10 @@ import numpy as np
 from PIL import Image
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import Header, Tile, pack_chunk, tile_chunk
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
+from vaecodec.bitstream.header import RGB, RGB_ALPHA, VERSION, Header
 from vaecodec.bitstream.limits import MAX_PIXELS, MAX_SIDE, worked
+from vaecodec.bitstream.tiles import Tile, tile_chunk
 from vaecodec.cli import main as main_of_vaecodec
 from vaecodec.codec import Codec
 from vaecodec.model.weights import DEFAULT, load
@@ -59,12 +61,12 @@ class Bomb:
 
 def header(width: int, height: int, **fields: int) -> Header:
     weights = load(DEFAULT)
-    values = {"colour": container.RGB, "quality": 0, "tile": 16, "alpha": 0, "alpha_value": 0} | fields
-    return Header(container.VERSION, width, height, depth=8, model=weights.name, model_hash=weights.hash, **values)
+    values = {"colour": RGB, "quality": 0, "tile": 16, "alpha": 0, "alpha_value": 0} | fields
+    return Header(VERSION, width, height, depth=8, model=weights.name, model_hash=weights.hash, **values)
 
 
 def start(head: Header) -> bytes:
-    return container.SIGNATURE + pack_chunk("HEAD", head.pack())
+    return SIGNATURE + pack_chunk("HEAD", head.pack())
 
 
 def file(head: Header, tile: Tile | None, *others: bytes) -> Bomb:
@@ -119,7 +121,7 @@ def alpha(head: Header) -> Bomb:
     """Transparency that inflates to a thousand times its bytes."""
     _, _, height, width = head.tile_box(0)
     section = zlib.compress(bytes(height * (width + 1)), 9)
-    return file(replace(head, colour=container.RGB_ALPHA, alpha=2), Tile.empty().having(alpha=section))
+    return file(replace(head, colour=RGB_ALPHA, alpha=2), Tile.empty().having(alpha=section))
 
 
 def covered(head: Header) -> Bomb:
@@ -170,7 +172,7 @@ def run(data: bytes, *command: str) -> tuple[int, float, float]:
     """The exit code of a command, or less the signal that ended it, processor seconds and peak megabytes: in a fork of
     this process, which has loaded PyTorch."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "a.vaec" if data[:8] == container.SIGNATURE else "a.png")
+        source = Path(folder, "a.vaec" if data[:8] == SIGNATURE else "a.png")
         source.write_bytes(data)
         alone = command[0] in (PLUGIN, "info")
         threads = ["--threads", "1"] if command[0] in ("encode", "decode") else []

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.train.data import load
-from vaecodec.bitstream import container
+from vaecodec.bitstream.chunks import SIGNATURE, read_chunks
 from vaecodec.bitstream.recovery import recover
 from vaecodec.codec import Codec
 from vaecodec.codec.partial import Partial
@@ -37,8 +37,8 @@ def mosaic(pictures: list[Path]) -> np.ndarray:
 
 def chunks_of(data: bytes) -> list[bytes]:
     """The signature and the chunks."""
-    found = [container.SIGNATURE]
-    return found + [data[c.start : c.start + c.size] for c in container.chunks(data)]
+    found = [SIGNATURE]
+    return found + [data[c.start : c.start + c.size] for c in read_chunks(data)]
 
 
 def flip(data: bytes, rng: np.random.Generator) -> bytes:

@@ -177,7 +177,7 @@ def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
 
 def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tuple[bytes, bytes]]:
     """A file of another shape: its tiles, over and over, as many as that has."""
-    from vaecodec.bitstream.container import pack_varint
+    from vaecodec.bitstream.chunks import pack_varint
 
     heads = [c for c in chunks if c[0] == b"HEAD" and len(c[1]) == struct.calcsize(HEADER)]
     tiles = [content for kind, content in chunks if kind == b"TILE" and content]
@@ -195,7 +195,8 @@ def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tupl
 
 def mutate_tile(content: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     """A tile with one of its parts changed and lengths that fit, or with a length that lies."""
-    from vaecodec.bitstream.container import Tile, pack_varint, unpack_varint
+    from vaecodec.bitstream.chunks import pack_varint, unpack_varint
+    from vaecodec.bitstream.tiles import Tile
     from vaecodec.errors import VaecError
 
     try:

@@ -26,7 +26,8 @@ from tools.train.checkpoint import load_checkpoint
 from tools.train.coded import symbols_of
 from tools.train.data import find_pictures, load, psnr
 from tools.train.loss import evaluate
-from vaecodec.bitstream.container import Tile, parse
+from vaecodec.bitstream.container import parse
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
 from vaecodec.codec.latents import Symbols
 from vaecodec.model.native import Networks

@@ -18,7 +18,7 @@ import torch
 from scipy.fft import dctn, idctn
 
 from tools.train.data import load, psnr
-from vaecodec.bitstream.container import CELL
+from vaecodec.bitstream.header import CELL
 from vaecodec.model.architecture import MEAN_ONE, PIXEL_ONE, STEP_ONE
 from vaecodec.model.networks import Model
 from vaecodec.model.trained import soft

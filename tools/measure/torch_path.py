@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import CELL, EMPTY, QUALITY_MAX, Header
+from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
+from vaecodec.bitstream.header import CELL, QUALITY_MAX, Header
+from vaecodec.bitstream.tiles import EMPTY, tile_chunk
 from vaecodec.codec import Codec, screen
 from vaecodec.codec.decoder import finish_tile
 from vaecodec.codec.encoder import header_for
@@ -114,9 +115,9 @@ def draw(
 def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
     """A file of pixels (H, W, 3) at effort 3. Drawn tiles are looked for, but coded as the others."""
     header = header_for(codec, pixels, round(quality * QUALITY_MAX / 100), None)
-    parts = [container.SIGNATURE + container.pack_chunk("HEAD", header.pack())]
+    parts = [SIGNATURE + pack_chunk("HEAD", header.pack())]
     if header.width * header.height >= FROM:
-        parts.append(container.pack_chunk("prev", make_preview(pixels)))
+        parts.append(pack_chunk("prev", make_preview(pixels)))
     with own_settings(codec.threads):
         networks = TorchNetworks(codec.weights)
         y, z = analysed(networks, header.quality, pixels)
@@ -124,8 +125,8 @@ def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
             screen.find(lambda index=index: as_rgb(header.crop(pixels, index)), quality_lambda(header.quality) / 3)  # type: ignore[misc]
             z_box = slice(r.start // Z_CELL, -(-r.stop // Z_CELL)), slice(c.start // Z_CELL, -(-c.stop // Z_CELL))
             tile, _ = encode_tile(networks, header.quality, z[z_box], y[r, c])
-            parts.append(container.tile_chunk(index, tile))
-    return b"".join([*parts, container.pack_chunk("DONE", b"")])
+            parts.append(tile_chunk(index, tile))
+    return b"".join([*parts, pack_chunk("DONE", b"")])
 
 
 def analysed(

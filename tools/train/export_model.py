@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tools.train.checkpoint import load_checkpoint
 from tools.train.coded import symbols_of
 from tools.train.data import Crops
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.entropy.rans import PRECISION
 from vaecodec.model import trained, weights
 from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, INDEX_ONE, MEAN_ONE, TABLES, Z_MAX

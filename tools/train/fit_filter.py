@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 from tools.train.coded import symbols_of
 from tools.train.data import Crops
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.codec.filter_fit import Fit, as_planes
 from vaecodec.model import trained, weights
 from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE

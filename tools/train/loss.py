@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tools.train.candidates import Candidate, nearest_anchor
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model.architecture import INDEX_ONE, MEAN_ONE, PIXEL_ONE, STEP_ONE, Y_MAX, Z_MAX, quality_lambda

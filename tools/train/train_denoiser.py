@@ -23,7 +23,7 @@ from tools.train.checkpoint import load_any
 from tools.train.data import Crops, find_pictures, load
 from tools.train.loss import fast_bf16, forward, uniform_noise
 from tools.train.train import optimisers
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.model.architecture import PIXEL_ONE, STEP_ONE, Config, quality_lambda
 from vaecodec.model.networks import Model
 from vaecodec.restoration.network import DenoisingAnalysis

@@ -1,317 +1,32 @@
-"""The `.vaec` container: signature, chunks, header, tile sections. See bitstream_spec.md.
+"""The `.vaec` container: which chunks a file has, in which order, and what they hold. See bitstream_spec.md.
 
-Standard library only: `vaecodec info` must not load a network. All integers are little-endian.
+Standard library only: `vaecodec info` must not load a network.
 """
 
 from __future__ import annotations
 
-import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from vaecodec.bitstream.limits import CELL as CELL  # the geometry of the format, for all who read it here
+from vaecodec.bitstream.chunks import (
+    CHUNK_OVERHEAD,
+    CHUNK_START,
+    Chunk,
+    Source,
+    pack_varint,
+    read_chunks,
+    unpack_varint,
+)
+from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.limits import check_size
-from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError, UnsupportedError
+from vaecodec.bitstream.tiles import PARTS, TILE_SMALLEST, Coded, Tile
+from vaecodec.errors import CorruptFileError, TruncatedError, UnsupportedError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-# The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
-SIGNATURE = b"\x9bVAEC\r\n\x1a"
-VERSION = 8
-SIDE_MAX = 2**31 - 1
-QUALITY_MAX = 1000
-TILE_UNIT = 64  # pixels per side of one position of z; tile sides are multiples of it
-TILE_UNITS_MAX = 16
-LANES_LOG2_MAX = 7
-CHUNK_OVERHEAD = 12  # length, type, CRC
-CHUNK_START = struct.Struct("<I4s")
-EMPTY = 255  # in place of log2 of lanes: the tile has no latents
-TILE_SMALLEST = CHUNK_OVERHEAD + 9  # a tile chunk: its number, EMPTY and 7 section lengths
-
-GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
-COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
-CHANNELS = (1, 3, 2, 4)
-ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
-METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
-METADATA_CHUNKS = frozenset((*METADATA.values(), "prev"))  # at most one of each, ahead of the tiles
-SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay", "filter")
-
-
-@dataclass(frozen=True)
-class Header:
-    """The HEAD chunk. `LAYOUT` drives reading, writing and range checks."""
-
-    version: int
-    width: int
-    height: int
-    colour: int
-    depth: int
-    quality: int  # 0..1000
-    tile: int  # side of a tile in units of 64 pixels
-    alpha: int
-    alpha_value: int
-    model: str
-    model_hash: bytes
-
-    # name, struct code, smallest, largest; text and bytes have no range
-    LAYOUT: ClassVar[tuple[tuple[str, str, int, int], ...]] = (
-        ("version", "B", 1, 255),
-        ("width", "I", 1, SIDE_MAX),
-        ("height", "I", 1, SIDE_MAX),
-        ("colour", "B", GREY, RGB_ALPHA),
-        ("depth", "B", 1, 16),
-        ("quality", "H", 0, QUALITY_MAX),
-        ("tile", "B", 1, TILE_UNITS_MAX),
-        ("alpha", "B", ALPHA_NONE, ALPHA_CODED),
-        ("alpha_value", "B", 0, 255),
-        ("model", "8s", 0, 0),
-        ("model_hash", "8s", 0, 0),
-    )
-    STRUCT: ClassVar[struct.Struct] = struct.Struct("<" + "".join(code for _, code, _, _ in LAYOUT))
-
-    def check(self) -> None:
-        """Raise CorruptFileError where a field is out of range or contradicts another."""
-        for name, _, low, high in self.LAYOUT:
-            value = getattr(self, name)
-            if high and not low <= value <= high:
-                raise CorruptFileError(f"header field {name} is {value}, not within {low}..{high}")
-        has_alpha = self.colour in (GREY_ALPHA, RGB_ALPHA)
-        if has_alpha != (self.alpha != ALPHA_NONE) or (self.alpha != ALPHA_CONSTANT and self.alpha_value):
-            raise CorruptFileError("the header's alpha fields contradict its colour type")
-        if not self.model or not all(33 <= ord(c) <= 126 for c in self.model):
-            raise CorruptFileError("the header's model name is not printable ASCII")
-
-    def pack(self) -> bytes:
-        self.check()
-        values = [getattr(self, f.name) for f in fields(self)]
-        return self.STRUCT.pack(*(v.encode("ascii") if isinstance(v, str) else v for v in values))
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Header:
-        """Raises UnsupportedError for another version or depth, CorruptFileError for anything out of range."""
-        if not data:
-            raise CorruptFileError("the header is empty")
-        if data[0] != VERSION:
-            raise UnsupportedError(f"format version {data[0]}; this decoder reads version {VERSION}")
-        if len(data) != cls.STRUCT.size:
-            raise CorruptFileError(f"the header has {len(data)} bytes, not {cls.STRUCT.size}")
-        values = dict(zip((name for name, *_ in cls.LAYOUT), cls.STRUCT.unpack(data), strict=True))
-        name = values["model"].rstrip(b"\0")
-        values["model"] = name.decode("latin-1")
-        header = cls(**values)
-        header.check()
-        if header.depth != 8:
-            raise UnsupportedError(f"bit depth {header.depth}; this decoder reads depth 8")
-        return header
-
-    @property
-    def channels(self) -> int:
-        return CHANNELS[self.colour]
-
-    @property
-    def tile_side(self) -> int:
-        """Pixels."""
-        return self.tile * TILE_UNIT
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tiles."""
-        return -(-self.height // self.tile_side), -(-self.width // self.tile_side)
-
-    def tile_box(self, index: int) -> tuple[int, int, int, int]:
-        """(top, left, height, width) in pixels of tile `index` in raster order, clipped to the picture."""
-        row, column = divmod(index, self.grid[1])
-        top, left = row * self.tile_side, column * self.tile_side
-        return top, left, min(self.tile_side, self.height - top), min(self.tile_side, self.width - left)
-
-    def crop(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """The part of pixels (height, width, ...) that tile `index` covers, a view."""
-        top, left, height, width = self.tile_box(index)
-        return pixels[top : top + height, left : left + width]
-
-
-class Sliced(Protocol):
-    """The bytes of a file that is not in memory, see `files.OnDemand`."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, part: slice, /) -> memoryview: ...
-
-
-Source = bytes | memoryview | Sliced  # of a whole file
-
-
-class Chunk(NamedTuple):
-    """A chunk as it lies in the file: `start` is the offset of its first byte."""
-
-    type: str
-    start: int
-    data: memoryview
-
-    @property
-    def size(self) -> int:
-        return len(self.data) + CHUNK_OVERHEAD
-
-    @property
-    def critical(self) -> bool:
-        return self.type[0].isupper()
-
-
-def pack_chunk(kind: str, data: bytes) -> bytes:
-    """length (u32), type (4 letters), data, CRC-32 (u32) of type and data."""
-    body = kind.encode("ascii") + data
-    return struct.pack("<I", len(data)) + body + struct.pack("<I", zlib.crc32(body))
-
-
-def chunks(data: Source) -> Iterator[Chunk]:
-    """The chunks of a file up to and including DONE, each checked before it is given out.
-
-    Raises: NotVaecError, TruncatedError, CorruptFileError.
-    """
-    view = memoryview(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
-    head = bytes(view[: len(SIGNATURE)])
-    if head != SIGNATURE:
-        if head and SIGNATURE.startswith(head):
-            raise TruncatedError("the file ends inside the signature")
-        if head[:5] == SIGNATURE[:5]:
-            raise NotVaecError("the signature is damaged: the file was probably transferred as text")
-        raise NotVaecError("not a .vaec file")
-    at, end = len(SIGNATURE), len(view)
-    kind = b""
-    while kind != b"DONE":
-        if end - at < CHUNK_OVERHEAD:
-            raise TruncatedError(f"the file ends at byte {end}, before its DONE chunk")
-        length, kind = CHUNK_START.unpack(view[at : at + 8])
-        if not (kind.isalpha() and kind.isascii()):
-            raise CorruptFileError(f"no chunk type at byte {at + 4}")
-        if length > end - at - CHUNK_OVERHEAD:
-            raise TruncatedError(f"chunk {kind.decode()} at byte {at} reaches past the end of the file")
-        body = view[at + 8 : at + 12 + length]
-        data = body[:length]
-        if zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "little") != body[length:]:
-            raise CorruptFileError(f"chunk {kind.decode()} at byte {at} has a wrong checksum")
-        yield Chunk(kind.decode(), at, data)
-        at += length + CHUNK_OVERHEAD
-    if length:
-        raise CorruptFileError("the DONE chunk is not empty")
-    if at != end:
-        raise CorruptFileError(f"{end - at} bytes follow the DONE chunk")
-
-
-@dataclass(frozen=True)
-class Tile:
-    """The sections of a TILE chunk. z, low and high share one stream of 16-bit words behind the lanes' states."""
-
-    lanes_log2: int  # or EMPTY
-    states: memoryview | bytes  # 4 bytes a lane
-    sections: tuple[memoryview | bytes, ...]  # in the order of SECTIONS
-    truncated: bool = False  # whether the end is missing
-
-    @classmethod
-    def empty(cls, lanes_log2: int = EMPTY, states: memoryview | bytes = b"") -> Tile:
-        """A tile whose y_hat is 0: an overlay hides what the networks would make. Or one to be filled (`having`)."""
-        return cls(lanes_log2, states, (b"",) * len(SECTIONS))
-
-    def having(self, **sections: bytes) -> Tile:
-        """The same tile with other sections of these names."""
-        named = dict(zip(SECTIONS, self.sections, strict=True)) | sections
-        return replace(self, sections=tuple(named.values()))
-
-    @property
-    def escapes(self) -> memoryview | bytes:
-        return self.sections[0]
-
-    @property
-    def words(self) -> tuple[memoryview | bytes, ...]:
-        """Sections z, low and high."""
-        return self.sections[1:4]
-
-    @property
-    def alpha(self) -> memoryview | bytes:
-        return self.sections[4]
-
-    @property
-    def overlay(self) -> memoryview | bytes:
-        return self.sections[5]
-
-    @property
-    def filter(self) -> memoryview | bytes:
-        return self.sections[6]
-
-    def pack(self) -> bytes:
-        lengths = b"".join(pack_varint(len(s)) for s in self.sections)
-        return bytes([self.lanes_log2]) + lengths + b"".join(bytes(s) for s in (self.states, *self.sections))
-
-    @classmethod
-    def unpack(cls, data: memoryview, truncated: bool = False) -> Tile:
-        """Raises CorruptFileError where lengths and data disagree. truncated: whether data may end too early."""
-        if not data or (data[0] > LANES_LOG2_MAX and data[0] != EMPTY):
-            raise CorruptFileError("a tile's lane count is out of range")
-        at, lengths = 1, []
-        for _ in SECTIONS:
-            length, at = unpack_varint(data, at)
-            lengths.append(length)
-        if data[0] == EMPTY and any((*lengths[:4], lengths[6])):
-            raise CorruptFileError("a tile without latents has data for them")
-        lengths.insert(0, 0 if data[0] == EMPTY else 4 << data[0])
-        missing = sum(lengths) - (len(data) - at)
-        if missing and not (truncated and missing > 0):
-            raise CorruptFileError("a tile's section lengths do not add up to its size")
-        if any(n % 2 for n in lengths[2:5]):
-            raise CorruptFileError("a tile's coded section has an odd length")
-        parts = []
-        for n in lengths:
-            parts.append(data[at : at + n])
-            at += n
-        if truncated and missing:  # whole words of what is coded, the other sections whole or not at all
-            if len(parts[0]) < lengths[0]:
-                raise CorruptFileError("a tile's entropy coder states are missing")
-            words = [p[: len(p) // 2 * 2] for p in parts[2:5]]
-            parts = [p if len(p) == n else p[:0] for p, n in zip(parts, lengths, strict=True)]
-            parts[2:5] = words
-        return cls(data[0], parts[0], tuple(parts[1:]), missing > 0)
-
-
-def unpack_tile(header: Header, data: memoryview, truncated: bool = False) -> Tile:
-    """A tile of a picture, from what stands behind its number; see `Tile.unpack`. Raises: CorruptFileError."""
-    tile = Tile.unpack(data, truncated)
-    if bool(tile.alpha) != (header.alpha == ALPHA_CODED) and not tile.truncated:
-        raise CorruptFileError("a tile's alpha section contradicts the header")
-    return tile
-
-
-def pack_varint(value: int) -> bytes:
-    """Unsigned LEB128: 7 bits a byte, low bits first, the high bit set on all but the last."""
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def unpack_varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Value and the offset behind it; at most 5 bytes, shortest form only."""
-    value = 0
-    for n in range(5):
-        if at + n >= len(data):
-            raise CorruptFileError("a tile ends inside its header")
-        byte = data[at + n]
-        value |= (byte & 127) << (7 * n)
-        if byte < 128:
-            if n and not byte:
-                raise CorruptFileError("a length is not in its shortest form")
-            return value, at + n + 1
-    raise CorruptFileError("a length has more than 5 bytes")
-
-
-def tile_chunk(number: int, tile: Tile) -> bytes:
-    """The chunk of a tile: its number in raster order, by which it is known when others are lost, and its content."""
-    return pack_chunk("TILE", pack_varint(number) + tile.pack())
+METADATA = {"icc": "iCCP", "exif": "eXIf", "xmp": "xMPp"}  # Picture field -> chunk type
+PREVIEW, INDEX = "pREV", "tIDX"
+ONCE = frozenset((*METADATA.values(), PREVIEW, INDEX))  # at most one of each, ahead of the tiles
+TILES = ("TILE", *PARTS)
 
 
 @dataclass(frozen=True)
@@ -320,13 +35,59 @@ class File:
 
     size: int
     header: Header
-    tiles: tuple[memoryview, ...]  # without their numbers
+    tiles: Sequence[Coded]
     metadata: dict[str, bytes]  # Picture field -> bytes as stored
     preview: bytes | None
 
     def unpacked(self) -> list[Tile]:
         """The sections of its tiles. Raises: CorruptFileError."""
-        return [unpack_tile(self.header, tile) for tile in self.tiles]
+        return [coded.tile(self.header) for coded in self.tiles]
+
+
+def kinds_of(header: Header) -> tuple[str, ...]:
+    """The chunks of a tile: first all of the first kind, then all of the next."""
+    return PARTS if header.progressive else ("TILE",)
+
+
+class Order:
+    """The order of the chunks of a file, rule by rule."""
+
+    def __init__(self, header: Header) -> None:
+        self.kinds = kinds_of(header)
+        self.count = header.grid[0] * header.grid[1]
+        self.left = set(ONCE)
+        self.tiles = 0  # chunks of tiles so far
+        self.last = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.tiles == self.count * len(self.kinds)
+
+    def check(self, chunk: Chunk) -> None:
+        """Raises: CorruptFileError where a chunk may not stand here; UnsupportedError for one that is not known."""
+        if chunk.type == "HEAD":
+            raise CorruptFileError("the first chunk, and no other, must be HEAD")
+        if self.complete:
+            raise CorruptFileError(f"chunk {chunk.type} stands behind the last tile")
+        if chunk.type in TILES:
+            self._tile(chunk)
+        elif chunk.type in ONCE:
+            if chunk.type not in self.left or self.tiles:
+                raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
+            self.left.remove(chunk.type)
+        elif chunk.critical:
+            raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
+        self.last = chunk.type
+
+    def _tile(self, chunk: Chunk) -> None:
+        if chunk.type != self.kinds[self.tiles // self.count]:
+            raise CorruptFileError(f"chunk {chunk.type} stands where {self.kinds[self.tiles // self.count]} must")
+        if INDEX not in self.left and not self.tiles and self.last != INDEX:
+            raise CorruptFileError(f"chunk {INDEX} does not stand right before the first tile")
+        number, _ = unpack_varint(chunk.data, 0)
+        if number != self.tiles % self.count:
+            raise CorruptFileError(f"tile {number} stands where tile {self.tiles % self.count} must")
+        self.tiles += 1
 
 
 def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Header, Chunk]]:
@@ -334,43 +95,115 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
     """
-    header: Header | None = None
-    tiles, ancillary = 0, set(METADATA_CHUNKS)
-    for chunk in chunks(data):
-        if (header is None) != (chunk.type == "HEAD"):
-            raise CorruptFileError("the first chunk, and no other, must be HEAD")
-        if header is None:
-            header = Header.unpack(bytes(chunk.data))
+    header, order = None, None
+    for chunk in read_chunks(data):
+        if header is None or order is None:
+            if chunk.type != "HEAD":
+                raise CorruptFileError("the first chunk, and no other, must be HEAD")
+            header = Header.unpack(chunk.data)
             check_header(header, len(data), max_pixels)
-        elif chunk.type == "TILE":
-            number, _ = unpack_varint(chunk.data, 0)
-            if number != tiles:
-                raise CorruptFileError(f"tile {number} stands where tile {tiles} must")
-            tiles += 1
-        elif chunk.type in METADATA_CHUNKS:
-            if chunk.type not in ancillary or tiles:
-                raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
-            ancillary.remove(chunk.type)
-        elif chunk.critical and chunk.type != "DONE":
-            raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
+            order = Order(header)
+        else:
+            order.check(chunk)
         yield header, chunk
-    assert header is not None
-    rows, columns = header.grid
-    if tiles != rows * columns:
-        raise CorruptFileError(f"the file has {tiles} tiles, not {rows * columns}")
+    if order is None or not order.complete:
+        raise TruncatedError("the file ends before its last tile")
 
 
 def parse(data: Source, *, max_pixels: int | None = None) -> File:
     """The structure of a file. Raises: as `walk`."""
-    tiles: list[memoryview] = []
+    tiles: list[Coded] = []
     ancillary: dict[str, bytes] = {}
+    lengths: list[int] = []
     for header, chunk in walk(data, max_pixels=max_pixels):  # noqa: B007 (the last one is returned)
-        if chunk.type == "TILE":
-            tiles.append(chunk.data[unpack_varint(chunk.data, 0)[1] :])
-        elif chunk.type in METADATA_CHUNKS:
+        if chunk.type in TILES:
+            number, at = unpack_varint(chunk.data, 0)
+            lengths.append(len(chunk.data))
+            if number == len(tiles):
+                tiles.append(Coded(()))
+            tiles[number] = Coded((*tiles[number].parts, chunk.data[at:]))
+        elif chunk.type in ONCE:
             ancillary[chunk.type] = bytes(chunk.data)
-    metadata = {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
-    return File(len(data), header, tuple(tiles), metadata, ancillary.get("prev"))
+    if INDEX in ancillary and unpack_index(memoryview(ancillary[INDEX])) != lengths:
+        raise CorruptFileError("the index of tiles is not right")
+    return File(len(data), header, tuple(tiles), metadata_of(ancillary), ancillary.get(PREVIEW))
+
+
+def metadata_of(ancillary: dict[str, bytes]) -> dict[str, bytes]:
+    """By field of a Picture, from what chunks of these types hold."""
+    return {name: ancillary[kind] for name, kind in METADATA.items() if kind in ancillary}
+
+
+def pack_index(lengths: Sequence[int]) -> bytes:
+    """The data of a chunk tIDX: how long the data of each chunk of a tile are, in the order of the file."""
+    return b"".join(map(pack_varint, lengths))
+
+
+def unpack_index(data: memoryview) -> list[int]:
+    """The lengths that an index tells. Raises: CorruptFileError."""
+    lengths, at = [], 0
+    while at < len(data):
+        length, at = unpack_varint(data, at)
+        lengths.append(length)
+    return lengths
+
+
+class Indexed(Sequence[Coded]):
+    """The tiles of a file with an index, each read when it is asked for, its checksum compared."""
+
+    def __init__(self, data: Source, header: Header, first: int, lengths: list[int]) -> None:
+        """first: the offset of the first chunk of a tile."""
+        self.data, self.header = data, header
+        self.places = []
+        for length in lengths:
+            self.places.append((first, length))
+            first += length + CHUNK_OVERHEAD
+        self.number = header.grid[0] * header.grid[1]
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        """Raises: CorruptFileError where there is another chunk."""
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(self.number))]
+        kinds = enumerate(kinds_of(self.header))
+        return Coded(tuple(self._chunk(k * self.number + number, kind.encode(), number) for k, kind in kinds))
+
+    def _chunk(self, place: int, kind: bytes, number: int) -> memoryview:
+        start, length = self.places[place]
+        view = self.data[start : start + length + CHUNK_OVERHEAD]
+        body = memoryview(view)
+        found, there = CHUNK_START.unpack(body[:8])
+        data = body[8 : 8 + length]
+        if (found, there) != (length, kind) or zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "little") != body[-4:]:
+            raise CorruptFileError(f"tile {number} is not where the index says, or is damaged")
+        told, at = unpack_varint(data, 0)
+        if told != number:
+            raise CorruptFileError(f"tile {told} stands where tile {number} must")
+        return data[at:]
+
+
+def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None:
+    """The structure of a file with an index, without its tiles, which are read when they are wanted; None where it has
+    no index. So a part of a large file, or of one far away, costs little reading.
+
+    Raises: as `walk`, for what has been read.
+    """
+    ancillary: dict[str, bytes] = {}
+    for header, chunk in walk(data, max_pixels=max_pixels):
+        if chunk.type in TILES:
+            return None
+        if chunk.type in ONCE:
+            ancillary[chunk.type] = bytes(chunk.data)
+        if chunk.type == INDEX:
+            lengths, first = unpack_index(chunk.data), chunk.start + chunk.size
+            chunks = header.grid[0] * header.grid[1] * len(kinds_of(header))
+            if len(lengths) != chunks or first + sum(lengths) + CHUNK_OVERHEAD * chunks != len(data):
+                raise CorruptFileError("the index of tiles is not right")
+            tiles = Indexed(data, header, first, lengths)
+            return File(len(data), header, tiles, metadata_of(ancillary), ancillary.get(PREVIEW))
+    return None
 
 
 def check_header(header: Header, file_size: int, max_pixels: int | None) -> None:

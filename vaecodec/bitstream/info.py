@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from vaecodec.arguments import BytesLike, as_bytes
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import CHUNK_OVERHEAD
+from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, unpack_varint
+from vaecodec.bitstream.header import COLOURS
+from vaecodec.bitstream.tiles import SECTIONS, read_head
+from vaecodec.errors import CorruptFileError
 from vaecodec.files import OnDemand
 
 
@@ -25,6 +28,7 @@ class Info:
     model_hash: str
     tile_side: int
     tiles: int
+    progressive: bool
     parts: dict[str, int]
 
     @property
@@ -38,33 +42,45 @@ def read_info(data: BytesLike | OnDemand) -> Info:
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
     """
-    parts = {"framing": len(container.SIGNATURE), "header": 0, "lanes": 0}
-    parts |= dict.fromkeys(container.SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
+    parts = {"framing": len(SIGNATURE), "header": 0, "lanes": 0}
+    parts |= dict.fromkeys(SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
     tiles = 0
-    for header, chunk in container.walk(data if isinstance(data, OnDemand) else as_bytes(data)):
+    for header, chunk in container.walk(  # noqa: B007 (the last one is returned)
+        data if isinstance(data, OnDemand) else as_bytes(data)
+    ):
         parts["framing"] += CHUNK_OVERHEAD
-        if chunk.type != "TILE":
+        if chunk.type not in container.TILES:
             parts[names.get(chunk.type, "other")] += len(chunk.data)
             continue
-        tiles += 1
-        _, at = container.unpack_varint(chunk.data, 0)
-        tile = container.unpack_tile(header, chunk.data[at:])
-        parts["lanes"] += len(tile.states)
-        for name, section in zip(container.SECTIONS, tile.sections, strict=True):
-            parts[name] += len(section)
-        parts["framing"] += len(chunk.data) - len(tile.states) - sum(map(len, tile.sections))
+        _, at = unpack_varint(chunk.data, 0)
+        content = chunk.data[at:]
+        parts["framing"] += at
+        if chunk.type == "HIGH":
+            parts["high"] += len(content)
+        elif chunk.type != "LOWC":
+            tiles += 1
+            _, lengths, begin = read_head(content)
+            high = len(content) - begin - sum(lengths.values()) if chunk.type == "TILE" else 0
+            if high < 0:
+                raise CorruptFileError("a tile's section lengths are more than its size")
+            parts["framing"] += begin
+            parts["high"] += high
+            parts["lanes"] += lengths.pop("states")
+            for name, length in lengths.items():
+                parts[name] += length
     return Info(
         size=sum(parts.values()),
         width=header.width,
         height=header.height,
-        colour=container.COLOURS[header.colour],
-        depth=header.depth,
+        colour=COLOURS[header.colour],
+        depth=8,
         quality=header.quality / 10,
         version=header.version,
         model=header.model,
         model_hash=header.model_hash.hex(),
         tile_side=header.tile_side,
         tiles=tiles,
+        progressive=header.progressive,
         parts=parts,
     )

@@ -9,9 +9,13 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.container import CHUNK_OVERHEAD, METADATA, Header
+from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, unpack_varint
+from vaecodec.bitstream.container import METADATA
+from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.tiles import Coded
 from vaecodec.errors import CorruptFileError, NotVaecError
 
 WORK = 16  # bytes checked for each byte of the file, at most: names of chunks may occur by chance, or by malice
@@ -21,13 +25,13 @@ WORK = 16  # bytes checked for each byte of the file, at most: names of chunks m
 class Recovered:
     """What is left of a file.
 
-    tiles: data of those that are whole, without their number, by number. truncated: what there is of the one that the
-    file ends in, in the same way. whole: whether the file has no fault.
+    tiles: those that are whole, by number. truncated: in the same way those of which a part is there, as the file ends
+    in it or behind it. whole: whether the file has no fault.
     """
 
     header: Header
-    tiles: dict[int, memoryview]
-    truncated: dict[int, memoryview]
+    tiles: dict[int, Coded]
+    truncated: dict[int, Coded]
     metadata: dict[str, bytes]  # Picture field -> bytes
     whole: bool
 
@@ -47,18 +51,33 @@ def recover(data: bytes, max_pixels: int | None = None) -> Recovered:
         whole = False
     except CorruptFileError:  # truncated ones too
         whole = False
-    heads = [bytes(chunk) for chunk in whole_chunks(data, b"HEAD")]
+    heads = list(whole_chunks(data, b"HEAD"))
     if not heads:
         raise CorruptFileError("the header is lost, and with it everything")
     header = Header.unpack(heads[0])
     container.check_header(header, len(data), max_pixels)
-    rows, columns = header.grid
-    tiles = numbered(whole_chunks(data, b"TILE"), rows * columns)
-    truncated = {
-        n: tile for n, tile in numbered(truncated_chunk(data, b"TILE"), rows * columns).items() if n not in tiles
-    }
+    tiles, truncated = tiles_left(data, header)
     found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
     return Recovered(header, tiles, truncated, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+
+
+def tiles_left(data: bytes, header: Header) -> tuple[dict[int, Coded], dict[int, Coded]]:
+    """The tiles that are whole, and those whose beginning is there: all parts up to one that is lost or cut off."""
+    kinds, count = [kind.encode() for kind in container.kinds_of(header)], header.grid[0] * header.grid[1]
+    there = [numbered(whole_chunks(data, kind), count) for kind in kinds]
+    ends = [numbered(truncated_chunk(data, kind), count) for kind in kinds]
+    whole: dict[int, Coded] = {}
+    begun: dict[int, Coded] = {}
+    for number in range(count):
+        parts = [of_kind[number] for of_kind in takewhile(lambda of, n=number: n in of, there)]  # type: ignore[misc]
+        if len(parts) == len(kinds):
+            whole[number] = Coded(tuple(parts))
+            continue
+        if number in ends[len(parts)]:
+            parts.append(ends[len(parts)][number])
+        if parts:
+            begun[number] = Coded(tuple(parts))
+    return whole, begun
 
 
 def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
@@ -66,7 +85,7 @@ def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
     tiles: dict[int, memoryview] = {}
     for chunk in chunks:
         try:
-            number, at = container.unpack_varint(chunk, 0)
+            number, at = unpack_varint(chunk, 0)
         except CorruptFileError:
             continue
         if number < count:

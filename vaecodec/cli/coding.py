@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
+@click.option("--progressive", is_flag=True, help="The first part of the file shows the whole picture.")
 @strip_option
 @metadata_options
 @batch_options
@@ -56,6 +57,7 @@ def encode(
     effort: int,
     denoise: float | str | None,
     preview: bool | None,
+    progressive: bool,
     strip: str,
     metadata: dict[str, bytes],
     max_pixels: int,
@@ -72,7 +74,7 @@ def encode(
     if denoise:
         with loading(how.quiet):
             recipe = denoising(denoise)
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe)
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from vaecodec import files
 from vaecodec.bitstream import container, limits
+from vaecodec.bitstream.chunks import SIGNATURE
+from vaecodec.bitstream.header import Header
 from vaecodec.codec.defaults import EFFORTS
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
@@ -98,7 +100,8 @@ class Encode:
     """A picture file to a `.vaec` file.
 
     rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
-    preview: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch names it.
+    preview, progressive: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch names
+    it.
     """
 
     rate: float | Target
@@ -109,6 +112,7 @@ class Encode:
     preview: bool | None = None
     recipe: Recipe | None = None
     device: str = "cpu"
+    progressive: bool = False
 
     @property
     def pixel_bytes(self) -> int:
@@ -135,7 +139,8 @@ class Encode:
             picture, more = better(self.recipe, ready, self.device, picture, data, progress)
             notes, progress = notes + more, None
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
-        options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progress": progress}
+        options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progressive": self.progressive}
+        options["progress"] = progress
         figures = ""
         if isinstance(self.rate, float):
             coded, facts["quality"] = ready.encode(picture, self.rate, **options), self.rate
@@ -245,6 +250,10 @@ class Decode:
 
     def open(self, source: Path) -> Step:
         """A bad file need not wait for the model, but where as much as possible is made of it."""
+        on_disk = source != files.STREAM and source.is_file()
+        if self.region and on_disk and (file := container.parse_indexed(files.Parts(source))):
+            limits.check_region(file.header, self.region, self.max_pixels)
+            return partial(self.decode, file)
         data = files.read(source)
         if self.partial or self.preview:
             return partial(self.decode, data)
@@ -336,10 +345,10 @@ class Decode:
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its header; 0 where that does not tell."""
-        start = len(container.SIGNATURE) + 8
+        start = len(SIGNATURE) + 8
         try:
             with source.open("rb") as handle:
-                header = container.Header.unpack(handle.read(start + 32)[start:])
+                header = Header.unpack(handle.read(start + 32)[start:])
         except Exception:
             return 0
         return header.width * header.height

@@ -143,7 +143,8 @@ def features(
     pooled: list[Any] = []
 
     def look(source: Path) -> None:
-        from vaecodec.bitstream.container import SIGNATURE, parse
+        from vaecodec.bitstream.chunks import SIGNATURE
+        from vaecodec.bitstream.container import parse
         from vaecodec.pictures.reading import read_picture
 
         data = files.read(source)

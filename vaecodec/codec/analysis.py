@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import CELL
+from vaecodec.bitstream.header import CELL
 from vaecodec.codec.pixels import as_rgb
 from vaecodec.codec.team import Team
 from vaecodec.codec.windows import stripes

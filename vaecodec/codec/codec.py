@@ -46,6 +46,7 @@ class Codec(Runtime):
         effort: int = EFFORT,
         tile: int | None = None,
         preview: bool | None = None,
+        progressive: bool = False,
         progress: Progress | None = None,
     ) -> bytes:
         """Code a picture.
@@ -56,13 +57,15 @@ class Codec(Runtime):
             effort: 1..9, higher is slower and better for its size; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
                 1024 x 1024, and equal ones above. preview: whether a small picture goes ahead of it, by default
-                with large ones (preview.py). progress: called with the share done, 0..1.
+                with large ones (preview.py). progressive: whether the high channels of all tiles stand behind
+                everything else, so that the first part of the file shows the whole picture. progress: called with the
+                share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
         picture = as_picture(image)
-        parts = self.encode_parts(picture, quality, effort=effort, tile=tile, preview=preview, progress=progress)
-        return b"".join(parts)
+        options = EncodeOptions(effort, tile, preview, progressive)
+        return b"".join(encoder.encode_parts(self, picture, quality, options, progress))
 
     def encode_to(
         self,
@@ -72,6 +75,7 @@ class Codec(Runtime):
         effort: int = EFFORT,
         tile: int | None = None,
         preview: bool | None = None,
+        progressive: bool = False,
         progress: Progress | None = None,
     ) -> Found:
         """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
@@ -84,7 +88,9 @@ class Codec(Runtime):
         def coded(
             effort: int, quality: float, progress: Progress | None, decoded: NDArray[np.uint8] | None
         ) -> Iterator[bytes]:
-            return encoder.encode_parts(self, picture, quality, EncodeOptions(effort, tile, preview), progress, decoded)
+            return encoder.encode_parts(
+                self, picture, quality, EncodeOptions(effort, tile, preview, progressive), progress, decoded
+            )
 
         return ratecontrol.encode_to(coded, picture, target, effort, progress)
 
@@ -96,15 +102,16 @@ class Codec(Runtime):
         effort: int = EFFORT,
         tile: int | None = None,
         preview: bool | None = None,
+        progressive: bool = False,
         progress: Progress | None = None,
         decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[bytes]:
-        """The same file as `encode`, in pieces, each tile as soon as it is coded.
+        """The same file as `encode`, in pieces: those of one tile as soon as it is coded, those of several together.
 
         Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
             takes less than decoding it.
         """
-        options = EncodeOptions(effort, tile, preview)
+        options = EncodeOptions(effort, tile, preview, progressive)
         return encoder.encode_parts(self, picture, quality, options, progress, decoded)
 
     def decode(
@@ -158,7 +165,7 @@ class Codec(Runtime):
         """
         wanted, file = as_region(region), self.open(data, None)
         limits.check_region(file.header, wanted, as_limit(max_pixels, "max_pixels"))
-        pixels = decode_region(self.of(file.header), file.header, file.unpacked(), wanted)
+        pixels = decode_region(self.of(file.header), file, wanted)
         return Picture(pixels, **file.metadata)
 
     def decode_scaled(self, data: BytesLike | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import unpack_alpha
-from vaecodec.bitstream.container import CELL, Header, Tile
+from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_CONSTANT, CELL, Header
 from vaecodec.bitstream.overlay import unpack_overlay
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.pixels import Rolling, paste
 from vaecodec.codec.runtime import Progress, Runtime
 from vaecodec.codec.synthesis import Synthesis, bands_of
@@ -41,9 +41,9 @@ def finish_tile(header: Header, tile: Tile, pixels: NDArray[np.uint8]) -> None:
     """Put a tile's overlay and transparency onto what the networks made of it (h, w, C). Raises: CorruptFileError."""
     if tile.overlay:
         paste(pixels, *unpack_overlay(tile.overlay, *pixels.shape[:2]))
-    if header.alpha == container.ALPHA_CODED:
+    if header.alpha == ALPHA_CODED:
         pixels[..., -1] = unpack_alpha(tile.alpha, *pixels.shape[:2])
-    elif header.alpha == container.ALPHA_CONSTANT:
+    elif header.alpha == ALPHA_CONSTANT:
         pixels[..., -1] = header.alpha_value
 
 

@@ -17,8 +17,21 @@ from numpy.typing import NDArray
 from vaecodec.arguments import as_bytes, as_number, as_whole
 from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import pack_alpha
-from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
+from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, pack_chunk
+from vaecodec.bitstream.header import (
+    ALPHA_CODED,
+    ALPHA_CONSTANT,
+    ALPHA_NONE,
+    CELL,
+    CHANNELS,
+    PROGRESSIVE,
+    QUALITY_MAX,
+    TILE_UNIT,
+    TILE_UNITS_MAX,
+    Header,
+)
 from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.codec import screen
 from vaecodec.codec.analysis import Analysed, Analysis
 from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
@@ -36,7 +49,7 @@ from vaecodec.model.loop_filter import Filters
 from vaecodec.pictures.picture import Picture, row_chunks
 from vaecodec.pictures.preview import FROM, make_preview
 
-TILE_MAX = container.TILE_UNIT * container.TILE_UNITS_MAX
+TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
 Look = Callable[[NDArray[np.int16], range], None]  # at y_hat of some rows of tiles
 
 
@@ -47,6 +60,7 @@ class EncodeOptions:
     effort: int = EFFORT
     tile: int | None = None
     preview: bool | None = None
+    progressive: bool = False
 
 
 def encode_parts(
@@ -68,21 +82,17 @@ def encode_parts(
     pixels, how = picture.pixels, EFFORTS[effort]
     if how.filters:
         need_torch(f"effort {effort}")
-    header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options.tile)
-    yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
+    header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options)
+    yield SIGNATURE + pack_chunk("HEAD", header.pack())
     if options.preview or (options.preview is None and picture.width * picture.height >= FROM and available()):
-        yield container.pack_chunk("prev", make_preview(pixels))
+        yield pack_chunk(container.PREVIEW, make_preview(pixels))
     for name, kind in container.METADATA.items():
         data = getattr(picture, name)
         if data is not None:
-            yield container.pack_chunk(kind, as_bytes(data, name))
+            yield pack_chunk(kind, as_bytes(data, name))
     overlays, tiles = code_tiles(runtime, header, pixels, how, progress, decoded)
-    for index, coded in enumerate(tiles):
-        alpha, overlay = b"", overlays.get(index)
-        if header.alpha == container.ALPHA_CODED:
-            alpha = pack_alpha(header.crop(pixels, index)[..., -1])
-        yield container.tile_chunk(index, coded.having(alpha=alpha, overlay=overlay.data if overlay else b""))
-    yield container.pack_chunk("DONE", b"")
+    chunks = chunks_of(header, pixels, overlays, tiles)
+    yield from chunks if header.grid == (1, 1) else with_index(chunks)
     if decoded is not None:
         for index, overlay in overlays.items():
             part = header.crop(decoded, index)
@@ -91,33 +101,57 @@ def encode_parts(
             decoded[..., -1] = np.concatenate([rows[..., -1] for rows in row_chunks(pixels)])
 
 
-def header_for(runtime: Runtime, pixels: NDArray[np.uint8], q: int, tile: int | None) -> Header:
+def chunks_of(
+    header: Header, pixels: NDArray[np.uint8], overlays: dict[int, Overlay], tiles: Iterable[Tile]
+) -> Iterator[bytes]:
+    """The chunks of all tiles, with their transparency and overlays; in a progressive file those of one kind first."""
+    later: list[list[bytes]] = []
+    for index, coded in enumerate(tiles):
+        alpha, overlay = b"", overlays.get(index)
+        if header.alpha == ALPHA_CODED:
+            alpha = pack_alpha(header.crop(pixels, index)[..., -1])
+        tile = coded.having(alpha=alpha, overlay=overlay.data if overlay else b"")
+        first, *rest = tile_chunks(index, tile, header.progressive)
+        yield first
+        later.append(rest)
+    for of_kind in zip(*later, strict=True):
+        yield from of_kind
+
+
+def with_index(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Chunks of tiles, ahead of them where each begins: so a part of the picture can be read by itself."""
+    held = list(chunks)
+    yield pack_chunk(container.INDEX, container.pack_index([len(chunk) - CHUNK_OVERHEAD for chunk in held]))
+    yield from held
+
+
+def header_for(runtime: Runtime, pixels: NDArray[np.uint8], q: int, options: EncodeOptions) -> Header:
     height, width, channels = pixels.shape
+    tile = options.tile
     if tile is None:
         side = max(height, width)
         count = -(-side // TILE_MAX)
-        tile = -(-side // (count * container.TILE_UNIT)) * container.TILE_UNIT if count > 1 else TILE_MAX
+        tile = -(-side // (count * TILE_UNIT)) * TILE_UNIT if count > 1 else TILE_MAX
     tile = as_whole(tile, "tile side")
-    if tile % container.TILE_UNIT or not container.TILE_UNIT <= tile <= TILE_MAX:
-        raise VaecError(f"tile side {tile} is not a multiple of {container.TILE_UNIT} up to {TILE_MAX}")
-    alpha, value = container.ALPHA_NONE, 0
+    if tile % TILE_UNIT or not TILE_UNIT <= tile <= TILE_MAX:
+        raise VaecError(f"tile side {tile} is not a multiple of {TILE_UNIT} up to {TILE_MAX}")
+    alpha, value = ALPHA_NONE, 0
     if channels in (2, 4):
         value = int(pixels[:1][0, 0, -1])
         constant = all((rows[..., -1] == value).all() for rows in row_chunks(pixels))
-        alpha = container.ALPHA_CONSTANT if constant else container.ALPHA_CODED
+        alpha = ALPHA_CONSTANT if constant else ALPHA_CODED
         value = value if constant else 0
     return Header(
-        version=container.VERSION,
         width=width,
         height=height,
-        colour=container.CHANNELS.index(channels),
-        depth=8,
+        colour=CHANNELS.index(channels),
         quality=q,
-        tile=tile // container.TILE_UNIT,
-        alpha=alpha,
-        alpha_value=value,
         model=runtime.weights.name,
         model_hash=runtime.weights.hash,
+        tile=tile // TILE_UNIT,
+        alpha=alpha,
+        alpha_value=value,
+        features=PROGRESSIVE if options.progressive else 0,
     )
 
 

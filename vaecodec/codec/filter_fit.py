@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.bitstream.container import CELL, Header
+from vaecodec.bitstream.header import CELL, Header
 from vaecodec.codec.analysis import Analysis
 from vaecodec.codec.windows import inner, windows
 from vaecodec.model import trained

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec import core
-from vaecodec.bitstream.container import Tile
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.entropy import rans, trellis
 from vaecodec.entropy.rans import UNREAD, Run

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import CELL, Tile
+from vaecodec.bitstream.header import CELL
 from vaecodec.bitstream.limits import Region
 from vaecodec.bitstream.recovery import Recovered
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.decoder import finish_tile, reconstruct
 from vaecodec.codec.runtime import Runtime
 from vaecodec.errors import CorruptFileError
@@ -62,8 +62,8 @@ def readable(found: Recovered, filters: Filters) -> tuple[list[Tile], set[int]]:
     for number in range(len(tiles)):
         try:
             truncated = number in found.truncated
-            data = (found.truncated if truncated else found.tiles)[number]
-            tiles[number] = container.unpack_tile(found.header, data, truncated)
+            coded = (found.truncated if truncated else found.tiles)[number]
+            tiles[number] = coded.tile(found.header, truncated)
             filters.add(number, tiles[number])
         except (KeyError, CorruptFileError):
             lost.add(number)

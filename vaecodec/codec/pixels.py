@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import Header
+from vaecodec.bitstream.header import Header
 from vaecodec.codec.windows import rows_at_once
 from vaecodec.pictures.picture import strips
 

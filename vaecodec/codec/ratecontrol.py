@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec.arguments import as_number
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.errors import VaecError
 
 if TYPE_CHECKING:

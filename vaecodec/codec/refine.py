@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.bitstream.container import CELL
+from vaecodec.bitstream.header import CELL
 from vaecodec.codec.analysis import Analysed
 from vaecodec.codec.defaults import REFINED
 from vaecodec.codec.filter_fit import Fits, as_planes, filtered

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import CELL, Header, Tile
+from vaecodec.bitstream.container import File
+from vaecodec.bitstream.header import CELL, Header
 from vaecodec.bitstream.limits import Region
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.decoder import finish_tile
 from vaecodec.codec.runtime import Runtime
 from vaecodec.codec.synthesis import Band, Synthesis, synthesis_margin
@@ -14,8 +16,9 @@ from vaecodec.codec.team import team
 from vaecodec.model.loop_filter import Filters
 
 
-def decode_region(runtime: Runtime, header: Header, tiles: list[Tile], wanted: Region) -> NDArray[np.uint8]:
+def decode_region(runtime: Runtime, file: File, wanted: Region) -> NDArray[np.uint8]:
     """Pixels (height, width, C) of a region, from the tiles that it and the synthesis's margin touch."""
+    header = file.header
     left, top, width, height = wanted
     margin, side = synthesis_margin(runtime.weights.cfg), header.tile_side // CELL
     # Positions of y that the region's pixels depend on, and the tiles they are in.
@@ -23,8 +26,9 @@ def decode_region(runtime: Runtime, header: Header, tiles: list[Tile], wanted: R
     columns = cells(left, width, header.width, margin)
     tile_rows, tile_columns = (range(r.start // side, -(-r.stop // side)) for r in (rows, columns))
     pixels = np.empty((len(rows) * CELL, len(columns) * CELL, header.channels), np.uint8)
-    touched = {n: tiles[n] for r in tile_rows for n in (r * header.grid[1] + c for c in tile_columns)}
-    filters = Filters.read(runtime.weights, header, touched, rows.start, columns.start)
+    numbers = (r * header.grid[1] + c for r in tile_rows for c in tile_columns)
+    tiles = {n: file.tiles[n].tile(header) for n in numbers}
+    filters = Filters.read(runtime.weights, header, tiles, rows.start, columns.start)
     with team(runtime.threads) as threads:
         y_hat = Band(runtime.networks, header, tiles, tile_rows, tile_columns, threads).y_hat()
         y_hat = y_hat[rows.start - tile_rows.start * side :, columns.start - tile_columns.start * side :]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaecodec.arguments import as_whole
-from vaecodec.bitstream.container import Header
+from vaecodec.bitstream.header import Header
 from vaecodec.codec.team import available
 from vaecodec.errors import VaecError
 from vaecodec.model.native import Networks

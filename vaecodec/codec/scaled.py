@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream import container
 from vaecodec.bitstream.alpha import unpack_alpha
-from vaecodec.bitstream.container import CELL, Header, Tile
+from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_CONSTANT, CELL, Header
 from vaecodec.bitstream.overlay import unpack_overlay
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.pixels import paste
 from vaecodec.codec.runtime import Runtime
 from vaecodec.codec.synthesis import Band
@@ -82,9 +82,9 @@ def finish_scaled(header: Header, tile: Tile, index: int, pixels: NDArray[np.uin
         rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
         rgb[...] = pixels[..., :3] if header.channels >= 3 else pixels[..., :1]
         paste(pixels, np.rint(rgb + share * (mean - rgb)).astype(np.uint8))
-    if header.alpha == container.ALPHA_CODED:
+    if header.alpha == ALPHA_CODED:
         pixels[..., -1] = np.rint(averaged(unpack_alpha(tile.alpha, height, width)[..., None], scale))[..., 0]
-    elif header.alpha == container.ALPHA_CONSTANT:
+    elif header.alpha == ALPHA_CONSTANT:
         pixels[..., -1] = header.alpha_value
 
 

@@ -6,14 +6,15 @@ wide as what a pixel sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import CELL, EMPTY, Header, Tile
+from vaecodec.bitstream.header import CELL, Header
+from vaecodec.bitstream.tiles import EMPTY, Tile
 from vaecodec.codec.latents import decode_tile
 from vaecodec.codec.pixels import paste
 from vaecodec.codec.team import Team
@@ -45,14 +46,14 @@ class Band:
         self,
         networks: Networks,
         header: Header,
-        tiles: Sequence[Tile],
+        tiles: Mapping[int, Tile] | Sequence[Tile],
         rows: range,
         columns: range,
         team: Team,
         groups: int = 2,
         strict: bool = True,
     ) -> None:
-        """tiles: all of the picture. groups, strict: see `decode_tile`."""
+        """tiles: by number, those of these rows and columns at least. groups, strict: see `decode_tile`."""
         side, q = header.tile_side // CELL, header.quality
         self.top, self.left, self.side = rows.start * side, columns.start * side, side
         self.bottom = min(rows.stop * side, -(-header.height // CELL))

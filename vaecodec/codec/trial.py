@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import CELL
+from vaecodec.bitstream.header import CELL
 from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team
 from vaecodec.model.loop_filter import Filter, Filters

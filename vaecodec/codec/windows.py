@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from vaecodec.bitstream.container import CELL, Header
+from vaecodec.bitstream.header import CELL, Header
 
 WINDOW = 72 * 44  # positions of y in a window and its margin, more or less: a Kodak picture is one window
 TALLEST = 64  # rows of y in a window, without its margin: those of the largest tile

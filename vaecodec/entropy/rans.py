@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec import core
-from vaecodec.bitstream.container import LANES_LOG2_MAX
+from vaecodec.bitstream.tiles import LANES_LOG2_MAX
 from vaecodec.errors import CorruptFileError
 
 PRECISION = 16

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 
 FEATURE_ONE = 128  # the integer that stands for 1.0 in a feature
 FEATURE_MAX = 2047  # features are 12-bit signed integers

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import CELL, Header, Tile
+from vaecodec.bitstream.header import CELL, Header
+from vaecodec.bitstream.tiles import Tile
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.architecture import FILTER_ONE
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.model.architecture import (
     ANCHOR_STEP,
     ANCHORS,

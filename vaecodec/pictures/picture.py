@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.bitstream.container import SIDE_MAX
+from vaecodec.bitstream.header import SIDE_MAX
 from vaecodec.errors import PictureError
 
 BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid

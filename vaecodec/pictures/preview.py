@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaecodec.bitstream.container import Source
+from vaecodec.bitstream.chunks import Source
 from vaecodec.bitstream.opening import open_picture
 from vaecodec.bitstream.recovery import whole_chunks
 from vaecodec.errors import LimitError, VaecError
@@ -41,7 +41,7 @@ def read_preview(data: Source) -> Picture | None:
     """The preview of a file with its EXIF; None where it has none. Only the beginning of the file is read, and the rest
     need not be there. Raises: VaecError."""
     start = bytes(data[:BEGINNING])
-    chunk, exif = (next(whole_chunks(start, kind), None) for kind in (b"prev", b"exif"))
+    chunk, exif = (next(whole_chunks(start, kind), None) for kind in (b"pREV", b"eXIf"))
     if chunk is None:
         return None
     try:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaecodec.arguments import shown
-from vaecodec.bitstream.container import SIGNATURE
+from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.limits import check_size
 from vaecodec.errors import LimitError, PictureError, VaecError
 from vaecodec.pictures.exif import sentence

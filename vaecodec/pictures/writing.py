@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vaecodec.bitstream.container import METADATA, SIDE_MAX
+from vaecodec.bitstream.container import METADATA
+from vaecodec.bitstream.header import SIDE_MAX
 from vaecodec.errors import PictureError
 from vaecodec.pictures import PNG_LEVEL
 from vaecodec.pictures.exif import orientation

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaecodec.bitstream.container import CELL, QUALITY_MAX
+from vaecodec.bitstream.header import CELL, QUALITY_MAX
 from vaecodec.model import trained
 from vaecodec.model.architecture import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE, Z_CELL
 from vaecodec.model.exact import half

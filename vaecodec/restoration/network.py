@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaecodec.bitstream.container import QUALITY_MAX
+from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.model.architecture import FEATURE_ONE, MEAN_ONE, STEP_ONE, Y_MAX, Config
 from vaecodec.model.exact import Block, Linear, requantise, space_to_depth
 from vaecodec.model.networks import Analysis, QualityTable
