@@ -44,6 +44,7 @@ CLIP = 4 * SAMPLE_ONE  # differences of chroma are clipped at 4 levels; those of
 OUT_ONE = 4 * FILTER_ONE * SAMPLE_ONE  # what comes out is in 1/4096 level
 WORTH = (64, 1, 192, 2)  # what each kind adds to a filter's strength: 1/256 of the most that a coefficient can make
 STRENGTH_MAX = 56000  # keeps all sums below 2**24
+ZEROS_MAX = 16  # of a code: no filter within STRENGTH_MAX differs by more
 LONGEST = 150  # bytes, more than any filter within STRENGTH_MAX takes
 
 
@@ -76,7 +77,7 @@ class Filter:
         for usual in default.values:
             one = bits.find("1", at)
             end = 2 * one - at + 1
-            if one < 0 or end > len(bits):
+            if one < 0 or one - at > ZEROS_MAX or end > len(bits):
                 raise CorruptFileError("a tile's filter is cut off")
             u = int(bits[one:end], 2) - 1
             values.append(usual + (-(u + 1) // 2 if u % 2 else u // 2))
