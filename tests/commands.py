@@ -17,8 +17,8 @@ from PIL import Image
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
-from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_NONE, CHANNELS, VERSION, Header
-from vaecodec.bitstream.tiles import Tile, tile_chunk
+from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_NONE, CHANNELS, Header
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.cli import app
 from vaecodec.pictures.picture import Picture
 
@@ -61,8 +61,8 @@ class FakeCodec:
     ) -> Picture:
         if self.fail:
             raise self.fail
-        header, whole = file.header, bytes(file.tiles[0].obj)  # the bytes that the tile is a part of
-        raw = next(zlib.decompress(c.data) for c in read_chunks(whole) if c.type == "rawp")
+        header, whole = file.header, bytes(file.tiles[0].parts[0].obj)  # the bytes that the tile is a part of
+        raw = next(zlib.decompress(c.data) for c in read_chunks(whole) if c.type == "raWp")
         pixels = np.frombuffer(raw, np.uint8).reshape(header.height, header.width, header.channels)
         return Picture(pixels, **file.metadata)
 
@@ -70,15 +70,12 @@ class FakeCodec:
 def vaec(picture: Picture, quality: float = 75) -> bytes:
     channels = picture.pixels.shape[2]
     header = Header(
-        version=VERSION,
         width=picture.width,
         height=picture.height,
         colour=CHANNELS.index(channels),
-        depth=8,
         quality=round(quality * 10),
         tile=1,
         alpha=ALPHA_NONE if channels in (1, 3) else ALPHA_CODED,
-        alpha_value=0,
         model="fake",
         model_hash=bytes(range(8)),
     )
@@ -89,9 +86,8 @@ def vaec(picture: Picture, quality: float = 75) -> bytes:
     return b"".join(
         [SIGNATURE, pack_chunk("HEAD", header.pack())]
         + [pack_chunk(kind, data) for kind, data in metadata if data]
-        + [pack_chunk("rawp", zlib.compress(picture.pixels.tobytes()))]
-        + [tile_chunk(n, tile) for n in range(rows * columns)]
-        + [pack_chunk("DONE", b"")]
+        + [pack_chunk("raWp", zlib.compress(picture.pixels.tobytes()))]
+        + [chunk for n in range(rows * columns) for chunk in tile_chunks(n, tile)]
     )
 
 

@@ -23,7 +23,9 @@ from tests import reference_decoder as reference
 from tests.reference_model import DTYPES
 
 Chunk = tuple[bytes, bytes]
-HEADER = "<BIIBBHBBB8s8s"
+Fields = dict[str, Any]  # of HEAD, those that are there: see `unpacked`
+Parts = dict[str, bytes]  # of a tile: "lanes" (log2 of them, or 8), "states", and the sections
+TILES = (b"TILE", b"BASE", b"LOWC", b"HIGH")
 
 
 def split(data: bytes) -> list[Chunk]:
@@ -69,7 +71,7 @@ class Author:
     def finish(self, section: str) -> None:
         pass
 
-    def tile(self, lanes_log2: int, alpha: bytes, kernel: bytes) -> bytes:
+    def tile(self, lanes_log2: int, **others: bytes) -> Parts:
         """The log as a tile: the decoder's runs backwards."""
         states = [65536] * 2**lanes_log2
         parts: list[bytes] = []
@@ -84,9 +86,9 @@ class Author:
                 high, rest = divmod(states[lane], frequency)
                 states[lane] = high * 65536 + rest + start
             parts.insert(0, struct.pack(f"<{len(words)}H", *reversed(words)))
-        parts = [self.escapes, *parts, alpha, b"", kernel]
-        lengths = b"".join(leb128(len(part)) for part in parts)
-        return bytes([lanes_log2]) + lengths + struct.pack(f"<{len(states)}I", *states) + b"".join(parts)
+        packed = struct.pack(f"<{len(states)}I", *states)
+        coded = dict(zip(("z", "low", "high"), parts, strict=True))
+        return nothing(bytes([lanes_log2])) | {"states": packed, "escapes": self.escapes} | coded | others
 
 
 def leb128(u: int) -> bytes:
@@ -100,7 +102,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
     """A file of random values, of which the given share are escapes of at most the given size."""
     weights, rng = reference.load_model(model), np.random.default_rng(seed)
     header = replace(header, model=weights.name, model_hash=weights.hash[:8])
-    chunks = [(b"HEAD", pack(header))]
+    tiles = []
     for number in range(header.tiles[0] * header.tiles[1]):
         height, width = (part.stop - part.start for part in header.area(number, 4, *header.grid))
         author = Author(rng, escapes, largest)
@@ -109,13 +111,92 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
         rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
         rows[:, 0] %= 3
         alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
-        chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha, kernel(rng))))
-    return join([*chunks, (b"DONE", b"")])
+        tiles.append(author.tile(lanes_log2, alpha=alpha, filter=kernel(rng)))
+    return join([(b"HEAD", pack(header)), *chunks_of(tiles, progressive=header.features & 1 > 0)])
 
 
 def pack(h: reference.Header) -> bytes:
-    fields = (8, h.width, h.height, h.colour, 8, h.quality, h.tile, h.alpha, h.alpha_value)
-    return struct.pack(HEADER, *fields, h.model.encode(), h.model_hash)
+    fields = {"version": 9, "colour": h.colour, "alpha": h.alpha, "reserved": 0, "quality": h.quality}
+    fields |= {"width": h.width, "height": h.height, "value": h.alpha_value, "tile": h.tile}
+    if h.tile == 16:
+        del fields["tile"]
+    named = {} if (h.model, h.model_hash) == reference.MODELS[1] else {"number": 0, "model": h.model.encode()}
+    if named:
+        named["hash"] = h.model_hash
+    return packed_fields(fields | named | ({"features": h.features} if h.features else {}))
+
+
+def unpacked(head: bytes) -> Fields:
+    """The fields of a HEAD that is well: those that may be left out only where they are there."""
+    flags, quality = struct.unpack_from("<xBH", head)
+    f: Fields = {"version": head[0], "colour": flags & 3, "alpha": flags >> 2 & 3, "reserved": flags >> 7}
+    f["quality"] = quality
+    f["width"], at = reference.leb128(head, 4, 5, "")
+    f["height"], at = reference.leb128(head, at, 5, "")
+    f["value"] = head[at] if f["alpha"] == 1 else 0
+    at += f["alpha"] == 1
+    if flags & 16:
+        f["tile"], at = head[at], at + 1
+    if flags & 32:
+        f["number"], at = reference.leb128(head, at, 5, "")
+        if f["number"] == 0:
+            f["model"], f["hash"], at = head[at : at + 8], head[at + 8 : at + 16], at + 16
+    if flags & 64:
+        f["features"], at = reference.leb128(head, at, 5, "")
+    f["rest"] = head[at:]
+    return f
+
+
+def packed_fields(f: Fields) -> bytes:
+    """HEAD with such fields, whatever they are."""
+    flags = f["colour"] | f["alpha"] << 2 | 16 * ("tile" in f) | 32 * ("number" in f) | 64 * ("features" in f)
+    head = struct.pack("<BBH", f["version"], flags | f["reserved"] << 7, f["quality"])
+    head += leb128(f["width"]) + leb128(f["height"])
+    head += bytes([f["value"]]) * (f["alpha"] == 1) + bytes([f["tile"]] if "tile" in f else [])
+    if "number" in f:
+        head += leb128(f["number"])
+        head += b"" if f["number"] else struct.pack("<8s8s", f["model"], f["hash"])
+    return head + (leb128(f["features"]) if "features" in f else b"") + f.get("rest", b"")
+
+
+def nothing(lanes: bytes = b"\x08") -> Parts:
+    """A tile without latents; or one that gets them."""
+    return {"lanes": lanes, "states": b""} | dict.fromkeys(reference.SECTIONS, b"")
+
+
+def parts_of(content: bytes) -> Parts:
+    """The parts of a tile that is well, from what stands behind its number."""
+    flags, lanes, at = content[0], content[0] & 15, 1
+    parts, lengths = nothing(bytes([lanes])), {"states": 4 << lanes if lanes < 8 else 0}
+    for name in reference.SECTIONS:
+        if flags & reference.FLAGS.get(name, 0) or (lanes < 8 and name in ("z", "low")):
+            lengths[name], at = reference.leb128(content, at, 5, "")
+    for name, length in lengths.items():
+        parts[name], at = content[at : at + length], at + length
+    parts["high"] = content[at:]
+    return parts
+
+
+def packed(parts: Parts, flagged: int = 0) -> list[bytes]:
+    """A tile as it stands in BASE, LOWC and HIGH, or joined in TILE. flagged: flags of sections that are empty."""
+    flags = parts["lanes"][0] | flagged | sum(flag for name, flag in reference.FLAGS.items() if parts[name])
+    latents = ("z", "low") if parts["lanes"][0] < 8 else ()
+    told = [name for name in reference.SECTIONS if name in latents or flags & reference.FLAGS.get(name, 0)]
+    base = bytes([flags]) + b"".join(leb128(len(parts[name])) for name in told)
+    base += parts["states"] + parts["escapes"] + parts["z"]
+    return [base, parts["low"] + parts["filter"] + parts["alpha"] + parts["overlay"], parts["high"]]
+
+
+def chunks_of(tiles: list[Parts], progressive: bool = False) -> list[Chunk]:
+    """The chunks of tiles, in order."""
+    cut = [packed(tile) if progressive else [b"".join(packed(tile))] for tile in tiles]
+    kinds = TILES[1:] if progressive else TILES[:1]
+    return [(kind, leb128(n) + each[k]) for k, kind in enumerate(kinds) for n, each in enumerate(cut)]
+
+
+def index_of(chunks: list[Chunk]) -> Chunk:
+    """The index of the tiles among chunks."""
+    return b"tIDX", b"".join(leb128(len(content)) for kind, content in chunks if kind in TILES)
 
 
 def without_blocks(header: dict[str, Any], body: bytearray, config: dict[str, int]) -> tuple[dict[str, Any], bytearray]:
@@ -177,33 +258,23 @@ def random_model(model: bytes, seed: int, gain: int, config: dict[str, int], spo
     return struct.pack("<Q", len(text)) + text + bytes(body)
 
 
-def changed_header(chunks: list[Chunk], **fields: int | bytes) -> list[Chunk]:
-    names = ("version", "width", "height", "colour", "depth", "quality", "tile", "alpha", "value", "model", "hash")
-    values = dict(zip(names, struct.unpack(HEADER, chunks[0][1]), strict=True)) | fields
-    return [(b"HEAD", struct.pack(HEADER, *values.values())), *chunks[1:]]
+def changed_header(chunks: list[Chunk], **fields: int | bytes | None) -> list[Chunk]:
+    """With other fields, None for those that go."""
+    values = unpacked(chunks[0][1]) | fields
+    return [(b"HEAD", packed_fields({name: value for name, value in values.items() if value is not None})), *chunks[1:]]
 
 
-def changed_tile(chunks: list[Chunk], change: Callable[[list[bytes]], object]) -> list[Chunk]:
-    """With another tile: `change` gets a list of lanes_log2, states, escapes, z, low, high, alpha, overlay, filter."""
-    data, at, lengths = chunks[1][1][1:], 1, []
-    for _ in range(7):
-        length, at = reference.leb128(data, at, 5, "")
-        lengths.append(length)
-    parts = [data[:1]]
-    for length in [4 << data[0], *lengths]:
-        parts.append(data[at : at + length])
-        at += length
-    change(parts)
-    tile = parts[0] + b"".join(leb128(len(part)) for part in parts[2:]) + b"".join(parts[1:])
-    return [chunks[0], (b"TILE", b"\0" + tile), *chunks[2:]]
+def changed_tile(chunks: list[Chunk], flagged: int = 0, **sections: bytes | Callable[[Parts], bytes]) -> list[Chunk]:
+    """A file without an index whose first tile has other sections, or what is made of all its parts."""
+    at = next(n for n, (kind, _) in enumerate(chunks) if kind == b"TILE")
+    parts = parts_of(chunks[at][1][1:])
+    parts |= {name: section(parts) if callable(section) else section for name, section in sections.items()}
+    return [*chunks[:at], (b"TILE", b"\0" + b"".join(packed(parts, flagged))), *chunks[at + 1 :]]
 
 
-def put(number: int, content: bytes) -> Callable[[list[bytes]], object]:
-    return lambda parts: parts.__setitem__(number, content)
-
-
-def add(number: int, content: bytes) -> Callable[[list[bytes]], object]:
-    return lambda parts: parts.__setitem__(number, parts[number] + content)
+def longer(name: str, content: bytes) -> Callable[[Parts], bytes]:
+    """A section with more behind it."""
+    return lambda parts: parts[name] + content
 
 
 def overlay(height: int, width: int, alpha: int) -> bytes:
@@ -237,36 +308,68 @@ def kernel(rng: np.random.Generator) -> bytes:
     return golomb(coefficients(rng)) if rng.random() < 0.5 else b""
 
 
-def emptied(kernel: bytes) -> Callable[[list[bytes]], object]:
-    """No latents, but a filter."""
-    return lambda parts: parts.__setitem__(slice(None), [b"\xff", *[b""] * 5, parts[6], b"", kernel])
+def moved(chunks: list[Chunk], source: int, target: int) -> list[Chunk]:
+    """With a chunk in another place."""
+    left = [*chunks]
+    left.insert(target, left.pop(source))
+    return left
+
+
+def replaced(chunks: list[Chunk], number: int, content: bytes) -> list[Chunk]:
+    """With other data of a chunk."""
+    return [*chunks[:number], (chunks[number][0], content), *chunks[number + 1 :]]
+
+
+def recut(chunks: list[Chunk], first: bytes, second: bytes, by: int) -> list[Chunk]:
+    """With `by` bytes of the second's beginning at the end of the first, or the other way; the index is right."""
+    a, b = (next(n for n, (kind, _) in enumerate(chunks) if kind == wanted) for wanted in (first, second))
+    whole = chunks[a][1] + chunks[b][1][1:]
+    end = len(chunks[a][1]) + by
+    changed = replaced(replaced(chunks, a, whole[:end]), b, b"\0" + whole[end:])
+    return [index_of(changed) if kind == b"tIDX" else (kind, content) for kind, content in changed]
 
 
 RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
 EXTRA = (b"abCD", b"")
-VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] = {
+EMPTY = {"lanes": b"\x08", "states": b"", "escapes": b"", "z": b"", "low": b"", "high": b"", "filter": b""}
+Violations = dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]]
+
+# Of a file of one tile of 20 x 40 pixels, RGB with coded alpha, of a model that is not in the registry: HEAD, TILE.
+OF_ONE: Violations = {
     "text transfer": ("F1", lambda c: join(c).replace(b"\r\n", b"\n", 1)),
     "no head": ("F2", lambda c: c[1:]),
     "two heads": ("F2", lambda c: [c[0], *c]),
-    "done not empty": ("F3", lambda c: [*c[:-1], (b"DONE", b"x")]),
-    "done missing": ("F3", lambda c: c[:-1]),
-    "bytes behind done": ("F3", lambda c: join(c) + b"\0"),
-    "type": ("C1", lambda c: [c[0], (b"ab_d", b""), *c[1:]]),
-    "type beyond ascii": ("C1", lambda c: [c[0], ("abé".encode("latin-1") + b"d", b""), *c[1:]]),
-    "crc": ("C2", lambda c: join(c)[:30] + bytes([join(c)[30] ^ 1]) + join(c)[31:]),
-    "length": ("C3", lambda c: join(c)[:-12] + b"\xff\xff\xff\xff" + join(c)[-8:]),
-    "critical": ("C4", lambda c: [*c[:-1], (b"Abcd", b""), c[-1]]),
-    "critical before the tile": ("C4", lambda c: [c[0], (b"ABCD", b""), *c[1:]]),
-    "repeated iccp": ("C5", lambda c: [c[0], (b"iccp", b"a"), (b"iccp", b"a"), *c[1:]]),
-    "late exif": ("C5", lambda c: [*c[:-1], (b"exif", b"a"), c[-1]]),
-    "late preview": ("C5", lambda c: [*c[:-1], (b"prev", b"a"), c[-1]]),
-    "head of 31 bytes": ("H1", lambda c: [(b"HEAD", c[0][1][:-1]), *c[1:]]),
-    "head of 33 bytes": ("H1", lambda c: [(b"HEAD", c[0][1] + b"\0"), *c[1:]]),
-    "head of 0 bytes": ("H1", lambda c: [(b"HEAD", b""), *c[1:]]),
+    "bytes behind the tile": ("F3", lambda c: join(c) + b"\0"),
+    "chunk behind the tile": ("F3", lambda c: [*c, EXTRA]),
+    "metadata behind the tile": ("F3", lambda c: [*c, (b"eXIf", b"a")]),
+    "tile missing": ("F3", lambda c: c[:1]),
+    "tile twice": ("F3", lambda c: [*c, c[1]]),
+    "tile too many": ("F3", lambda c: [*c, (b"TILE", b"\1" + c[1][1][1:])]),
+    "type": ("C1", lambda c: [c[0], (b"ab_D", b""), *c[1:]]),
+    "type beyond ascii": ("C1", lambda c: [c[0], ("abé".encode("latin-1") + b"D", b""), *c[1:]]),
+    "crc": ("C2", lambda c: join(c)[:20] + bytes([join(c)[20] ^ 1]) + join(c)[21:]),
+    "length": ("C3", lambda c: join(c[:1]) + b"\xff\xff\xff\xff" + join(c[1:])[12:]),
+    "critical": ("C4", lambda c: [c[0], (b"AbCd", b""), *c[1:]]),
+    "critical of version 8": ("C4", lambda c: [c[0], (b"DONE", b""), *c[1:]]),
+    "repeated iccp": ("C5", lambda c: [c[0], (b"iCCP", b"a"), (b"iCCP", b"a"), *c[1:]]),
+    "repeated preview": ("C5", lambda c: [c[0], (b"pREV", b"a"), EXTRA, (b"pREV", b"a"), *c[1:]]),
+    "repeated index": ("C5", lambda c: [c[0], index_of(c), index_of(c), *c[1:]]),
+    "third letter": ("C6", lambda c: [c[0], (b"abcD", b""), *c[1:]]),
+    "third letter of exif": ("C6", lambda c: [c[0], (b"exif", b"a"), *c[1:]]),
+    "head of 0 bytes": ("H1", lambda c: replaced(c, 0, b"")),
+    "head cut in quality": ("H1", lambda c: replaced(c, 0, c[0][1][:3])),
+    "head cut behind quality": ("H1", lambda c: replaced(c, 0, c[0][1][:4])),
+    "head cut behind width": ("H1", lambda c: replaced(c, 0, c[0][1][:5])),
+    "head cut ahead of the value": ("H1", lambda c: replaced(c, 0, bare(c, alpha=1)[:-1])),
+    "head cut ahead of the tile": ("H1", lambda c: replaced(c, 0, bare(c, tile=1)[:-1])),
+    "head cut ahead of the model": ("H1", lambda c: replaced(c, 0, c[0][1][:-17])),
+    "head cut in the model": ("H1", lambda c: replaced(c, 0, c[0][1][:-1])),
+    "head cut ahead of features": ("H1", lambda c: replaced(c, 0, changed_header(c, features=2**16)[0][1][:-3])),
+    "head cut in features": ("H1", lambda c: replaced(c, 0, changed_header(c, features=2**16)[0][1][:-1])),
+    "width not shortest": ("T2", lambda c: replaced(c, 0, c[0][1][:4] + b"\xa8\0" + c[0][1][5:])),
+    "width of 6 bytes": ("T2", lambda c: replaced(c, 0, c[0][1][:4] + b"\xff" * 5 + b"\1" + c[0][1][5:])),
     "width 0": ("H1", lambda c: changed_header(c, width=0)),
     "height": ("H1", lambda c: changed_header(c, height=2**31)),
-    "colour": ("H1", lambda c: changed_header(c, colour=4)),
-    "depth 0": ("H1", lambda c: changed_header(c, depth=0)),
     "quality": ("H1", lambda c: changed_header(c, quality=1001)),
     "tile 0": ("H1", lambda c: changed_header(c, tile=0)),
     "tile 17": ("H1", lambda c: changed_header(c, tile=17)),
@@ -274,52 +377,123 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "model empty": ("H1", lambda c: changed_header(c, model=bytes(8))),
     "model with a gap": ("H1", lambda c: changed_header(c, model=b"ba\0se\0\0\0")),
     "model with a space": ("H1", lambda c: changed_header(c, model=b"ba se\0\0\0")),
-    "version": ("H2", lambda c: changed_header(c, version=2, width=0)),
-    "long head of another version": ("H2", lambda c: [(b"HEAD", b"\x63" + bytes(40)), *c[1:]]),
-    "depth 16": ("H3", lambda c: changed_header(c, depth=16)),
+    "version": ("H2", lambda c: changed_header(c, version=8, width=0)),
+    "later version": ("H2", lambda c: changed_header(c, version=10)),
+    "long head of another version": ("H2", lambda c: replaced(c, 0, b"\x63" + bytes(40))),
+    "head of version 8": ("H2", lambda c: replaced(c, 0, struct.pack("<BIIBBHBBB16x", 8, 40, 20, 3, 8, 300, 16, 2, 0))),
     "rgb with alpha": ("H4", lambda c: changed_header(c, colour=1)),
     "rgba without": ("H4", lambda c: changed_header(c, alpha=0)),
-    "alpha value": ("H4", lambda c: changed_header(c, value=1)),
+    "grey with alpha": ("H4", lambda c: changed_header(c, colour=0)),
     "model": ("H5", lambda c: changed_header(c, model=b"other\0\0\0")),
     "model hash": ("H5", lambda c: changed_header(c, hash=bytes(8))),
-    "tile missing": ("H6", lambda c: [c[0], c[2]]),
-    "tile too many": ("H6", lambda c: [c[0], c[1], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
-    "tile twice": ("T5", lambda c: [c[0], c[1], *c[1:]]),
+    "model of an unknown number": ("H5", lambda c: changed_header(c, number=99)),
+    "base in place of the tile": ("H6", lambda c: [c[0], (b"BASE", c[1][1])]),
+    "high ahead of the tile": ("H6", lambda c: [c[0], (b"HIGH", b"\0"), c[1]]),
     "too many tiles": ("H7", lambda c: changed_header(c, width=2**31 - 1, height=2**31 - 1)),
-    "lanes": ("T1", lambda c: changed_tile(c, put(0, b"\x08"))),
-    "length not shortest": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\x80\x00" + c[1][1][3:]), c[2]]),
-    "length of 6 bytes": ("T2", lambda c: [c[0], (b"TILE", c[1][1][:2] + b"\xff" * 5 + b"\x01"), c[2]]),
-    "tile without a number": ("T5", lambda c: [c[0], (b"TILE", b""), c[2]]),
-    "tile with another's number": ("T5", lambda c: [c[0], (b"TILE", b"\1" + c[1][1][1:]), c[2]]),
-    "empty tile": ("T3", lambda c: [c[0], (b"TILE", b"\0"), c[2]]),
-    "bytes behind the parts": ("T3", lambda c: [c[0], (b"TILE", c[1][1] + b"\0"), c[2]]),
-    "odd z": ("T3", lambda c: changed_tile(c, add(3, b"\0"))),
-    "odd high": ("T3", lambda c: changed_tile(c, add(5, b"\0"))),
-    "latents of a tile without": ("T4", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(2), [b"\xff", b""]))),
-    "state": ("E1", lambda c: changed_tile(c, lambda p: put(1, b"\xff\xff\0\0" + p[1][4:])(p))),
-    "no words": ("E[23]", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 6), [b"", b"", b""]))),
-    "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 5), [p[3] + p[4][:2], p[4][2:]]))),
-    "word left": ("E3", lambda c: changed_tile(c, add(5, b"\0\0"))),
-    "escape left": ("E4", lambda c: changed_tile(c, add(2, b"\0"))),
-    "alpha not zlib": ("P3", lambda c: changed_tile(c, put(6, b"abc"))),
-    "alpha too short": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW - 1))))),
-    "alpha too long": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW + 1))))),
-    "alpha cut off": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1]))),
-    "alpha checksum": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1] + b"\x77"))),
-    "behind alpha": ("P3", lambda c: changed_tile(c, add(6, b"\0"))),
-    "filter": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(b"\x03" + bytes(RAW - 1))))),
-    "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
-    "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
-    "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
-    "filter cut off": ("S2", lambda c: changed_tile(c, put(8, golomb([1] * 35)))),
-    "filter too long": ("S2", lambda c: changed_tile(c, put(8, golomb([0] * 36) + b"\0"))),
-    "behind the filter": ("S2", lambda c: changed_tile(c, put(8, golomb([*[0] * 36, 1])))),
-    "filter that ends in zeros": ("S2", lambda c: changed_tile(c, put(8, bytes(4)))),
-    "filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([900, *[0] * 35])))),
-    "filter too strong in chroma": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 24, 350, *[0] * 11])))),
-    "clipped filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 12, 60000, *[0] * 23])))),
-    "filter of a tile without": ("T4", lambda c: changed_tile(c, emptied(golomb([0] * 36)))),
-    "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
-    "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
-    "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),
+    "reserved flag": ("H8", lambda c: changed_header(c, reserved=1)),
+    "tile 16": ("H8", lambda c: changed_header(c, tile=16)),
+    "model 1": ("H8", lambda c: changed_header(c, number=1)),
+    "features 0": ("H8", lambda c: changed_header(c, features=0)),
+    "feature 1": ("H9", lambda c: changed_header(c, features=2)),
+    "feature 15": ("H9", lambda c: changed_header(c, features=2**15 | 2**16)),
+    "lanes": ("T1", lambda c: changed_tile(c, lanes=b"\x09")),
+    "lanes 15": ("T1", lambda c: changed_tile(c, lanes=b"\x0f")),
+    "length not shortest": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\x80\0" + c[1][1][3:])),
+    "length of 6 bytes": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\xff" * 5 + b"\1" + c[1][1][3:])),
+    "length cut off": ("T3", lambda c: replaced(c, 1, c[1][1][:2])),
+    "empty tile": ("T3", lambda c: replaced(c, 1, b"\0")),
+    "tile cut in its states": ("T3", lambda c: replaced(c, 1, b"\0" + b"".join(packed(nothing(b"\0") | {"states": bytes(3)})))),
+    "sections longer than the tile": ("T3", lambda c: replaced(c, 1, c[1][1][: len(c[1][1]) // 4])),
+    "bytes behind the sections": ("T3", lambda c: replaced(c, 1, c[1][1] + b"\0")),
+    "odd z": ("T3", lambda c: changed_tile(c, z=longer("z", b"\0"))),
+    "odd low": ("T3", lambda c: changed_tile(c, low=longer("low", b"\0"))),
+    "odd high": ("T3", lambda c: changed_tile(c, high=longer("high", b"\0"))),
+    "escapes of a tile without": ("T4", lambda c: changed_tile(c, **(EMPTY | {"escapes": b"\0"}))),
+    "latents of a tile without": ("T4", lambda c: changed_tile(c, **(EMPTY | {"high": b"\0\0"}))),
+    "filter of a tile without": ("T4", lambda c: changed_tile(c, **(EMPTY | {"filter": golomb([0] * 36)}))),
+    "tile without a number": ("T5", lambda c: replaced(c, 1, b"")),
+    "tile with another's number": ("T5", lambda c: replaced(c, 1, b"\1" + c[1][1][1:])),
+    "number not shortest": ("T2", lambda c: replaced(c, 1, b"\x80\0" + c[1][1][1:])),
+    "escapes flagged": ("T6", lambda c: changed_tile(c, 16, escapes=b"")),
+    "filter flagged": ("T6", lambda c: changed_tile(c, 32, filter=b"")),
+    "alpha flagged": ("T6", lambda c: changed_tile(c, 64, alpha=b"")),
+    "overlay flagged": ("T6", lambda c: changed_tile(c, 128, overlay=b"")),
+    "index wrong": ("I1", lambda c: [c[0], (b"tIDX", leb128(len(c[1][1]) + 1)), c[1]]),
+    "index empty": ("I1", lambda c: [c[0], (b"tIDX", b""), c[1]]),
+    "index too long": ("I1", lambda c: [c[0], (b"tIDX", index_of(c)[1] * 2), c[1]]),
+    "index cut off": ("I1", lambda c: [c[0], (b"tIDX", index_of(c)[1] + b"\x80"), c[1]]),
+    "index not shortest": ("T2", lambda c: [c[0], (b"tIDX", index_of(c)[1][:-1] + b"\x83\0"), c[1]]),
+    "index ahead of another chunk": ("I1", lambda c: [c[0], index_of(c), EXTRA, c[1]]),
+    "index ahead of metadata": ("I1", lambda c: [c[0], index_of(c), (b"eXIf", b"a"), c[1]]),
+    "state": ("E1", lambda c: changed_tile(c, states=lambda p: b"\xff\xff\0\0" + p["states"][4:])),
+    "no words": ("E[23]", lambda c: changed_tile(c, z=b"", low=b"", high=b"")),
+    "z too long": ("E3", lambda c: changed_tile(c, z=lambda p: p["z"] + p["low"][:2], low=lambda p: p["low"][2:])),
+    "word left": ("E3", lambda c: changed_tile(c, high=longer("high", b"\0\0"))),
+    "escape left": ("E4", lambda c: changed_tile(c, escapes=longer("escapes", b"\0"))),
+    "alpha not zlib": ("P3", lambda c: changed_tile(c, alpha=b"abc")),
+    "alpha too short": ("P1", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW - 1)))),
+    "alpha too long": ("P1", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW + 1)))),
+    "alpha cut off": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW))[:-1])),
+    "alpha checksum": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW))[:-1] + b"\x77")),
+    "behind alpha": ("P3", lambda c: changed_tile(c, alpha=longer("alpha", b"\0"))),
+    "alpha filter": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(b"\x03" + bytes(RAW - 1)))),
+    "overlay not VP8L": ("P4", lambda c: changed_tile(c, overlay=b"RIFF" + bytes(20))),
+    "overlay cut off": ("P4", lambda c: changed_tile(c, overlay=overlay(20, 40, 255)[:-9])),
+    "overlay of another size": ("P4", lambda c: changed_tile(c, overlay=overlay(20, 41, 255))),
+    "filter cut off": ("S2", lambda c: changed_tile(c, filter=golomb([1] * 35))),
+    "filter too long": ("S2", lambda c: changed_tile(c, filter=golomb([0] * 36) + b"\0")),
+    "behind the filter": ("S2", lambda c: changed_tile(c, filter=golomb([*[0] * 36, 1]))),
+    "filter that ends in zeros": ("S2", lambda c: changed_tile(c, filter=bytes(4))),
+    "filter too strong": ("S3", lambda c: changed_tile(c, filter=golomb([900, *[0] * 35]))),
+    "filter too strong in chroma": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 24, 350, *[0] * 11]))),
+    "clipped filter too strong": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 12, 60000, *[0] * 23]))),
+    "number of a filter too long": ("S4", lambda c: changed_tile(c, filter=golomb([*[0] * 12, 65536, *[0] * 23]))),
+    "overlay half there": ("P5", lambda c: changed_tile(c, overlay=overlay(20, 40, 254))),
+    "alpha missing": ("P2", lambda c: changed_tile(c, alpha=b"")),
+    "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1, value=9)),
 }
+# Of the same picture in tiles of 64 pixels, 70 x 150 of them: HEAD, tIDX, TILE 0 to 5.
+OF_SEVERAL: Violations = {
+    "tiles in disorder": ("T5", lambda c: moved(c, 2, 3)),
+    "last tile missing": ("F3", lambda c: c[:-1]),
+    "late exif": ("C5", lambda c: [*c[:3], (b"eXIf", b"a"), *c[3:]]),
+    "late preview": ("C5", lambda c: [*c[:-1], (b"pREV", b"a"), c[-1]]),
+    "late index": ("C5", lambda c: moved(c, 1, 2)),
+    "index of lengths in disorder": ("I1", lambda c: replaced(c, 1, index_of([*c[3:], c[2]])[1])),
+    "index of too few": ("I1", lambda c: replaced(c, 1, index_of(c[:-1])[1])),
+    "critical between tiles": ("C4", lambda c: [*c[:4], (b"ABCD", b""), *c[4:]]),
+    "tile for several": ("H6", lambda c: [*c[:5], (b"LOWC", c[5][1]), *c[6:]]),
+}
+# The same, progressive: HEAD, tIDX, BASE 0 to 5, LOWC 0 to 5, HIGH 0 to 5.
+OF_PARTS: Violations = {
+    "parts by tile": ("H6", lambda c: [*c[:2], *(c[2 + 6 * part + tile] for tile in range(6) for part in range(3))]),
+    "high ahead of low": ("H6", lambda c: [*c[:8], *c[14:], *c[8:14]]),
+    "tile in place of base": ("H6", lambda c: [*c[:2], (b"TILE", c[2][1]), *c[3:]]),
+    "parts of one that is not progressive": ("H6", lambda c: changed_header(c, features=None)),
+    "parts in disorder": ("T5", lambda c: moved(c, 8, 9)),
+    "part without a number": ("T5", lambda c: replaced(c, 14, b"")),
+    "last high missing": ("F3", lambda c: c[:-1]),
+    "all of high missing": ("F3", lambda c: c[:14]),
+    "chunk behind the last high": ("F3", lambda c: [*c, EXTRA]),
+    "metadata between parts": ("C5", lambda c: [*c[:8], (b"xMPp", b"a"), *c[8:]]),
+    "base too long": ("T7", lambda c: recut(c, b"BASE", b"LOWC", 2)),
+    "base too short": ("T7", lambda c: recut(c, b"BASE", b"LOWC", -2)),
+    "low too long": ("T7", lambda c: recut(c, b"LOWC", b"HIGH", 2)),
+    "low too short": ("T7", lambda c: recut(c, b"LOWC", b"HIGH", -1)),
+    "index of whole tiles": ("I1", lambda c: replaced(c, 1, index_of(c[:8])[1])),
+}
+
+
+def bare(chunks: list[Chunk], **fields: int) -> bytes:
+    """A HEAD that has no model: it ends with these fields."""
+    return changed_header(chunks, number=None, **fields)[0][1]
+
+
+def violations(one: list[Chunk], several: list[Chunk], parts: list[Chunk]) -> dict[str, tuple[str, bytes]]:
+    """The rule that each breaks, and the file; of three that are well."""
+    made = {}
+    for chunks, changes in ((one, OF_ONE), (several, OF_SEVERAL), (parts, OF_PARTS)):
+        for name, (rule, change) in changes.items():
+            changed = change(chunks)
+            made[name] = rule, changed if isinstance(changed, bytes) else join(changed)
+    return made

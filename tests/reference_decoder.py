@@ -15,7 +15,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -27,19 +27,24 @@ from tests.reference_model import Array, Ints, Model, Table, depth_to_space, loa
 from tests.reference_pixels import decode_alpha, filtered, paste_overlay, read_filter
 
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
+MODELS = {1: ("base", bytes.fromhex("8cdb75b48860a429"))}  # the registry: names, and the first 8 bytes of hashes
+SECTIONS = ("escapes", "z", "low", "filter", "alpha", "overlay", "high")
+FLAGS = {"escapes": 16, "filter": 32, "alpha": 64, "overlay": 128}
+ONCE = ("iCCP", "eXIf", "xMPp", "pREV", "tIDX")
 
 
-def leb128(data: bytes, at: int, most: int, rule: str) -> tuple[int, int]:
-    """Sections 4 and 8: an unsigned LEB128 of at most `most` bytes in the shortest form, and where it ends."""
+def leb128(data: bytes, at: int, most: int, cut: str, shape: str = "T2") -> tuple[int, int]:
+    """An unsigned LEB128 of at most `most` bytes in the shortest form, and where it ends. cut, shape: the rules that
+    are broken where it is not there, and where it is not of that form."""
     value = 0
     for count in range(most):
-        need(at + count < len(data), f"{rule}: a LEB128 number is cut off")
+        need(at + count < len(data), f"{cut}: a LEB128 number is cut off")
         byte = data[at + count]
         value |= (byte & 127) << (7 * count)
         if byte < 128:
-            need(byte > 0 or count == 0, f"{rule}: a LEB128 number is not in the shortest form")
+            need(byte > 0 or count == 0, f"{shape}: a LEB128 number is not in the shortest form")
             return value, at + count + 1
-    raise ValueError(f"{rule}: a LEB128 number has more than {most} bytes")
+    raise ValueError(f"{shape}: a LEB128 number has more than {most} bytes")
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,12 @@ class Header:
     alpha_value: int
     model: str
     model_hash: bytes
+    features: int = 0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The chunks of each tile."""
+        return ("BASE", "LOWC", "HIGH") if self.features & 1 else ("TILE",)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -76,24 +87,48 @@ class Header:
 def read_header(data: bytes, file_size: int) -> Header:
     """Section 3."""
     need(len(data) > 0, "H1: HEAD is empty")
-    need(data[0] == 8, f"H2: version {data[0]} is not supported")
-    need(len(data) == 32, f"H1: HEAD has {len(data)} bytes, not 32")
-    width, height, colour, depth, quality, tile, alpha, value, model, digest = struct.unpack("<xIIBBHBBB8s8s", data)
+    need(data[0] == 9, f"H2: version {data[0]} is not supported")
+    need(len(data) >= 4, "H1: HEAD is cut off")
+    flags, quality = struct.unpack_from("<xBH", data)
+    need(flags < 128, "H8: bit 7 of the flags is set")
+    width, at = leb128(data, 4, 5, "H1")
+    height, at = leb128(data, at, 5, "H1")
+    colour, alpha = flags & 3, flags >> 2 & 3
+    value, at = u8(data, at) if alpha == 1 else (0, at)
+    tile, at = u8(data, at) if flags & 16 else (16, at)
+    need(tile != 16 or not flags & 16, "H8: a tile of 16 is written")
+    model, at = read_model(data, at) if flags & 32 else (MODELS[1], at)
+    features, at = leb128(data, at, 5, "H1") if flags & 64 else (0, at)
+    need(features > 0 or not flags & 64, "H8: features of 0 are written")
+    need(features % 65536 < 2, f"H9: features {features} are not supported")
     need(1 <= width < 2**31 and 1 <= height < 2**31, "H1: width or height out of range")
-    need(colour <= 3, "H1: colour out of range")
-    need(1 <= depth <= 16, "H1: depth out of range")
-    need(depth == 8, f"H3: a depth of {depth} bits is not supported")
     need(quality <= 1000, "H1: quality out of range")
     need(1 <= tile <= 16, "H1: tile out of range")
     need(alpha <= 2, "H1: alpha out of range")
     need((alpha > 0) == (colour >= 2), "H4: alpha and colour contradict each other")
-    need(value == 0 or alpha == 1, "H4: alpha_value without constant alpha")
-    name = model.rstrip(b"\0")
-    need(len(name) > 0 and all(0x21 <= byte <= 0x7E for byte in name), "H1: not a name of a model")
-    header = Header(width, height, colour, quality, tile, alpha, value, name.decode("ascii"), digest)
+    header = Header(width, height, colour, quality, tile, alpha, value, *model, features)
     rows, columns = header.tiles
-    need(21 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
+    need(14 * rows * columns <= file_size, "H7: the file is too small for its number of tiles")
     return header
+
+
+def u8(data: bytes, at: int) -> tuple[int, int]:
+    """One byte of HEAD, and where it ends."""
+    need(at < len(data), "H1: HEAD is cut off")
+    return data[at], at + 1
+
+
+def read_model(data: bytes, at: int) -> tuple[tuple[str, bytes], int]:
+    """Name and first 8 bytes of the hash of the model that HEAD names, and where that ends."""
+    number, at = leb128(data, at, 5, "H1")
+    need(number != 1, "H8: model 1 is written")
+    if number > 0:
+        need(number in MODELS, f"H5: model {number} is not known")
+        return MODELS[number], at
+    need(at + 16 <= len(data), "H1: HEAD is cut off")
+    name = data[at : at + 8].rstrip(b"\0")
+    need(len(name) > 0 and all(0x21 <= byte <= 0x7E for byte in name), "H1: not a name of a model")
+    return (name.decode("ascii"), data[at + 8 : at + 16]), at + 16
 
 
 class Coder(Protocol):
@@ -146,7 +181,7 @@ class Lanes:
 
     def escape(self) -> int:
         """[E4]: the next value of the section escapes."""
-        u, self.escapes_at = leb128(self.escapes, self.escapes_at, 3, "E4")
+        u, self.escapes_at = leb128(self.escapes, self.escapes_at, 3, "E4", "E4")
         value = u // 2 if u % 2 == 0 else -(u + 1) // 2
         need(abs(value) <= 32767, "E4: an escape is out of range")
         return value
@@ -236,64 +271,96 @@ def synthesise(model: Model, quality: int, y_hat: Array) -> Array:
     return x_hat
 
 
-def read_tile(data: bytes) -> tuple[Lanes | None, bytes, bytes, bytes]:
+def read_tile(parts: list[bytes]) -> tuple[Lanes | None, bytes, bytes, bytes]:
     """Section 4: the entropy coder of a tile, if it has latents, its alpha section, its overlay and its filter."""
+    data = b"".join(parts)
     need(len(data) > 0, "T3: the tile is empty")
-    need(data[0] <= 7 or data[0] == 255, "T1: lanes_log2 is out of range")
-    at, lengths = 1, [0 if data[0] == 255 else 4 << data[0]]
-    for _ in range(7):
-        length, at = leb128(data, at, 5, "T2")
-        lengths.append(length)
-    need(at + sum(lengths) == len(data), "T3: the parts do not fill the tile")
-    need(all(length % 2 == 0 for length in lengths[2:5]), "T3: the length of z, low or high is odd")
-    ends = list(accumulate(lengths, initial=at))
-    states, escapes, z, low, high, alpha, overlay, kernel = (data[a:b] for a, b in pairwise(ends))
-    if data[0] == 255:
-        need(not z + low + high + escapes + kernel, "T4: a tile without latents has data for them")
-        return None, alpha, overlay, kernel
-    return Lanes(struct.unpack(f"<{len(states) // 4}I", states), [z, low, high], escapes), alpha, overlay, kernel
+    flags, lanes_log2, at = data[0], data[0] & 15, 1
+    need(lanes_log2 <= 8, "T1: the number of lanes is out of range")
+    latents = lanes_log2 < 8
+    need(latents or not flags & (16 + 32), "T4: a tile without latents has escapes or a filter")
+    lengths = dict.fromkeys(SECTIONS, 0)
+    for name in SECTIONS:
+        if flags & FLAGS.get(name, 0) or (latents and name in ("z", "low")):
+            lengths[name], at = leb128(data, at, 5, "T3")
+            need(lengths[name] > 0 or name not in FLAGS, f"T6: section {name} is empty")
+    first = at + (4 << lanes_log2 if latents else 0)
+    lengths["high"] = len(data) - first - sum(lengths.values())
+    need(lengths["high"] >= 0, "T3: the sections are longer than the tile")
+    need(all(lengths[name] % 2 == 0 for name in ("z", "low", "high")), "T3: the length of z, low or high is odd")
+    need(latents or lengths["high"] == 0, "T4: a tile without latents has data for them")
+    cuts = dict(zip(SECTIONS, accumulate(lengths.values(), initial=first), strict=False))  # where they begin
+    wanted = [cuts["low"], cuts["high"] - cuts["low"], lengths["high"]]
+    need(len(parts) == 1 or [len(part) for part in parts] == wanted, "T7: the tile is not cut where it must be")
+    s = {name: data[cuts[name] : cuts[name] + lengths[name]] for name in SECTIONS}
+    lanes = None
+    if latents:
+        states = struct.unpack(f"<{2**lanes_log2}I", data[at:first])
+        lanes = Lanes(states, [s["z"], s["low"], s["high"]], s["escapes"])
+    return lanes, s["alpha"], s["overlay"], s["filter"]
 
 
 def read_chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Sections 1 and 2: type and data of each chunk up to DONE."""
+    """Sections 1 and 2: type and data of each chunk."""
     damaged = ": it was damaged by a transfer as text" if data[:5] == SIGNATURE[:5] else ""
     need(data[:8] == SIGNATURE, f"F1: the signature is wrong{damaged}")
-    at, kind = 8, b""
-    while kind != b"DONE":
-        need(at + 8 <= len(data), "F3: the file ends before DONE")
+    at = 8
+    while at < len(data):
+        need(at + 12 <= len(data), "F3: the file ends inside a chunk, or bytes follow its last one")
         length, kind = struct.unpack_from("<I4s", data, at)
         need(kind.isalpha(), "C1: the type of a chunk is not four letters")
+        need(kind[2:3].isupper(), "C6: the third letter of a chunk's type is not upper case")
         need(at + 12 + length <= len(data), "C3: a chunk reaches past the end of the file")
         (crc,) = struct.unpack_from("<I", data, at + 8 + length)
         need(zlib.crc32(data[at + 4 : at + 8 + length]) == crc, f"C2: the CRC of a chunk {kind.decode()} is wrong")
         yield kind.decode(), data[at + 8 : at + 8 + length]
         at += 12 + length
-    need(length == 0, "F3: DONE is not empty")
-    need(at == len(data), "F3: bytes behind DONE")
 
 
-def read_file(data: bytes) -> tuple[Header, list[bytes]]:
-    """Sections 1 to 3: the header and the data of the tiles."""
+def read_file(data: bytes) -> tuple[Header, list[list[bytes]]]:
+    """Sections 1 to 4: the header and the parts of the tiles."""
     header: Header | None = None
-    tiles: list[bytes] = []
-    seen: set[str] = set()
+    wanted: list[tuple[str, int]] = []
+    tiles: list[list[bytes]] = []
+    once: dict[str, bytes] = {}
+    lengths: list[int] = []
+    before = ""
     for kind, content in read_chunks(data):
         need((header is None) == (kind == "HEAD"), "F2: HEAD is not the first chunk or not the only one")
-        if kind == "HEAD":
+        if header is None:
             header = read_header(content, len(data))
-        elif kind == "TILE":
-            number, at = leb128(content, 0, 5, "T5")
-            need(number == len(tiles), f"T5: tile {number} stands where tile {len(tiles)} must")
-            tiles.append(content[at:])
-        elif kind in ("iccp", "exif", "xmpp", "prev"):
-            need(kind not in seen and not tiles, f"C5: {kind} is repeated or behind a TILE")
-            seen.add(kind)
+            tiles = [[] for _ in range(header.tiles[0] * header.tiles[1])]
+            wanted = [(part, number) for part in header.kinds for number in range(len(tiles))]
+            continue
+        need(len(lengths) < len(wanted), f"F3: {kind} stands behind the last chunk of the tiles")
+        if kind in ("TILE", "BASE", "LOWC", "HIGH"):
+            part, number = wanted[len(lengths)]
+            need(kind == part, f"H6: {kind} stands where {part} must")
+            need("tIDX" not in once or bool(lengths) or before == "tIDX", "I1: tIDX is not right before the tiles")
+            told, at = leb128(content, 0, 5, "T5")
+            need(told == number, f"T5: tile {told} stands where tile {number} must")
+            tiles[number].append(content[at:])
+            lengths.append(len(content))
+        elif kind in ONCE:
+            need(kind not in once and not lengths, f"C5: {kind} is repeated or behind a tile")
+            once[kind] = content
         else:
-            need(kind == "DONE" or kind[0].islower(), f"C4: the critical chunk {kind} is not supported")
+            need(kind[0].islower(), f"C4: the critical chunk {kind} is not supported")
+        before = kind
+    need(header is not None and len(lengths) == len(wanted), "F3: the file ends before its last tile")
     assert header is not None
-    rows, columns = header.tiles
-    need(len(tiles) == rows * columns, f"H6: {len(tiles)} tiles, not {rows * columns}")
+    if "tIDX" in once:
+        need(read_index(once["tIDX"]) == lengths, "I1: tIDX does not tell the lengths of the tiles")
     return header, tiles
+
+
+def read_index(data: bytes) -> list[int]:
+    """Section 3: the lengths that tIDX tells."""
+    lengths, at = [], 0
+    while at < len(data):
+        length, at = leb128(data, at, 5, "I1")
+        lengths.append(length)
+    return lengths
 
 
 def decode(data: bytes, model: bytes) -> npt.NDArray[np.uint8]:

@@ -26,6 +26,7 @@ def read_filter(section: bytes, default: list[int]) -> list[int]:
     while section and len(values) < 36:
         need("1" in bits, "S2: the filter is cut off")
         zeros = bits.index("1")
+        need(zeros <= 16, "S4: a number of the filter is too long")
         code, bits = bits[zeros : 2 * zeros + 1], bits[2 * zeros + 1 :]
         need(len(code) == zeros + 1, "S2: the filter is cut off")
         u = int(code, 2) - 1

@@ -114,7 +114,7 @@ def test_threads(limit: int | None) -> None:
     overlay = pack_overlay(tile, mask)
     sources = {name: save(Image.fromarray(pixels), name) for name in FORMATS}
     small = Image.fromarray(picture(60, 90))
-    previews = [pack_chunk("prev", save(small, name)) for name in ("WEBP", "JPEG")]
+    previews = [pack_chunk("pREV", save(small, name)) for name in ("WEBP", "JPEG")]
 
     def decoded() -> None:
         rgb, where = unpack_overlay(overlay, 64, 64)
@@ -258,7 +258,7 @@ def test_a_preview_is_small_and_whole() -> None:
         b"": "damaged",
     }.items():
         with pytest.raises(vaecodec.VaecError, match=f"preview is {words}"):
-            read_preview(pack_chunk("prev", content))
+            read_preview(pack_chunk("pREV", content))
 
 
 # EXIF

@@ -32,7 +32,7 @@ def test_previews(small: Codec, channels: int) -> None:
     pixels = picture(200, 300, channels)
     plain, with_one = (small.encode(Picture(pixels, icc=b"x"), 50, preview=wanted) for wanted in (False, True))
     assert read_preview(plain) is None
-    assert [c.type for c in list(read_chunks(with_one))[:3]] == ["HEAD", "prev", "iccp"]
+    assert [c.type for c in list(read_chunks(with_one))[:3]] == ["HEAD", "pREV", "iCCP"]
     found = read_preview(with_one)
     assert found is not None and found.pixels.shape == (85, 128, 4 if channels in (2, 4) else 3)
     np.testing.assert_array_equal(small.decode(plain).pixels, small.decode(with_one).pixels)
@@ -58,7 +58,8 @@ def test_bad_previews(small: Codec, tmp_path: Path, content: bytes) -> None:
         Image.fromarray(picture(10, 300)).save(tmp_path / "x.webp")
         content = (tmp_path / "x.webp").read_bytes()
     data = small.encode(picture(64, 64), 50, preview=False)
-    data = data[:52] + pack_chunk("prev", content) + data[52:]
+    at = next(chunk.start for chunk in read_chunks(data) if chunk.type == "TILE")
+    data = data[:at] + pack_chunk("pREV", content) + data[at:]
     with pytest.raises(VaecError, match="preview"):
         read_preview(data)
     small.decode(data)
