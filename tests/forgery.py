@@ -106,9 +106,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
         author = Author(rng, escapes, largest)
         reference.decode_latents(weights, header.quality, height, width, author)
         height, width = (part.stop - part.start for part in header.area(number, 64, header.height, header.width))
-        rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
-        rows[:, 0] %= 3
-        alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
+        alpha = vp8l(rng.integers(0, 256, (height, width, 4), dtype=np.uint8)) if header.alpha == 2 else b""
         chunks.append((b"TILE", leb128(number) + author.tile(lanes_log2, alpha, kernel(rng))))
     return join([*chunks, (b"DONE", b"")])
 
@@ -206,13 +204,24 @@ def add(number: int, content: bytes) -> Callable[[list[bytes]], object]:
     return lambda parts: parts.__setitem__(number, parts[number] + content)
 
 
-def overlay(height: int, width: int, alpha: int) -> bytes:
-    """A lossless WebP bitstream of random colours."""
-    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
-    rgba[..., 3] = alpha
+def vp8l(rgba: npt.NDArray[np.uint8]) -> bytes:
+    """A lossless WebP bitstream, with the colours below alpha 0 as they are."""
     file = io.BytesIO()
-    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
-    return file.getvalue()[20:]
+    Image.fromarray(rgba).save(file, "WEBP", lossless=True, exact=True)
+    (length,) = struct.unpack_from("<I", file.getvalue(), 16)
+    return file.getvalue()[20 : 20 + length]
+
+
+def coloured(height: int, width: int, alpha: int | None = None) -> bytes:
+    """A lossless WebP bitstream of random colours; alpha None: that is random too."""
+    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    rgba[..., 3] = rgba[..., 3] if alpha is None else alpha
+    return vp8l(rgba)
+
+
+def flagged(bitstream: bytes, used: bool, version: int = 0) -> bytes:
+    """A lossless WebP bitstream with another alpha_is_used and version."""
+    return bitstream[:4] + bytes([bitstream[4] & 15 | used << 4 | version << 5]) + bitstream[5:]
 
 
 def golomb(values: list[int]) -> bytes:
@@ -242,8 +251,8 @@ def emptied(kernel: bytes) -> Callable[[list[bytes]], object]:
     return lambda parts: parts.__setitem__(slice(None), [b"\xff", *[b""] * 5, parts[6], b"", kernel])
 
 
-RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
 EXTRA = (b"abCD", b"")
+CICP = (b"cICP", b"\x0c\x0d\0\1")  # Display P3
 VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] = {
     "text transfer": ("F1", lambda c: join(c).replace(b"\r\n", b"\n", 1)),
     "no head": ("F2", lambda c: c[1:]),
@@ -260,6 +269,12 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "repeated iccp": ("C5", lambda c: [c[0], (b"iccp", b"a"), (b"iccp", b"a"), *c[1:]]),
     "late exif": ("C5", lambda c: [*c[:-1], (b"exif", b"a"), c[-1]]),
     "late preview": ("C5", lambda c: [*c[:-1], (b"prev", b"a"), c[-1]]),
+    "repeated cICP": ("C5", lambda c: [c[0], CICP, CICP, *c[1:]]),
+    "late cICP": ("C5", lambda c: [*c[:-1], CICP, c[-1]]),
+    "cICP of 3 bytes": ("C6", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0"), *c[1:]]),
+    "cICP of 5 bytes": ("C6", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0\1\0"), *c[1:]]),
+    "cICP with a matrix": ("C6", lambda c: [c[0], (b"cICP", b"\x0c\x0d\1\1"), *c[1:]]),
+    "cICP of narrow range": ("C6", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0\0"), *c[1:]]),
     "head of 31 bytes": ("H1", lambda c: [(b"HEAD", c[0][1][:-1]), *c[1:]]),
     "head of 33 bytes": ("H1", lambda c: [(b"HEAD", c[0][1] + b"\0"), *c[1:]]),
     "head of 0 bytes": ("H1", lambda c: [(b"HEAD", b""), *c[1:]]),
@@ -301,16 +316,18 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "z too long": ("E3", lambda c: changed_tile(c, lambda p: p.__setitem__(slice(3, 5), [p[3] + p[4][:2], p[4][2:]]))),
     "word left": ("E3", lambda c: changed_tile(c, add(5, b"\0\0"))),
     "escape left": ("E4", lambda c: changed_tile(c, add(2, b"\0"))),
-    "alpha not zlib": ("P3", lambda c: changed_tile(c, put(6, b"abc"))),
-    "alpha too short": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW - 1))))),
-    "alpha too long": ("P1", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW + 1))))),
-    "alpha cut off": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1]))),
-    "alpha checksum": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(bytes(RAW))[:-1] + b"\x77"))),
-    "behind alpha": ("P3", lambda c: changed_tile(c, add(6, b"\0"))),
-    "filter": ("P3", lambda c: changed_tile(c, put(6, zlib.compress(b"\x03" + bytes(RAW - 1))))),
-    "overlay not VP8L": ("P4", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
-    "overlay cut off": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 40, 255)[:-9]))),
-    "overlay of another size": ("P4", lambda c: changed_tile(c, put(7, overlay(20, 41, 255)))),
+    "alpha not VP8L": ("P3", lambda c: changed_tile(c, put(6, b"abc"))),
+    "alpha a whole file": ("P3", lambda c: changed_tile(c, put(6, b"RIFF" + bytes(20)))),
+    "alpha of another version": ("P3", lambda c: changed_tile(c, put(6, flagged(coloured(20, 40), True, 1)))),
+    "alpha cut off": ("P3", lambda c: changed_tile(c, put(6, coloured(20, 40)[:999]))),
+    "alpha of the header alone": ("P3", lambda c: changed_tile(c, put(6, coloured(20, 40)[:5]))),
+    "alpha broken": ("P3", lambda c: changed_tile(c, put(6, coloured(20, 40)[:5] + b"\xff" * 40))),
+    "alpha too narrow": ("P1", lambda c: changed_tile(c, put(6, coloured(20, 39)))),
+    "alpha too high": ("P1", lambda c: changed_tile(c, put(6, coloured(64, 40)))),
+    "overlay not VP8L": ("P3", lambda c: changed_tile(c, put(7, b"RIFF" + bytes(20)))),
+    "overlay of another version": ("P3", lambda c: changed_tile(c, put(7, flagged(coloured(20, 40, 255), True, 1)))),
+    "overlay cut off": ("P3", lambda c: changed_tile(c, put(7, coloured(20, 40, 255)[:999]))),
+    "overlay of another size": ("P1", lambda c: changed_tile(c, put(7, coloured(20, 41, 255)))),
     "filter cut off": ("S2", lambda c: changed_tile(c, put(8, golomb([1] * 35)))),
     "filter too long": ("S2", lambda c: changed_tile(c, put(8, golomb([0] * 36) + b"\0"))),
     "behind the filter": ("S2", lambda c: changed_tile(c, put(8, golomb([*[0] * 36, 1])))),
@@ -319,7 +336,8 @@ VIOLATIONS: dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]] 
     "filter too strong in chroma": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 24, 350, *[0] * 11])))),
     "clipped filter too strong": ("S3", lambda c: changed_tile(c, put(8, golomb([*[0] * 12, 60000, *[0] * 23])))),
     "filter of a tile without": ("T4", lambda c: changed_tile(c, emptied(golomb([0] * 36)))),
-    "overlay half there": ("P5", lambda c: changed_tile(c, put(7, overlay(20, 40, 254)))),
+    "overlay half there": ("P4", lambda c: changed_tile(c, put(7, coloured(20, 40, 254)))),
+    "overlay half there, unsaid": ("P4", lambda c: changed_tile(c, put(7, flagged(coloured(20, 40, 254), False)))),
     "alpha missing": ("P2", lambda c: changed_tile(c, put(6, b""))),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1)),
 }

@@ -1,5 +1,5 @@
 """A second decoder of `.vaec` files, written from bitstream_spec.md alone: slow, short, NumPy and the standard library,
-and Pillow for overlays, which are WebP's. Networks are in reference_model.py, what comes after them in
+and Pillow for overlays and alpha, which are WebP's. Networks are in reference_model.py, what comes after them in
 reference_pixels.py.
 
 It shares no code with the package, so tests can compare the two. Networks are computed in float64: every value is an
@@ -285,8 +285,9 @@ def read_file(data: bytes) -> tuple[Header, list[bytes]]:
             number, at = leb128(content, 0, 5, "T5")
             need(number == len(tiles), f"T5: tile {number} stands where tile {len(tiles)} must")
             tiles.append(content[at:])
-        elif kind in ("iccp", "exif", "xmpp", "prev"):
+        elif kind in ("cICP", "iccp", "exif", "xmpp", "prev"):
             need(kind not in seen and not tiles, f"C5: {kind} is repeated or behind a TILE")
+            need(kind != "cICP" or (len(content) == 4 and content[2:] == b"\0\1"), "C6: not a cICP of full range")
             seen.add(kind)
         else:
             need(kind == "DONE" or kind[0].islower(), f"C4: the critical chunk {kind} is not supported")

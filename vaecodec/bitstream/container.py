@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from vaecodec.bitstream.cicp import is_cicp
 from vaecodec.bitstream.limits import CELL as CELL  # the geometry of the format, for all who read it here
 from vaecodec.bitstream.limits import check_size
 from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError, UnsupportedError
@@ -36,7 +37,7 @@ GREY, RGB, GREY_ALPHA, RGB_ALPHA = range(4)
 COLOURS = ("grey", "RGB", "grey+alpha", "RGB+alpha")
 CHANNELS = (1, 3, 2, 4)
 ALPHA_NONE, ALPHA_CONSTANT, ALPHA_CODED = range(3)
-METADATA = {"icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
+METADATA = {"cicp": "cICP", "icc": "iccp", "exif": "exif", "xmp": "xmpp"}  # Picture field -> chunk type
 METADATA_CHUNKS = frozenset((*METADATA.values(), "prev"))  # at most one of each, ahead of the tiles
 SECTIONS = ("escapes", "z", "low", "high", "alpha", "overlay", "filter")
 
@@ -351,6 +352,8 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
             if chunk.type not in ancillary or tiles:
                 raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
             ancillary.remove(chunk.type)
+            if chunk.type == "cICP" and not is_cicp(bytes(chunk.data)):
+                raise CorruptFileError("chunk cICP is not four numbers, of full-range RGB")
         elif chunk.critical and chunk.type != "DONE":
             raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
         yield header, chunk

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec.arguments import as_bytes, as_number, as_whole
-from vaecodec.bitstream import container
+from vaecodec.bitstream import container, vp8l
 from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.container import CELL, QUALITY_MAX, Header, Tile
-from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
+from vaecodec.bitstream.overlay import Overlay, unpack_overlay
 from vaecodec.codec import screen
 from vaecodec.codec.analysis import Analysed, Analysis
 from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
@@ -29,7 +29,7 @@ from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team, team
 from vaecodec.codec.trial import sampled_error
 from vaecodec.codec.windows import bands, tile_shape
-from vaecodec.errors import VaecError
+from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.extras import need_torch
 from vaecodec.model.architecture import Z_CELL, quality_lambda
 from vaecodec.model.loop_filter import Filters
@@ -69,8 +69,10 @@ def encode_parts(
     if how.filters:
         need_torch(f"effort {effort}")
     header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options.tile)
+    if header.alpha == container.ALPHA_CODED and not vp8l.available():
+        raise UnsupportedError("the picture's transparency needs a Pillow with WebP")
     yield container.SIGNATURE + container.pack_chunk("HEAD", header.pack())
-    if options.preview or (options.preview is None and picture.width * picture.height >= FROM and available()):
+    if options.preview or (options.preview is None and picture.width * picture.height >= FROM and vp8l.available()):
         yield container.pack_chunk("prev", make_preview(pixels))
     for name, kind in container.METADATA.items():
         data = getattr(picture, name)
@@ -80,7 +82,7 @@ def encode_parts(
     for index, coded in enumerate(tiles):
         alpha, overlay = b"", overlays.get(index)
         if header.alpha == container.ALPHA_CODED:
-            alpha = pack_alpha(header.crop(pixels, index)[..., -1])
+            alpha = pack_alpha(header.crop(pixels, index)[..., -1], thorough=how.thorough)
         yield container.tile_chunk(index, coded.having(alpha=alpha, overlay=overlay.data if overlay else b""))
     yield container.pack_chunk("DONE", b"")
     if decoded is not None:
@@ -130,7 +132,7 @@ def code_tiles(
     decoded: NDArray[np.uint8] | None,
 ) -> tuple[dict[int, Overlay], Iterable[Tile]]:
     """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
-    if not how.overlays or not available():
+    if not how.overlays or not vp8l.available():
         return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
     lmbda = quality_lambda(header.quality) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
