@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vaecodec.arguments import BytesLike, as_bytes
 from vaecodec.bitstream import container
+from vaecodec.bitstream.cicp import name_of
 from vaecodec.bitstream.container import CHUNK_OVERHEAD
 from vaecodec.files import OnDemand
 
@@ -18,6 +19,7 @@ class Info:
     width: int
     height: int
     colour: str
+    colour_space: str  # in words
     depth: int
     quality: float  # 0..100
     version: int
@@ -41,11 +43,13 @@ def read_info(data: BytesLike | OnDemand) -> Info:
     parts = {"framing": len(container.SIGNATURE), "header": 0, "lanes": 0}
     parts |= dict.fromkeys(container.SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
-    tiles = 0
+    tiles, space = 0, ""
     for header, chunk in container.walk(data if isinstance(data, OnDemand) else as_bytes(data)):
         parts["framing"] += CHUNK_OVERHEAD
         if chunk.type != "TILE":
             parts[names.get(chunk.type, "other")] += len(chunk.data)
+            if chunk.type == "cICP":
+                space = name_of(bytes(chunk.data))
             continue
         tiles += 1
         _, at = container.unpack_varint(chunk.data, 0)
@@ -59,6 +63,7 @@ def read_info(data: BytesLike | OnDemand) -> Info:
         width=header.width,
         height=header.height,
         colour=container.COLOURS[header.colour],
+        colour_space=space or ("ICC profile" if parts["icc"] else "sRGB"),
         depth=header.depth,
         quality=header.quality / 10,
         version=header.version,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vaecodec.bitstream import container
+from vaecodec.bitstream.cicp import SRGB, is_cicp
 from vaecodec.bitstream.container import CHUNK_OVERHEAD, METADATA, Header
 from vaecodec.errors import CorruptFileError, NotVaecError
 
@@ -58,7 +59,10 @@ def recover(data: bytes, max_pixels: int | None = None) -> Recovered:
         n: tile for n, tile in numbered(truncated_chunk(data, b"TILE"), rows * columns).items() if n not in tiles
     }
     found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
-    return Recovered(header, tiles, truncated, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+    metadata = {name: bytes(some[0]) for name, some in found.items() if some}
+    if not is_cicp(metadata.get("cicp", SRGB)):
+        del metadata["cicp"]
+    return Recovered(header, tiles, truncated, metadata, whole)
 
 
 def numbered(chunks: Iterable[memoryview], count: int) -> dict[int, memoryview]:
