@@ -108,9 +108,7 @@ def forge(model: bytes, header: reference.Header, lanes_log2: int, escapes: floa
         author = Author(rng, escapes, largest)
         reference.decode_latents(weights, header.quality, height, width, author)
         height, width = (part.stop - part.start for part in header.area(number, 64, header.height, header.width))
-        rows = rng.integers(0, 256, (height, width + 1), dtype=np.uint8)
-        rows[:, 0] %= 3
-        alpha = zlib.compress(rows.tobytes()) if header.alpha == 2 else b""
+        alpha = vp8l(rng.integers(0, 256, (height, width, 4), dtype=np.uint8)) if header.alpha == 2 else b""
         tiles.append(author.tile(lanes_log2, alpha=alpha, filter=kernel(rng)))
     return join([(b"HEAD", pack(header)), *chunks_of(tiles, progressive=header.features & 1 > 0)])
 
@@ -277,13 +275,24 @@ def longer(name: str, content: bytes) -> Callable[[Parts], bytes]:
     return lambda parts: parts[name] + content
 
 
-def overlay(height: int, width: int, alpha: int) -> bytes:
-    """A lossless WebP bitstream of random colours."""
-    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
-    rgba[..., 3] = alpha
+def vp8l(rgba: npt.NDArray[np.uint8]) -> bytes:
+    """A lossless WebP bitstream, with the colours below alpha 0 as they are."""
     file = io.BytesIO()
-    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
-    return file.getvalue()[20:]
+    Image.fromarray(rgba).save(file, "WEBP", lossless=True, exact=True)
+    (length,) = struct.unpack_from("<I", file.getvalue(), 16)
+    return file.getvalue()[20 : 20 + length]
+
+
+def coloured(height: int, width: int, alpha: int | None = None) -> bytes:
+    """A lossless WebP bitstream of random colours; alpha None: that is random too."""
+    rgba = np.random.default_rng(1).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    rgba[..., 3] = rgba[..., 3] if alpha is None else alpha
+    return vp8l(rgba)
+
+
+def flagged(bitstream: bytes, used: bool, version: int = 0) -> bytes:
+    """A lossless WebP bitstream with another alpha_is_used and version."""
+    return bitstream[:4] + bytes([bitstream[4] & 15 | used << 4 | version << 5]) + bitstream[5:]
 
 
 def golomb(values: list[int]) -> bytes:
@@ -329,8 +338,8 @@ def recut(chunks: list[Chunk], first: bytes, second: bytes, by: int) -> list[Chu
     return [index_of(changed) if kind == b"tIDX" else (kind, content) for kind, content in changed]
 
 
-RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
 EXTRA = (b"abCD", b"")
+CICP = (b"cICP", b"\x0c\x0d\0\1")  # Display P3
 EMPTY = {"lanes": b"\x08", "states": b"", "escapes": b"", "z": b"", "low": b"", "high": b"", "filter": b""}
 Violations = dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]]
 
@@ -354,6 +363,11 @@ OF_ONE: Violations = {
     "repeated iccp": ("C5", lambda c: [c[0], (b"iCCP", b"a"), (b"iCCP", b"a"), *c[1:]]),
     "repeated preview": ("C5", lambda c: [c[0], (b"pREV", b"a"), EXTRA, (b"pREV", b"a"), *c[1:]]),
     "repeated index": ("C5", lambda c: [c[0], index_of(c), index_of(c), *c[1:]]),
+    "repeated cICP": ("C5", lambda c: [c[0], CICP, CICP, *c[1:]]),
+    "cICP of 3 bytes": ("C7", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0"), *c[1:]]),
+    "cICP of 5 bytes": ("C7", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0\1\0"), *c[1:]]),
+    "cICP with a matrix": ("C7", lambda c: [c[0], (b"cICP", b"\x0c\x0d\1\1"), *c[1:]]),
+    "cICP of narrow range": ("C7", lambda c: [c[0], (b"cICP", b"\x0c\x0d\0\0"), *c[1:]]),
     "third letter": ("C6", lambda c: [c[0], (b"abcD", b""), *c[1:]]),
     "third letter of exif": ("C6", lambda c: [c[0], (b"exif", b"a"), *c[1:]]),
     "head of 0 bytes": ("H1", lambda c: replaced(c, 0, b"")),
@@ -402,7 +416,10 @@ OF_ONE: Violations = {
     "length of 6 bytes": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\xff" * 5 + b"\1" + c[1][1][3:])),
     "length cut off": ("T3", lambda c: replaced(c, 1, c[1][1][:2])),
     "empty tile": ("T3", lambda c: replaced(c, 1, b"\0")),
-    "tile cut in its states": ("T3", lambda c: replaced(c, 1, b"\0" + b"".join(packed(nothing(b"\0") | {"states": bytes(3)})))),
+    "tile cut in its states": (
+        "T3",
+        lambda c: replaced(c, 1, b"\0" + b"".join(packed(nothing(b"\0") | {"states": bytes(3)}))),
+    ),
     "sections longer than the tile": ("T3", lambda c: replaced(c, 1, c[1][1][: len(c[1][1]) // 4])),
     "bytes behind the sections": ("T3", lambda c: replaced(c, 1, c[1][1] + b"\0")),
     "odd z": ("T3", lambda c: changed_tile(c, z=longer("z", b"\0"))),
@@ -430,16 +447,18 @@ OF_ONE: Violations = {
     "z too long": ("E3", lambda c: changed_tile(c, z=lambda p: p["z"] + p["low"][:2], low=lambda p: p["low"][2:])),
     "word left": ("E3", lambda c: changed_tile(c, high=longer("high", b"\0\0"))),
     "escape left": ("E4", lambda c: changed_tile(c, escapes=longer("escapes", b"\0"))),
-    "alpha not zlib": ("P3", lambda c: changed_tile(c, alpha=b"abc")),
-    "alpha too short": ("P1", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW - 1)))),
-    "alpha too long": ("P1", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW + 1)))),
-    "alpha cut off": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW))[:-1])),
-    "alpha checksum": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(bytes(RAW))[:-1] + b"\x77")),
-    "behind alpha": ("P3", lambda c: changed_tile(c, alpha=longer("alpha", b"\0"))),
-    "alpha filter": ("P3", lambda c: changed_tile(c, alpha=zlib.compress(b"\x03" + bytes(RAW - 1)))),
-    "overlay not VP8L": ("P4", lambda c: changed_tile(c, overlay=b"RIFF" + bytes(20))),
-    "overlay cut off": ("P4", lambda c: changed_tile(c, overlay=overlay(20, 40, 255)[:-9])),
-    "overlay of another size": ("P4", lambda c: changed_tile(c, overlay=overlay(20, 41, 255))),
+    "alpha not VP8L": ("P3", lambda c: changed_tile(c, alpha=b"abc")),
+    "alpha a whole file": ("P3", lambda c: changed_tile(c, alpha=b"RIFF" + bytes(20))),
+    "alpha of another version": ("P3", lambda c: changed_tile(c, alpha=flagged(coloured(20, 40), True, 1))),
+    "alpha cut off": ("P3", lambda c: changed_tile(c, alpha=coloured(20, 40)[:999])),
+    "alpha of the header alone": ("P3", lambda c: changed_tile(c, alpha=coloured(20, 40)[:5])),
+    "alpha broken": ("P3", lambda c: changed_tile(c, alpha=coloured(20, 40)[:5] + b"\xff" * 40)),
+    "alpha too narrow": ("P1", lambda c: changed_tile(c, alpha=coloured(20, 39))),
+    "alpha too high": ("P1", lambda c: changed_tile(c, alpha=coloured(64, 40))),
+    "overlay not VP8L": ("P3", lambda c: changed_tile(c, overlay=b"RIFF" + bytes(20))),
+    "overlay of another version": ("P3", lambda c: changed_tile(c, overlay=flagged(coloured(20, 40, 255), True, 1))),
+    "overlay cut off": ("P3", lambda c: changed_tile(c, overlay=coloured(20, 40, 255)[:999])),
+    "overlay of another size": ("P1", lambda c: changed_tile(c, overlay=coloured(20, 41, 255))),
     "filter cut off": ("S2", lambda c: changed_tile(c, filter=golomb([1] * 35))),
     "filter too long": ("S2", lambda c: changed_tile(c, filter=golomb([0] * 36) + b"\0")),
     "behind the filter": ("S2", lambda c: changed_tile(c, filter=golomb([*[0] * 36, 1]))),
@@ -448,7 +467,8 @@ OF_ONE: Violations = {
     "filter too strong in chroma": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 24, 350, *[0] * 11]))),
     "clipped filter too strong": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 12, 60000, *[0] * 23]))),
     "number of a filter too long": ("S4", lambda c: changed_tile(c, filter=golomb([*[0] * 12, 65536, *[0] * 23]))),
-    "overlay half there": ("P5", lambda c: changed_tile(c, overlay=overlay(20, 40, 254))),
+    "overlay half there": ("P4", lambda c: changed_tile(c, overlay=coloured(20, 40, 254))),
+    "overlay half there, unsaid": ("P4", lambda c: changed_tile(c, overlay=flagged(coloured(20, 40, 254), False))),
     "alpha missing": ("P2", lambda c: changed_tile(c, alpha=b"")),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1, value=9)),
 }
@@ -457,6 +477,7 @@ OF_SEVERAL: Violations = {
     "tiles in disorder": ("T5", lambda c: moved(c, 2, 3)),
     "last tile missing": ("F3", lambda c: c[:-1]),
     "late exif": ("C5", lambda c: [*c[:3], (b"eXIf", b"a"), *c[3:]]),
+    "late cICP": ("C5", lambda c: [*c[:3], CICP, *c[3:]]),
     "late preview": ("C5", lambda c: [*c[:-1], (b"pREV", b"a"), c[-1]]),
     "late index": ("C5", lambda c: moved(c, 1, 2)),
     "index of lengths in disorder": ("I1", lambda c: replaced(c, 1, index_of([*c[3:], c[2]])[1])),

@@ -1,5 +1,5 @@
 """A second decoder of `.vaec` files, written from bitstream_spec.md alone: slow, short, NumPy and the standard library,
-and Pillow for overlays, which are WebP's. Networks are in reference_model.py, what comes after them in
+and Pillow for overlays and alpha, which are WebP's. Networks are in reference_model.py, what comes after them in
 reference_pixels.py.
 
 It shares no code with the package, so tests can compare the two. Networks are computed in float64: every value is an
@@ -343,6 +343,7 @@ def read_file(data: bytes) -> tuple[Header, list[list[bytes]]]:
             lengths.append(len(content))
         elif kind in ONCE:
             need(kind not in once and not lengths, f"C5: {kind} is repeated or behind a tile")
+            need(kind != "cICP" or (len(content) == 4 and content[2:] == b"\0\1"), "C7: not a cICP of full range")
             once[kind] = content
         else:
             need(kind[0].islower(), f"C4: the critical chunk {kind} is not supported")

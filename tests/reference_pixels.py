@@ -4,7 +4,6 @@ bitstream_spec.md."""
 from __future__ import annotations
 
 import struct
-import zlib
 from io import BytesIO
 
 import numpy as np
@@ -63,36 +62,26 @@ def to_rgb(x: Array) -> Ints:
 
 def decode_alpha(section: bytes, height: int, width: int) -> Ints:
     """Section 10: the alpha samples of a tile of height x width pixels."""
-    size = height * (width + 1)
-    inflater = zlib.decompressobj()
-    try:
-        raw = inflater.decompress(section, size + 1)
-    except zlib.error as error:
-        raise ValueError(f"P3: the alpha section is not a zlib stream: {error}") from error
-    need(len(raw) == size, "P1: the alpha section does not inflate to the size of the tile")
-    need(inflater.eof, "P3: the zlib stream of the alpha section is cut off")
-    need(not inflater.unused_data, "P3: data behind the zlib stream of the alpha section")
-    rows = np.frombuffer(raw, np.uint8).reshape(height, width + 1).astype(np.int64)
-    alpha = np.zeros((height, width), np.int64)
-    for i, (kind, *_) in enumerate(rows):
-        need(kind <= 2, f"P3: filter {kind} of alpha does not exist")
-        alpha[i] = rows[i, 1:] if kind == 0 else np.cumsum(rows[i, 1:]) if kind == 1 else rows[i, 1:]
-        if kind == 2 and i > 0:
-            alpha[i] += alpha[i - 1]
-        alpha[i] %= 256
-    return alpha
+    return decode_vp8l(section, height, width)[..., 1]
 
 
 def paste_overlay(section: bytes, rgb: Ints) -> None:
-    """Section 10: the overlay over rgb (height, width, 3), by any decoder of RFC 9649: here Pillow's, as a file."""
-    need(section[:1] == b"\x2f", "P4: the overlay is not a VP8L bitstream")
-    file = b"WEBPVP8L" + struct.pack("<I", len(section)) + section + b"\0" * (len(section) % 2)
-    try:
-        with Image.open(BytesIO(b"RIFF" + struct.pack("<I", len(file)) + file)) as image:
-            rgba = np.asarray(image.convert("RGBA")).astype(np.int64)
-    except OSError as error:
-        raise ValueError(f"P4: the overlay does not decode: {error}") from error
-    need(rgba.shape[:2] == rgb.shape[:2], "P4: the overlay has another size than the tile")
-    need(np.isin(rgba[..., 3], (0, 255)).all(), "P5: an alpha sample of the overlay is neither 0 nor 255")
+    """Section 10: the overlay over rgb (height, width, 3)."""
+    rgba = decode_vp8l(section, *rgb.shape[:2])
+    need(np.isin(rgba[..., 3], (0, 255)).all(), "P4: an alpha sample of the overlay is neither 0 nor 255")
     there = rgba[..., 3] == 255
     rgb[there] = rgba[there, :3]
+
+
+def decode_vp8l(section: bytes, height: int, width: int) -> Ints:
+    """Section 10: red, green, blue and alpha, by any decoder of RFC 9649: here Pillow's, as a file."""
+    need(section[:1] == b"\x2f" and len(section) >= 5, "P3: not a VP8L bitstream")
+    fields = int.from_bytes(section[1:5], "little")
+    need(fields % 2**14 == width - 1 and (fields >> 14) % 2**14 == height - 1, "P1: of another size than the tile")
+    used = (fields | 1 << 28).to_bytes(4, "little")  # Pillow gives no alpha samples otherwise
+    file = b"WEBPVP8L" + struct.pack("<I", len(section)) + b"\x2f" + used + section[5:] + b"\0" * (len(section) % 2)
+    try:
+        with Image.open(BytesIO(b"RIFF" + struct.pack("<I", len(file)) + file)) as image:
+            return np.asarray(image.convert("RGBA")).astype(np.int64)
+    except OSError as error:
+        raise ValueError(f"P3: a VP8L bitstream does not decode: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import mimetypes
 import os
 import pickle
 import subprocess
@@ -44,7 +45,7 @@ def test_round_trip_of_all_modes(tmp_path: Path, channels: int, mode: str) -> No
     image.save(path, quality=60)
     with Image.open(path) as opened:
         assert (opened.format, opened.mode, opened.size) == ("VAEC", mode, (50, 40))
-        assert opened.get_format_mimetype() == "image/x-vaec"
+        assert opened.get_format_mimetype() == "image/vaec" == mimetypes.guess_type("a.vaec")[0]
         assert opened.info["quality"] == 60 and opened.info["model"] == "base"
         np.testing.assert_array_equal(np.asarray(opened).reshape(pixels.shape), vaecodec.decode(path.read_bytes()))
         np.testing.assert_array_equal(np.asarray(opened.copy()), np.asarray(opened))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 import struct
 import sys
 import threading
@@ -21,14 +22,14 @@ from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER
 
-FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/x-vaec", ".vaec", "vaecodec learned image"
+FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/vaec", ".vaec", "vaecodec learned image"
 MODES = dict(zip(COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
-INFO = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
+INFO = {"cicp": "cicp", "icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
 CHUNK_MAX = 2**28  # of metadata that is read before the pixels
 
 
 class VaecImageFile(ImageFile.ImageFile):
-    """A `.vaec` file that Pillow has opened. `info` has icc_profile, exif and xmp as stored, quality and model."""
+    """A `.vaec` file that Pillow has opened. `info` has cicp, icc_profile, exif and xmp, quality and model."""
 
     format = FORMAT
     format_description = NAME
@@ -145,11 +146,12 @@ def accept(prefix: bytes) -> bool:
 
 
 def register() -> None:
-    """Tell Pillow. May be called again."""
+    """Tell Pillow, and `mimetypes` of the standard library. May be called again."""
     Image.register_open(FORMAT, VaecImageFile, accept)
     Image.register_save(FORMAT, save)
     Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME)
+    mimetypes.add_type(MIME, EXTENSION)
     tell_imageio()
 
 

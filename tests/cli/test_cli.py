@@ -200,6 +200,7 @@ def test_info_as_json(run: Run) -> None:
         "width": 70,
         "height": 100,
         "colour": "RGB+alpha",
+        "colour_space": "ICC profile",
         "depth": 8,
         "quality": 12.5,
         "version": 8,
@@ -217,7 +218,7 @@ def test_info_as_json(run: Run) -> None:
 def test_info_as_text(run: Run) -> None:
     vaec_file("a.vaec")
     text = run("info", "a.vaec").out.decode()
-    for line in ("8 x 6, RGB, 8 bits", "75 of 100", "fake 0001020304050607", "version 8, 1 tile of 64 pixels"):
+    for line in ("8 x 6, RGB, 8 bits, sRGB", "75 of 100", "fake 0001020304050607", "version 8, 1 tile of 64 pixels"):
         assert line in text
     assert re.search(r"high +8 ", text) and "alpha" not in text
     assert run("info", "-", stdin=Path("a.vaec").read_bytes()).out.decode() == text.replace("a.vaec", "-")

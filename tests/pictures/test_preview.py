@@ -127,7 +127,7 @@ def test_magic(small: Codec, tmp_path: Path) -> None:
     path.write_bytes(small.encode(picture(20, 30), 50))
     for option, expected in (
         ("-b", f"vaecodec picture, format version {VERSION}, 30x 20"),
-        ("-bi", "image/x-vaec"),
+        ("-bi", "image/vaec"),
     ):
         result = subprocess.run(
             ["file", "-m", DESKTOP / "vaec.magic", option, path], capture_output=True, text=True, check=True

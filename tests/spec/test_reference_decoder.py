@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from tests.forgery import (
     Chunk,
     changed_header,
     changed_tile,
+    coloured,
+    flagged,
     forge,
     join,
     leb128,
-    overlay,
     put,
     random_model,
     split,
@@ -236,7 +236,8 @@ def test_violations(codec: Codec, model: bytes, chunks: list[Chunk], name: str) 
 
 
 def test_unusual_but_valid(codec: Codec, model: bytes, chunks: list[Chunk]) -> None:
-    """Unknown ancillary chunks anywhere, repeated; constant alpha; every window of zlib; a stored alpha section."""
+    """Unknown ancillary chunks anywhere, repeated; constant alpha; alpha_is_used either way; bytes behind
+    VP8L bitstreams."""
     expected = assert_same(codec, model, join(chunks))
     head, tile, done = chunks
     for order in ([head, EXTRA, EXTRA, tile, done], [head, tile, EXTRA, (b"abcd", b"xyz"), EXTRA, done]):
@@ -244,15 +245,20 @@ def test_unusual_but_valid(codec: Codec, model: bytes, chunks: list[Chunk]) -> N
     constant = changed_tile(changed_header(chunks, alpha=1, value=77), put(6, b""))
     assert (assert_same(codec, model, join(constant))[..., 3] == 77).all()
     assert (
-        assert_same(codec, model, join(changed_tile(chunks, put(7, overlay(20, 40, 255)))))[..., :3]
+        assert_same(codec, model, join(changed_tile(chunks, put(7, coloured(20, 40, 255)))))[..., :3]
         != expected[..., :3]
     ).any()
     empty = changed_tile(chunks, lambda p: p.__setitem__(slice(6), [b"\xff", *[b""] * 5]))
     assert_same(codec, model, join(empty))
-    for level, bits in ((0, 15), (9, 9)):
-        deflater = zlib.compressobj(level, zlib.DEFLATED, bits)
-        section = deflater.compress(bytes([2, *range(40)]) * 20) + deflater.flush()
+    for section in bitstreams(coloured(20, 40)):
         assert_same(codec, model, join(changed_tile(chunks, put(6, section))))
+    for section in bitstreams(coloured(20, 40, 0)):
+        np.testing.assert_array_equal(assert_same(codec, model, join(changed_tile(chunks, put(7, section)))), expected)
+
+
+def bitstreams(section: bytes) -> list[bytes]:
+    """The same, whatever it says of its alpha, and with bytes behind it."""
+    return [flagged(section, False), flagged(section, True), *(section + bytes([255] * n) for n in (1, 2, 99))]
 
 
 def test_escape_limits(codec: Codec, model: bytes) -> None:

@@ -37,7 +37,7 @@ SPEC = Path(__file__).parents[2] / "bitstream_spec.md"
 def data(small: Codec) -> bytes:
     """A file of four tiles with metadata and coded alpha."""
     pixels = picture(100, 90, 4)
-    return small.encode(Picture(pixels, icc=b"icc", exif=b"exif", xmp=b"xmp"), 60, tile=64)
+    return small.encode(Picture(pixels, b"icc", b"exif", b"xmp", b"\x09\x10\0\1"), 60, tile=64)
 
 
 CHECKS = {"raises", "assert_array_equal"}  # what a test may call in place of an assert statement
@@ -182,18 +182,28 @@ def test_C4_unknown_ancillary_chunks_are_skipped(small: Codec, data: bytes) -> N
     np.testing.assert_array_equal(small.decode(extended).pixels, small.decode(data).pixels)
 
 
-@pytest.mark.parametrize("kind", ["iccp", "exif", "xmpp", "prev"])
+@pytest.mark.parametrize("kind", ["cICP", "iccp", "exif", "xmpp", "prev"])
 def test_C5_metadata_once_and_before_the_tiles(data: bytes, kind: str) -> None:
-    chunks = [c for c in split(data) if c[0] != kind]
-    parse(join([chunks[0], (kind, b"x"), *chunks[1:]]))
-    for bad in ([chunks[0], (kind, b"x"), (kind, b"x"), *chunks[1:]], [*chunks[:-1], (kind, b"x"), chunks[-1]]):
+    chunks, one = [c for c in split(data) if c[0] != kind], (kind, b"\x0c\x0d\0\1")
+    parse(join([chunks[0], one, *chunks[1:]]))
+    for bad in ([chunks[0], one, one, *chunks[1:]], [*chunks[:-1], one, chunks[-1]]):
         with pytest.raises(CorruptFileError, match=kind):
             parse(join(bad))
+
+
+@pytest.mark.parametrize("bad", [b"", b"\x0c\x0d\0", b"\x0c\x0d\0\1\0", b"\x0c\x0d\1\1", b"\x0c\x0d\0\0"])
+def test_C6_cicp_is_four_numbers_of_full_range_rgb(data: bytes, bad: bytes) -> None:
+    chunks = [c for c in split(data) if c[0] != "cICP"]
+    for good in (b"\x0c\x0d\0\1", b"\xff\0\0\1"):  # whatever is reserved
+        assert parse(join([chunks[0], ("cICP", good), *chunks[1:]])).metadata["cicp"] == good
+    with pytest.raises(CorruptFileError, match="cICP"):
+        parse(join([chunks[0], ("cICP", bad), *chunks[1:]]))
 
 
 def test_C5_metadata_is_kept_byte_for_byte(small: Codec, data: bytes) -> None:
     decoded = small.decode(data)
     assert (decoded.icc, decoded.exif, decoded.xmp) == (b"icc", b"exif", b"xmp")
+    assert decoded.cicp == b"\x09\x10\0\1"
 
 
 def test_H1_header_length_and_ranges(data: bytes) -> None:

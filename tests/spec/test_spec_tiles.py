@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from tests.files_with_faults import edit, first_tile, join, split, with_tile
-from tests.forgery import golomb
+from tests.forgery import coloured, flagged, golomb, vp8l
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
+from vaecodec.bitstream import vp8l as vp8l_module
 from vaecodec.bitstream.alpha import pack_alpha, unpack_alpha
 from vaecodec.bitstream.overlay import pack_overlay
+from vaecodec.bitstream.vp8l import as_file
 from vaecodec.codec import Codec
 from vaecodec.entropy import rans
-from vaecodec.errors import (
-    CorruptFileError,
-)
+from vaecodec.errors import CorruptFileError, UnsupportedError
 from vaecodec.model.loop_filter import Filter
 from vaecodec.pictures.picture import Picture
 
@@ -146,32 +148,60 @@ def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lm
                 small.decode(changed)
 
 
-def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
+@pytest.mark.parametrize("name", ["alpha", "overlay"])
+def test_P1_exact_sections_have_the_size_of_the_tile(small: Codec, data: bytes, name: str) -> None:
     tile = first_tile(data)
-    assert len(zlib.decompress(bytes(tile.alpha))) == 64 * 65
-    rows = bytearray(64 * 65)
-    bomb = zlib.compress(bytes(10**7))
-    rows[0] = 3
-    for bad in (zlib.compress(bytes(64 * 65 - 1)), bomb, b"junk", zlib.compress(bytes(rows)), zlib.compress(b"") * 2):
-        with pytest.raises(CorruptFileError, match="alpha"):
-            small.decode(with_tile(data, edit(tile, alpha=bad).pack()))
-    with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(data, edit(tile, alpha=bytes(tile.alpha) + b"\0").pack()))
+    small.decode(with_tile(data, edit(tile, **{name: coloured(64, 64, 255)}).pack()))
+    for height, width in ((64, 63), (63, 64), (65, 64), (1, 1), (64, 16383)):
+        with pytest.raises(CorruptFileError, match="another size"):
+            small.decode(with_tile(data, edit(tile, **{name: coloured(height, width, 255)}).pack()))
 
 
-def test_P3_filters_and_damaged_streams() -> None:
-    good = zlib.compress(bytes([0, 5, 6]))
-    for bad in (zlib.compress(bytes([3, 5, 6])), good[:-1], good[:-1] + b"?", good + b"?"):
-        with pytest.raises(CorruptFileError, match="alpha"):
-            unpack_alpha(bad, 1, 2)
+@pytest.mark.parametrize("name", ["alpha", "overlay"])
+def test_P3_exact_sections_decode(small: Codec, data: bytes, name: str) -> None:
+    good, lossy = coloured(64, 64, 255), BytesIO()
+    Image.fromarray(picture(64, 64, 3)).save(lossy, "WEBP", quality=50)
+    bad = [good[: len(good) // 2], good[:5], good[:5] + b"\xff" * 40, b"junk", b"\x2f", lossy.getvalue()[20:]]
+    for section in (*bad, *(flagged(good, True, version) for version in (1, 2, 4))):
+        with pytest.raises(CorruptFileError, match="transparency" if name == "alpha" else name):
+            small.decode(with_tile(data, edit(first_tile(data), **{name: section}).pack()))
 
 
-def test_P1_filters() -> None:
-    plane = picture(20, 33, 1)[..., 0]
-    np.testing.assert_array_equal(unpack_alpha(pack_alpha(plane), 20, 33), plane)
-    filtered = bytes([0, 5, 6, 1, 5, 6, 2, 1, 255])
-    expected = [[5, 6], [5, 11], [6, 10]]
-    assert unpack_alpha(zlib.compress(filtered), 3, 2).tolist() == expected
+@pytest.mark.parametrize("name", ["alpha", "overlay"])
+def test_P3_what_has_no_meaning(small: Codec, data: bytes, name: str) -> None:
+    """alpha_is_used, and bytes behind the image data."""
+    good = coloured(64, 64, None if name == "alpha" else 0)
+    plain = small.decode(with_tile(data, edit(first_tile(data), **{name: good}).pack())).pixels
+    for section in (flagged(good, False), flagged(good, True), *(good + b"\xff" * n for n in (1, 2, 99))):
+        changed = with_tile(data, edit(first_tile(data), **{name: section}).pack())
+        np.testing.assert_array_equal(small.decode(changed).pixels, plain)
+
+
+def test_P1_alpha_is_the_green_of_its_section(small: Codec, data: bytes) -> None:
+    rgba = picture(64, 64, 4)
+    decoded = small.decode(with_tile(data, edit(first_tile(data), alpha=vp8l(rgba)).pack())).pixels
+    np.testing.assert_array_equal(decoded[:64, :64, 3], rgba[..., 1])
+    np.testing.assert_array_equal(decoded[..., :3], small.decode(data).pixels[..., :3])
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40)), st.booleans())
+def test_P1_alpha_comes_back(plane: np.ndarray, thorough: bool) -> None:
+    packed = pack_alpha(plane, thorough=thorough)
+    np.testing.assert_array_equal(unpack_alpha(packed, *plane.shape), plane)
+    with Image.open(BytesIO(as_file(packed, int.from_bytes(packed[1:5], "little")))) as image:
+        assert image.mode == "RGB"  # opaque
+        np.testing.assert_array_equal(np.asarray(image), plane[..., None].repeat(3, 2))
+
+
+def test_P1_without_webp_there_is_no_alpha(small: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    opaque, coded = picture(40, 40, 4), small.encode(Picture(picture(40, 40, 4)), 50, effort=2)
+    opaque[..., 3] = 255
+    monkeypatch.setattr(vp8l_module, "available", lambda: False)
+    with pytest.raises(UnsupportedError, match="a tile's transparency needs a Pillow with WebP"):
+        small.decode(coded)
+    with pytest.raises(UnsupportedError, match="transparency needs a Pillow with WebP"):
+        small.encode(Picture(picture(40, 40, 4)), 50)
+    assert (small.decode(small.encode(Picture(opaque), 50)).pixels[..., 3] == 255).all()
 
 
 OVERLAID = np.random.default_rng(5).random((64, 64)) < 0.3
@@ -191,22 +221,12 @@ def test_P4_an_overlay_replaces_pixels(small: Codec, channels: int) -> None:
     np.testing.assert_array_equal(small.decode(data).pixels, expected)
 
 
-def test_P4_an_overlay_has_the_tiles_size_and_decodes(small: Codec, data: bytes) -> None:
-    good = pack_overlay(picture(64, 64, 3), OVERLAID)
-    other = pack_overlay(picture(64, 63, 3), OVERLAID[:, :63])
-    lossy = BytesIO()
-    Image.fromarray(picture(64, 64, 3)).save(lossy, "WEBP", quality=50)
-    for bad in (other, good[: len(good) // 2], b"junk", b"\x2f", lossy.getvalue()[20:], good[:5] + b"\xff" * 40):
-        with pytest.raises(CorruptFileError, match="overlay"):
-            small.decode(with_tile(data, edit(first_tile(data), overlay=bad).pack()))
-
-
-def test_P5_an_overlay_is_there_or_not(small: Codec, data: bytes) -> None:
-    rgba = np.dstack((picture(64, 64, 3), np.where(OVERLAID, 128, 0).astype(np.uint8)))
-    file = BytesIO()
-    Image.fromarray(rgba).save(file, "WEBP", lossless=True)
-    with pytest.raises(CorruptFileError, match="half transparent"):
-        small.decode(with_tile(data, edit(first_tile(data), overlay=file.getvalue()[20:]).pack()))
+@pytest.mark.parametrize("used", [True, False])
+def test_P4_an_overlay_is_there_or_not(small: Codec, data: bytes, used: bool) -> None:
+    for alpha in (1, 128, 254):
+        section = flagged(vp8l(np.dstack((picture(64, 64, 3), np.where(OVERLAID, alpha, 0).astype(np.uint8)))), used)
+        with pytest.raises(CorruptFileError, match="half transparent"):
+            small.decode(with_tile(data, edit(first_tile(data), overlay=section).pack()))
 
 
 def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> None:

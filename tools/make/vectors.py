@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +25,12 @@ from tests.forgery import (
     VIOLATIONS,
     changed_header,
     changed_tile,
+    coloured,
+    flagged,
     forge,
     golomb,
     join,
     leb128,
-    overlay,
     put,
     split,
 )
@@ -55,7 +55,7 @@ def encoded(codec: Codec) -> Iterator[Vector]:
     """Files of an encoder."""
 
     def file(pixels: np.ndarray, quality: float = 75, effort: int = 2, **options: Any) -> bytes:
-        metadata = {k: options.pop(k) for k in ("icc", "exif", "xmp") if k in options}
+        metadata = {k: options.pop(k) for k in ("cicp", "icc", "exif", "xmp") if k in options}
         return codec.encode(Picture(pixels, **metadata), quality, effort=effort, **options)
 
     for h, w in SIZES:
@@ -81,10 +81,11 @@ def encoded(codec: Codec) -> Iterator[Vector]:
     flat = picture(20, 30, 2)
     flat[..., 1] = 77
     yield "grey-alpha-77", "grey with constant alpha", file(flat)
-    all_three: dict[str, Any] = {kind: kind.encode() * 50 for kind in ("icc", "exif", "xmp")}
-    for kind, data in all_three.items():
+    metadata: dict[str, Any] = {kind: kind.encode() * 50 for kind in ("icc", "exif", "xmp")}
+    metadata["cicp"] = b"\x0c\x0d\0\1"
+    for kind, data in metadata.items():
         yield f"with-{kind}", f"metadata: {kind}", codec.encode(Picture(picture(16, 20), **{kind: data}), 75, effort=2)
-    yield "with-all", "all metadata and a preview", file(picture(40, 50), preview=True, **all_three)
+    yield "with-all", "all metadata and a preview", file(picture(40, 50), preview=True, **metadata)
     for channels in (1, 3):
         yield f"filter-{channels}", "filters, tiles", file(picture(250, 260, channels), 60, 4, tile=192)
     chequers = (picture(8, 8) // 128 * 255).repeat(16, 0).repeat(16, 1)
@@ -142,12 +143,12 @@ def unusual(codec: Codec) -> Iterator[Vector]:
     yield (
         "overlay-over",
         "an overlay over all of a tile that has latents",
-        join(changed_tile([head, tile, done], put(7, overlay(20, 40, 255)))),
+        join(changed_tile([head, tile, done], put(7, coloured(20, 40, 255)))),
     )
     yield (
         "overlay-nothing",
         "an overlay that is clear everywhere",
-        join(changed_tile([head, tile, done], put(7, overlay(20, 40, 0)))),
+        join(changed_tile([head, tile, done], put(7, coloured(20, 40, 0)))),
     )
     tiles = split(codec.encode(Picture(picture(150, 130, 1)), 30, effort=4, tile=64))
     strong = golomb([150, *[-3] * 11, 900, *[40] * 11, *[5] * 6, *[100] * 6])
@@ -156,11 +157,16 @@ def unusual(codec: Codec) -> Iterator[Vector]:
         ("filter-of-noughts", "a filter that is the default one", golomb([0] * 36)),
     ):
         yield name, what, join(changed_tile(tiles, put(8, section)))
-    for level, bits in ((0, 15), (9, 9)):
-        deflater = zlib.compressobj(level, zlib.DEFLATED, bits)
-        section = deflater.compress(bytes([2, *range(40)]) * 20) + deflater.flush()
-        what = f"alpha deflated at level {level} with a window of 2^{bits}"
-        yield f"deflate-{level}-{bits}", what, join(changed_tile([head, tile, done], put(6, section)))
+    section, clear = coloured(20, 40), coloured(20, 40, 0)
+    for number, name, what, content in (
+        (6, "alpha-colours", "alpha with other red, blue and alpha samples", section),
+        (6, "alpha-unused", "alpha with alpha_is_used 0 and alpha samples", flagged(section, False)),
+        (6, "alpha-behind", "bytes behind the image data of alpha", section + b"\xff" * 99),
+        (6, "alpha-odd", "alpha of an odd length", section + b"\xff" * (1 + len(section) % 2)),
+        (7, "overlay-unused", "an overlay with alpha_is_used 0, clear everywhere", flagged(clear, False)),
+        (7, "overlay-behind", "bytes behind the image data of an overlay", clear + b"\xff" * 99),
+    ):
+        yield name, what, join(changed_tile([head, tile, done], put(number, content)))
 
 
 def real(codec: Codec) -> Iterator[Vector]:
@@ -199,7 +205,7 @@ def compatible(codec: Codec) -> None:
     record = json.loads(path.read_text()) if path.exists() else {}
     record = {name: facts for name, facts in record.items() if release(facts["release"]) >= release(FOREVER)}
     rgba = np.dstack((load(ROOT / "tests" / "data" / "kodim23.png")[100:250, 180:400], picture(150, 220, 1)))
-    data = codec.encode(Picture(rgba, icc=b"icc", exif=b"II*\0exif", xmp=b"<xmp/>"), 62.5, tile=128, preview=True)
+    data = codec.encode(Picture(rgba, b"icc", b"II*\0exif", b"<xmp/>", b"\x0c\x0d\0\1"), 62.5, tile=128, preview=True)
     name = f"{__version__}-{codec.weights.name}-{codec.weights.hash.hex()}"
     (path.parent / f"{name}.vaec").write_bytes(data)
     digest = hashlib.sha256(decode(data, weights.DEFAULT.read_bytes()).tobytes()).hexdigest()

@@ -18,12 +18,13 @@ from vaecodec.bitstream.chunks import (
     read_chunks,
     unpack_varint,
 )
+from vaecodec.bitstream.cicp import is_cicp
 from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.limits import check_size
 from vaecodec.bitstream.tiles import PARTS, TILE_SMALLEST, Coded, Tile
 from vaecodec.errors import CorruptFileError, TruncatedError, UnsupportedError
 
-METADATA = {"icc": "iCCP", "exif": "eXIf", "xmp": "xMPp"}  # Picture field -> chunk type
+METADATA = {"cicp": "cICP", "icc": "iCCP", "exif": "eXIf", "xmp": "xMPp"}  # Picture field -> chunk type
 PREVIEW, INDEX = "pREV", "tIDX"
 ONCE = frozenset((*METADATA.values(), PREVIEW, INDEX))  # at most one of each, ahead of the tiles
 TILES = ("TILE", *PARTS)
@@ -75,6 +76,8 @@ class Order:
             if chunk.type not in self.left or self.tiles:
                 raise CorruptFileError(f"chunk {chunk.type} is repeated or stands behind a tile")
             self.left.remove(chunk.type)
+            if chunk.type == METADATA["cicp"] and not is_cicp(bytes(chunk.data)):
+                raise CorruptFileError("chunk cICP is not four numbers, of full-range RGB")
         elif chunk.critical:
             raise UnsupportedError(f"chunk {chunk.type} is needed to decode this file and not known to this decoder")
         self.last = chunk.type

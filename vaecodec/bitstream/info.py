@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vaecodec.arguments import BytesLike, as_bytes
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, unpack_varint
+from vaecodec.bitstream.cicp import name_of
 from vaecodec.bitstream.header import COLOURS
 from vaecodec.bitstream.tiles import SECTIONS, read_head
 from vaecodec.errors import CorruptFileError
@@ -21,6 +22,7 @@ class Info:
     width: int
     height: int
     colour: str
+    colour_space: str  # in words
     depth: int
     quality: float  # 0..100
     version: int
@@ -45,13 +47,15 @@ def read_info(data: BytesLike | OnDemand) -> Info:
     parts = {"framing": len(SIGNATURE), "header": 0, "lanes": 0}
     parts |= dict.fromkeys(SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
-    tiles = 0
+    tiles, space = 0, ""
     for header, chunk in container.walk(  # noqa: B007 (the last one is returned)
         data if isinstance(data, OnDemand) else as_bytes(data)
     ):
         parts["framing"] += CHUNK_OVERHEAD
         if chunk.type not in container.TILES:
             parts[names.get(chunk.type, "other")] += len(chunk.data)
+            if chunk.type == "cICP":
+                space = name_of(bytes(chunk.data))
             continue
         _, at = unpack_varint(chunk.data, 0)
         content = chunk.data[at:]
@@ -74,6 +78,7 @@ def read_info(data: BytesLike | OnDemand) -> Info:
         width=header.width,
         height=header.height,
         colour=COLOURS[header.colour],
+        colour_space=space or ("ICC profile" if parts["icc"] else "sRGB"),
         depth=8,
         quality=header.quality / 10,
         version=header.version,

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, unpack_varint
+from vaecodec.bitstream.cicp import SRGB, is_cicp
 from vaecodec.bitstream.container import METADATA
 from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.tiles import Coded
@@ -58,7 +59,10 @@ def recover(data: bytes, max_pixels: int | None = None) -> Recovered:
     container.check_header(header, len(data), max_pixels)
     tiles, truncated = tiles_left(data, header)
     found = {name: list(whole_chunks(data, kind.encode())) for name, kind in METADATA.items()}
-    return Recovered(header, tiles, truncated, {name: bytes(some[0]) for name, some in found.items() if some}, whole)
+    metadata = {name: bytes(some[0]) for name, some in found.items() if some}
+    if not is_cicp(metadata.get("cicp", SRGB)):
+        del metadata["cicp"]
+    return Recovered(header, tiles, truncated, metadata, whole)
 
 
 def tiles_left(data: bytes, header: Header) -> tuple[dict[int, Coded], dict[int, Coded]]:

@@ -68,7 +68,7 @@ def as_json_text(source: Path, info: Info) -> list[str]:
 def as_text(source: Path, info: Info) -> list[str]:
     """The same for a person; parts that take nothing are left out."""
     rows = {
-        "picture": f"{info.width} x {info.height}, {info.colour}, {info.depth} bits",
+        "picture": f"{info.width} x {info.height}, {info.colour}, {info.depth} bits, {info.colour_space}",
         "quality": f"{info.quality:g} of 100",
         "size": f"{human(info.size)}, {info.bpp:.3f} bpp",
         "model": f"{info.model} {info.model_hash}",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaecodec.arguments import as_bytes, as_number, as_whole
-from vaecodec.bitstream import container
+from vaecodec.bitstream import container, vp8l
 from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, pack_chunk
 from vaecodec.bitstream.header import (
@@ -30,7 +30,7 @@ from vaecodec.bitstream.header import (
     TILE_UNITS_MAX,
     Header,
 )
-from vaecodec.bitstream.overlay import Overlay, available, unpack_overlay
+from vaecodec.bitstream.overlay import Overlay, unpack_overlay
 from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.codec import screen
 from vaecodec.codec.analysis import Analysed, Analysis
@@ -42,7 +42,7 @@ from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team, team
 from vaecodec.codec.trial import sampled_error
 from vaecodec.codec.windows import bands, tile_shape
-from vaecodec.errors import VaecError
+from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.extras import need_torch
 from vaecodec.model.architecture import Z_CELL, quality_lambda
 from vaecodec.model.loop_filter import Filters
@@ -83,15 +83,17 @@ def encode_parts(
     if how.filters:
         need_torch(f"effort {effort}")
     header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options)
+    if header.alpha == ALPHA_CODED and not vp8l.available():
+        raise UnsupportedError("the picture's transparency needs a Pillow with WebP")
     yield SIGNATURE + pack_chunk("HEAD", header.pack())
-    if options.preview or (options.preview is None and picture.width * picture.height >= FROM and available()):
+    if options.preview or (options.preview is None and picture.width * picture.height >= FROM and vp8l.available()):
         yield pack_chunk(container.PREVIEW, make_preview(pixels))
     for name, kind in container.METADATA.items():
         data = getattr(picture, name)
         if data is not None:
             yield pack_chunk(kind, as_bytes(data, name))
     overlays, tiles = code_tiles(runtime, header, pixels, how, progress, decoded)
-    chunks = chunks_of(header, pixels, overlays, tiles)
+    chunks = chunks_of(header, pixels, overlays, tiles, how.thorough)
     yield from chunks if header.grid == (1, 1) else with_index(chunks)
     if decoded is not None:
         for index, overlay in overlays.items():
@@ -102,14 +104,17 @@ def encode_parts(
 
 
 def chunks_of(
-    header: Header, pixels: NDArray[np.uint8], overlays: dict[int, Overlay], tiles: Iterable[Tile]
+    header: Header, pixels: NDArray[np.uint8], overlays: dict[int, Overlay], tiles: Iterable[Tile], thorough: bool
 ) -> Iterator[bytes]:
-    """The chunks of all tiles, with their transparency and overlays; in a progressive file those of one kind first."""
+    """The chunks of all tiles, with their transparency and overlays; in a progressive file those of one kind first.
+
+    thorough: see `pack_alpha`.
+    """
     later: list[list[bytes]] = []
     for index, coded in enumerate(tiles):
         alpha, overlay = b"", overlays.get(index)
         if header.alpha == ALPHA_CODED:
-            alpha = pack_alpha(header.crop(pixels, index)[..., -1])
+            alpha = pack_alpha(header.crop(pixels, index)[..., -1], thorough=thorough)
         tile = coded.having(alpha=alpha, overlay=overlay.data if overlay else b"")
         first, *rest = tile_chunks(index, tile, header.progressive)
         yield first
@@ -164,7 +169,7 @@ def code_tiles(
     decoded: NDArray[np.uint8] | None,
 ) -> tuple[dict[int, Overlay], Iterable[Tile]]:
     """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
-    if not how.overlays or not available():
+    if not how.overlays or not vp8l.available():
         return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
     lmbda = quality_lambda(header.quality) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 
 from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import PictureError
+from vaecodec.pictures.colour import colours_of
 from vaecodec.pictures.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
 from vaecodec.pictures.picture import Picture, is_large, strips
 from vaecodec.pictures.png_rows import Rows, survey
@@ -43,6 +44,7 @@ def from_image(
     raw = _rawmode(image)
     exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
     deep = _deep_samples(raw, opened) if opened else None
+    colours = colours_of(image, opened)
     pixels, large = None, by_rows and is_large(*image.size)
     if large and image.format == "PNG" and opened and (found := _png_by_rows(opened)):
         pixels, image, said = found
@@ -53,10 +55,12 @@ def from_image(
     if pixels is None:
         load(image)
         pixels = _in_pillow(image) if large and plain else _pixels(image, raw, deep, notes)
+    pixels = colours.apply(pixels, notes)
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
         notes.append("the extended part of its XMP is not kept")
     icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
-    return Picture(pixels, _stored(icc), exif or _stored_exif(image) or _density(image), _stored(xmp)), notes
+    exif = exif or _stored_exif(image) or _density(image)
+    return Picture(pixels, _stored(icc), exif, _stored(xmp), colours.cicp), notes
 
 
 def _stored(value: object) -> bytes | None:

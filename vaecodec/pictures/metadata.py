@@ -17,7 +17,8 @@ def stripped(picture: Picture, level: str) -> Picture:
     """A picture without what a level of STRIP takes away.
 
     private: EXIF (where, when, with what) and XMP. all: the ICC profile too, without which colours may look different.
-    The orientation always stays, as the one tag of an EXIF block, for without it the picture would lie on its side.
+    The orientation always stays, as the one tag of an EXIF block, for without it the picture would lie on its side; so
+    does cICP.
     """
     if level == "none":
         return picture
@@ -27,8 +28,13 @@ def stripped(picture: Picture, level: str) -> Picture:
 
 
 def replaced(picture: Picture, metadata: Mapping[str, bytes | None]) -> Picture:
-    """A picture with other metadata, by field; None keeps the picture's own, b"" takes it away."""
+    """A picture with other metadata, by field; None keeps the picture's own, b"" takes it away.
+
+    Another ICC profile takes the picture's cICP away, which would go before it.
+    """
     changed: dict[str, Any] = {name: data or None for name, data in metadata.items() if data is not None}
+    if changed.get("icc"):
+        changed.setdefault("cicp", None)
     return replace(picture, **changed)
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.bitstream.cicp import is_cicp
 from vaecodec.bitstream.header import SIDE_MAX
 from vaecodec.errors import PictureError
 
@@ -22,14 +23,17 @@ class Picture:
     pixels: (H, W, C) uint8 with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
     icc, exif, xmp: the bytes as the source file held them; `exif` starts at its TIFF header, without JPEG's
     "Exif" identifier. An EXIF orientation is not applied to the pixels.
+    cicp: the colour space, four bytes of ITU-T H.273 as in PNG: primaries, transfer characteristics, 0, 1. It goes
+    before the ICC profile; without either the pixels are sRGB.
 
-    Raises: PictureError where `pixels` has another shape or type.
+    Raises: PictureError where `pixels` has another shape or type, or `cicp` is something else.
     """
 
     pixels: NDArray[np.uint8]
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    cicp: bytes | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.pixels, (np.ndarray, Strips)):
@@ -39,6 +43,8 @@ class Picture:
             raise PictureError(f"pixels must be uint8 of shape (H, W, 1..4), not {dtype} of shape {shape}")
         if not (1 <= shape[0] <= SIDE_MAX and 1 <= shape[1] <= SIDE_MAX):
             raise PictureError(f"a picture of {shape[1]} x {shape[0]} pixels has no place in the format")
+        if self.cicp is not None and not (isinstance(self.cicp, bytes) and is_cicp(self.cicp)):
+            raise PictureError("cicp must be four bytes, the third 0 and the last 1: full-range RGB")
 
     @property
     def width(self) -> int:

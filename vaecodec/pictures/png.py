@@ -28,6 +28,8 @@ def write_png(picture: Picture, target: BinaryIO, level: int = PNG_LEVEL) -> Non
     """
     height, width, channels = picture.pixels.shape
     target.write(SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, COLOURS[channels], 0, 0, 0)))
+    if picture.cicp:
+        target.write(chunk(b"cICP", picture.cicp))
     if picture.icc:
         target.write(chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
     if dpi := density(picture.exif):  # many programs look at the file's own field alone

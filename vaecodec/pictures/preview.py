@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaecodec.bitstream.chunks import Source
+from vaecodec.bitstream.cicp import is_cicp
 from vaecodec.bitstream.opening import open_picture
 from vaecodec.bitstream.recovery import whole_chunks
 from vaecodec.errors import LimitError, VaecError
@@ -38,10 +39,10 @@ def make_preview(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def read_preview(data: Source) -> Picture | None:
-    """The preview of a file with its EXIF; None where it has none. Only the beginning of the file is read, and the rest
-    need not be there. Raises: VaecError."""
+    """The preview of a file with its EXIF and cICP; None where it has none. Only the beginning of the file is read, and
+    the rest need not be there. Raises: VaecError."""
     start = bytes(data[:BEGINNING])
-    chunk, exif = (next(whole_chunks(start, kind), None) for kind in (b"pREV", b"eXIf"))
+    chunk, exif, cicp = (next(whole_chunks(start, kind), None) for kind in (b"pREV", b"eXIf", b"cICP"))
     if chunk is None:
         return None
     try:
@@ -53,7 +54,12 @@ def read_preview(data: Source) -> Picture | None:
         raise VaecError("the file's preview is too large") from None
     except Exception as error:  # Pillow's plugins raise many kinds
         raise VaecError("the file's preview is damaged") from error
-    return Picture(pixels, exif=None if exif is None else bytes(exif))
+    known = cicp is not None and is_cicp(bytes(cicp))
+    return Picture(pixels, exif=_stored(exif), cicp=_stored(cicp) if known else None)
+
+
+def _stored(chunk: memoryview | None) -> bytes | None:
+    return None if chunk is None else bytes(chunk)
 
 
 def upright(picture: Picture, size: int) -> Image.Image:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from vaecodec.bitstream.cicp import name_of
 from vaecodec.bitstream.container import METADATA
 from vaecodec.bitstream.header import SIDE_MAX
 from vaecodec.errors import PictureError
@@ -32,11 +33,11 @@ class Output:
 
 
 _ALL = ("L", "LA", "RGB", "RGBA")
-_LONG = {kind: 2**31 - 64 for kind in METADATA}
+_LONG = dict.fromkeys(("icc", "exif", "xmp"), 2**31 - 64)
 _MARKER = 65533  # bytes in a JPEG marker
 _JPEG = {"icc": 255 * (_MARKER - 14), "exif": _MARKER - 6, "xmp": _MARKER - 29}
 _OUTPUTS = {
-    "PNG": Output("Png", _ALL, _LONG),
+    "PNG": Output("Png", _ALL, {**_LONG, "cicp": 4}),
     "JPEG": Output("Jpeg", ("L", "RGB"), _JPEG, 65500, {"quality": 95, "subsampling": "4:4:4"}),
     "WEBP": Output("WebP", ("RGB", "RGBA"), _LONG, 16383, {"lossless": True, "exact": True}),
     "TIFF": Output("Tiff", _ALL, _LONG),  # uncompressed: through libtiff Pillow cannot write the EXIF directories
@@ -93,7 +94,8 @@ def write_picture(picture: Picture, target: BinaryIO, format: str, png_level: in
         size, limit = len(getattr(picture, kind) or b""), output.metadata.get(kind, 0)
         if size > limit:
             lost[kind] = None
-            notes.append(f"its {kind.upper()} is {'too long for' if limit else 'not held by'} {format}")
+            what = kind.upper() if kind != "cicp" else f"colour space ({name_of(picture.cicp or b'')})"
+            notes.append(f"its {what} is {'too long for' if limit else 'not held by'} {format}")
     turn = orientation(picture.exif) if "exif" in lost else 1
     held = replace(picture, **lost)
     if format == "PNG" and turn == 1:
