@@ -37,4 +37,3 @@ def with_tile(data: bytes, body: bytes) -> bytes:
 def first_tile(data: bytes) -> Tile:
     file = parse(data)
     return file.tiles[0].tile(file.header)
-

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.files_with_faults import edit, first_tile, join, split, with_tile
+from tests.files_with_faults import first_tile, join, split, with_tile
 from tests.forgery import golomb
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
@@ -43,16 +43,16 @@ def test_E1_states_are_in_range(small: Codec, data: bytes) -> None:
 def test_E2_words_that_run_out(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     with pytest.raises(CorruptFileError):
-        small.decode(with_tile(data, edit(tile, high=tile.words[2][:-20]).pack()))
+        small.decode(with_tile(data, tile.having(high=tile.words[2][:-20]).pack()))
 
 
 def test_E3_sections_end_where_they_say(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     z, low = bytes(tile.words[0]), bytes(tile.words[1])
-    moved = edit(tile, z=z + low[:2], low=low[2:])
+    moved = tile.having(z=z + low[:2], low=low[2:])
     with pytest.raises(CorruptFileError, match="section"):
         small.decode(with_tile(data, moved.pack()))
-    longer = edit(tile, high=bytes(tile.words[2]) + b"\0\0")
+    longer = tile.having(high=bytes(tile.words[2]) + b"\0\0")
     with pytest.raises(CorruptFileError):
         small.decode(with_tile(data, longer.pack()))
     state = struct.unpack_from("<I", tile.states)[0]
@@ -69,7 +69,7 @@ def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
     assert escapes, "the picture is meant to need escapes"
     for bad in (b"", escapes + b"\0", escapes[:-1] + b"\x80", b"\xff\xff\x7f" + escapes):
         with pytest.raises(CorruptFileError, match=r"escape"):
-            small.decode(with_tile(data, edit(tile, escapes=bad).pack()))
+            small.decode(with_tile(data, tile.having(escapes=bad).pack()))
 
 
 def test_E5_rounds_are_bounded() -> None:
@@ -125,9 +125,9 @@ def test_S1_concealed_tiles(small: Codec, data: bytes) -> None:
 
 @pytest.mark.parametrize("bad", [golomb([1] * 35), golomb([0] * 36) + b"\0", golomb([0] * 37) + b"\1", b"\0" * 9])
 def test_S2_a_filter_has_36_numbers(small: Codec, data: bytes, bad: bytes) -> None:
-    assert small.decode(with_tile(data, edit(first_tile(data), filter=golomb([0] * 36)).pack()))
+    assert small.decode(with_tile(data, first_tile(data).having(filter=golomb([0] * 36)).pack()))
     with pytest.raises(CorruptFileError, match="filter"):
-        small.decode(with_tile(data, edit(first_tile(data), filter=bad).pack()))
+        small.decode(with_tile(data, first_tile(data).having(filter=bad).pack()))
 
 
 @pytest.mark.parametrize("place, lmbda", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
@@ -138,12 +138,24 @@ def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lm
         values = [0] * 36
         values[place] = sign * (strength // lmbda)
         section = golomb([v - d for v, d in zip(values, default, strict=True)])
-        changed = with_tile(data, edit(first_tile(data), filter=section).pack())
+        changed = with_tile(data, first_tile(data).having(filter=section).pack())
         if well:
             small.decode(changed)
         else:
             with pytest.raises(CorruptFileError, match="strong"):
                 small.decode(changed)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_S4_numbers_of_a_filter_are_bounded(small: Codec, data: bytes, sign: int) -> None:
+    """At most 16 zeros ahead of a number, although 17 would be fewer than the section may have."""
+    section = golomb([*[0] * 12, sign * 2**16, *[0] * 23])
+    with pytest.raises(CorruptFileError, match="cut off"):
+        small.decode(with_tile(data, first_tile(data).having(filter=section).pack()))
+    default = Filter.of_model(small.weights, container.parse(data).header.quality).values
+    most = [*[-d for d in default[:12]], sign * 56000 - default[12], *[-d for d in default[13:]]]
+    assert golomb([most[12]])[:2] == b"\0\0", "16 zeros"
+    assert small.decode(with_tile(data, first_tile(data).having(filter=golomb(most)).pack()))
 
 
 def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
@@ -154,9 +166,9 @@ def test_P1_alpha_inflates_to_the_tile(small: Codec, data: bytes) -> None:
     rows[0] = 3
     for bad in (zlib.compress(bytes(64 * 65 - 1)), bomb, b"junk", zlib.compress(bytes(rows)), zlib.compress(b"") * 2):
         with pytest.raises(CorruptFileError, match="alpha"):
-            small.decode(with_tile(data, edit(tile, alpha=bad).pack()))
+            small.decode(with_tile(data, tile.having(alpha=bad).pack()))
     with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(data, edit(tile, alpha=bytes(tile.alpha) + b"\0").pack()))
+        small.decode(with_tile(data, tile.having(alpha=bytes(tile.alpha) + b"\0").pack()))
 
 
 def test_P3_filters_and_damaged_streams() -> None:
@@ -182,7 +194,7 @@ def test_P4_an_overlay_replaces_pixels(small: Codec, channels: int) -> None:
     pixels = picture(70, 90, channels)
     plain = small.encode(Picture(pixels), 50, effort=2, tile=64)
     over = picture(64, 64, 3)[::-1]
-    data = with_tile(plain, edit(first_tile(plain), overlay=pack_overlay(over, OVERLAID)).pack())
+    data = with_tile(plain, first_tile(plain).having(overlay=pack_overlay(over, OVERLAID)).pack())
     expected = small.decode(plain).pixels
     rgb = over.astype(int)
     values = over if channels > 1 else ((rgb[..., :1] + 2 * rgb[..., 1:2] + rgb[..., 2:] + 2) >> 2).astype(np.uint8)
@@ -198,7 +210,7 @@ def test_P4_an_overlay_has_the_tiles_size_and_decodes(small: Codec, data: bytes)
     Image.fromarray(picture(64, 64, 3)).save(lossy, "WEBP", quality=50)
     for bad in (other, good[: len(good) // 2], b"junk", b"\x2f", lossy.getvalue()[20:], good[:5] + b"\xff" * 40):
         with pytest.raises(CorruptFileError, match="overlay"):
-            small.decode(with_tile(data, edit(first_tile(data), overlay=bad).pack()))
+            small.decode(with_tile(data, first_tile(data).having(overlay=bad).pack()))
 
 
 def test_P5_an_overlay_is_there_or_not(small: Codec, data: bytes) -> None:
@@ -206,13 +218,13 @@ def test_P5_an_overlay_is_there_or_not(small: Codec, data: bytes) -> None:
     file = BytesIO()
     Image.fromarray(rgba).save(file, "WEBP", lossless=True)
     with pytest.raises(CorruptFileError, match="half transparent"):
-        small.decode(with_tile(data, edit(first_tile(data), overlay=file.getvalue()[20:]).pack()))
+        small.decode(with_tile(data, first_tile(data).having(overlay=file.getvalue()[20:]).pack()))
 
 
 def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(data, edit(tile, alpha=b"").pack()))
+        small.decode(with_tile(data, tile.having(alpha=b"").pack()))
     opaque = small.encode(Picture(picture(40, 40, 3)), 50)
     with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(opaque, edit(first_tile(opaque), alpha=pack_alpha(picture(40, 40, 1)[..., 0])).pack()))
+        small.decode(with_tile(opaque, first_tile(opaque).having(alpha=pack_alpha(picture(40, 40, 1)[..., 0])).pack()))
