@@ -45,6 +45,7 @@ class FakeCodec:
         *,
         effort: int = 3,
         preview: bool | None = None,
+        progressive: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> bytes:
         if self.fail:

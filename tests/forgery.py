@@ -416,10 +416,7 @@ OF_ONE: Violations = {
     "length of 6 bytes": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\xff" * 5 + b"\1" + c[1][1][3:])),
     "length cut off": ("T3", lambda c: replaced(c, 1, c[1][1][:2])),
     "empty tile": ("T3", lambda c: replaced(c, 1, b"\0")),
-    "tile cut in its states": (
-        "T3",
-        lambda c: replaced(c, 1, b"\0" + b"".join(packed(nothing(b"\0") | {"states": bytes(3)}))),
-    ),
+    "tile cut in its states": ("T3", lambda c: replaced(c, 1, bytes(7))),
     "sections longer than the tile": ("T3", lambda c: replaced(c, 1, c[1][1][: len(c[1][1]) // 4])),
     "bytes behind the sections": ("T3", lambda c: replaced(c, 1, c[1][1] + b"\0")),
     "odd z": ("T3", lambda c: changed_tile(c, z=longer("z", b"\0"))),

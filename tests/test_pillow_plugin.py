@@ -22,10 +22,10 @@ from conftest import VECTORS
 from PIL import Image, UnidentifiedImageError
 
 import vaecodec
+from tests.files_with_faults import with_header
 from tests.sample_pictures import picture
 from vaecodec.api import default_codec
 from vaecodec.bitstream import container
-from vaecodec.bitstream.header import Header
 from vaecodec.pillow_plugin import VaecImageFile
 
 vaecodec.register()
@@ -85,10 +85,7 @@ def test_other_modes_are_refused() -> None:
 
 def test_opening_reads_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow's own check against bombs comes first."""
-    data = bytearray(saved(Image.fromarray(picture(8, 8))))
-    header = Header.unpack(bytes(data[16:48]))
-    huge = Header(**{**vars(header), "width": 30_000, "height": 30_000})
-    data[16:48] = huge.pack()
+    data = with_header(saved(Image.fromarray(picture(8, 8))), width=30_000, height=30_000)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(data))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from tests.commands import SAMPLE, FakeCodec, Run, picture_file, pixels_of, vaec, vaec_file
+from tests.files_with_faults import with_header
 from vaecodec import __version__, console
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
-from vaecodec.bitstream.header import Header
 from vaecodec.errors import UnsupportedError
 from vaecodec.pictures.picture import Picture
 
@@ -90,10 +90,7 @@ def damaged() -> bytes:
 
 
 def of_version(version: int) -> bytes:
-    data = vaec(Picture(np.zeros((6, 8, 3), np.uint8)))
-    head = bytearray(data[16 : 16 + Header.STRUCT.size])
-    head[0] = version
-    return SIGNATURE + pack_chunk("HEAD", bytes(head)) + data[20 + Header.STRUCT.size :]
+    return with_header(vaec(Picture(np.zeros((6, 8, 3), np.uint8))), version=version)
 
 
 @pytest.mark.parametrize("command", ["decode", "info", "verify"])
@@ -103,7 +100,7 @@ def of_version(version: int) -> bytes:
         (b"", 3, "not a .vaec file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), 3, "not a .vaec file"),
         (SIGNATURE[:3], 3, "signature"),
-        (vaec(Picture(np.zeros((6, 8, 3), np.uint8)))[:-3], 3, "DONE"),
+        (vaec(Picture(np.zeros((6, 8, 3), np.uint8)))[:-3], 3, "end of the file"),
         (damaged(), 3, "checksum"),
         (of_version(1), 4, "version 1"),
         (None, 1, "No such file"),
@@ -203,11 +200,12 @@ def test_info_as_json(run: Run) -> None:
         "colour_space": "ICC profile",
         "depth": 8,
         "quality": 12.5,
-        "version": 8,
+        "version": 9,
         "model": "fake",
         "model_hash": "0001020304050607",
         "tile_side": 64,
         "tiles": 4,
+        "progressive": False,
         "bpp": round(len(data) * 8 / 7000, 4),
     }
     assert sum(parts.values()) == len(data)
@@ -218,7 +216,7 @@ def test_info_as_json(run: Run) -> None:
 def test_info_as_text(run: Run) -> None:
     vaec_file("a.vaec")
     text = run("info", "a.vaec").out.decode()
-    for line in ("8 x 6, RGB, 8 bits, sRGB", "75 of 100", "fake 0001020304050607", "version 8, 1 tile of 64 pixels"):
+    for line in ("8 x 6, RGB, 8 bits, sRGB", "75 of 100", "fake 0001020304050607", "version 9, 1 tile of 64 pixels"):
         assert line in text
     assert re.search(r"high +8 ", text) and "alpha" not in text
     assert run("info", "-", stdin=Path("a.vaec").read_bytes()).out.decode() == text.replace("a.vaec", "-")

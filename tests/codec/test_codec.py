@@ -17,7 +17,7 @@ from tools.measure.bdrate import bd_rate
 from tools.train.data import load
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.container import parse
-from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.header import RGB, Header
 from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec, analysis, encoder, latents, windows
 from vaecodec.entropy.rans import Run, pack_escapes
@@ -168,7 +168,7 @@ def test_estimate_matches_the_file(shipped: Codec, quality: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latents, "pack_tile", spy)
         data = shipped.encode(Picture(pixels), quality)
-    tile = Tile.unpack(parse(data).tiles[0])
+    tile = parse(data).unpacked()[0]
     assert len(data) == pytest.approx(estimates[0] + 4 * 2**tile.lanes_log2 * 0.7 + 100, rel=0.005)
 
 
@@ -228,7 +228,7 @@ def test_bands_of_tiles(monkeypatch: pytest.MonkeyPatch, small: Codec, shape: tu
 
 def test_bands_hold_so_many_positions() -> None:
     for height, width, tile in ((4000, 3000, 1024), (4000, 64, 64), (100_000, 1, 64), (64, 100_000, 64)):
-        header = Header(4, width, height, 1, 8, 500, tile // 64, 0, 0, "x", bytes(8))
+        header = Header(width, height, RGB, 500, "x", bytes(8), tile // 64)
         per_row = tile // 16 * -(-width // 16)
         bands = list(windows.bands(header))
         assert sum(map(len, bands)) == header.grid[0]

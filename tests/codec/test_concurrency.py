@@ -49,7 +49,7 @@ def alone() -> list[tuple[str, str]]:
 
 def test_there_are_overlays() -> None:
     layout = container.parse(Codec(threads=1).encode(pixels_of(3), 43, tile=128))
-    assert container.unpack_tile(layout.header, layout.tiles[0]).overlay
+    assert layout.unpacked()[0].overlay
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])

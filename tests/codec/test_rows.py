@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,10 +17,10 @@ import vaecodec.pictures.picture
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
-from vaecodec.bitstream.header import Header
-from vaecodec.bitstream.tiles import Tile, tile_chunk
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.codec.encoder import with_index
 from vaecodec.errors import LimitError, PictureError
 from vaecodec.pictures.picture import Picture, Strips, from_above, row_chunks, strips
 from vaecodec.pictures.reading import read_picture
@@ -133,7 +134,7 @@ def test_a_drawing_by_rows(small: Codec) -> None:
     pixels = picture(150, 200)
     pixels[30:120, 20:150] = np.kron(np.eye(13, dtype=np.uint8)[:9], np.full((10, 10), 255, np.uint8))[..., None]
     data = small.encode(Picture(pixels), 60, tile=64)
-    assert any(Tile.unpack(t).overlay for t in container.parse(data).tiles)
+    assert any(tile.overlay for tile in container.parse(data).unpacked())
     assert small.encode(Picture(by_rows(pixels)), 60, tile=64) == data
 
 
@@ -187,13 +188,11 @@ def test_command_line_with_damage_far_down(
     """Rows have been written before it shows; nothing stays of them."""
     monkeypatch.chdir(tmp_path)
     data = shipped.encode(Picture(picture(200, 64)), 60, tile=64)
-    layout = container.parse(data)
-    last = Tile.unpack(layout.tiles[-1])
-    words = [bytes(s) for s in last.sections]
-    words[3] = words[3][:-2]
-    broken = Tile(last.lanes_log2, last.states, tuple(words))
-    at = list(read_chunks(data))[-2].start
-    Path("a.vaec").write_bytes(data[:at] + tile_chunk(len(layout.tiles) - 1, broken) + pack_chunk("DONE", b""))
+    *tiles, last = container.parse(data).unpacked()
+    tiles.append(last.having(high=bytes(last.high[:-2])))
+    head = data[: list(read_chunks(data))[1].start]
+    chunks = [chunk for number, tile in enumerate(tiles) for chunk in tile_chunks(number, tile)]
+    Path("a.vaec").write_bytes(head + b"".join(with_index(chunks)))
     assert run("decode", "a.vaec", "a.png") == 3
     assert "a.vaec: a tile's coded data" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["a.vaec"]
@@ -203,9 +202,9 @@ def test_python_has_a_limit_too(small: Codec) -> None:
     """A file of 8 kB that says it has 400 megapixels, in tiles that take no bytes."""
     data = small.encode(Picture(picture(8, 8)), 50, tile=1024)
     header = container.parse(data).header
-    large = Header(**{**vars(header), "width": 20480, "height": 20480})
-    tiles = b"".join(tile_chunk(n, Tile.empty()) for n in range(400))
-    forged = SIGNATURE + pack_chunk("HEAD", large.pack()) + tiles + pack_chunk("DONE", b"")
+    large = replace(header, width=20480, height=20480)
+    tiles = [chunk for number in range(400) for chunk in tile_chunks(number, Tile.empty())]
+    forged = SIGNATURE + pack_chunk("HEAD", large.pack()) + b"".join(tiles)
     for decode in (small.decode, small.decode_rows, small.decode_partial):
         with pytest.raises(LimitError):
             decode(forged)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.overlay import pack_overlay, unpack_overlay
-from vaecodec.bitstream.tiles import EMPTY, Tile
+from vaecodec.bitstream.tiles import EMPTY
 from vaecodec.codec import Codec, encoder, screen
 from vaecodec.codec.palettes import SIZES, Colours
 from vaecodec.errors import CorruptFileError
@@ -47,7 +47,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def overlays(data: bytes) -> list[int]:
-    return [len(Tile.unpack(t).overlay) for t in container.parse(data).tiles]
+    return [len(tile.overlay) for tile in container.parse(data).unpacked()]
 
 
 @given(st.integers(1, 80), st.integers(1, 80), st.floats(0, 1), st.integers(0, 2**32 - 1))
@@ -159,7 +159,7 @@ def test_what_is_near_the_limit_is_coded_at_most_twice(shipped: Codec, looks: Co
         looks.clear()
         data = shipped.encode(pixels, quality)
         sampled += looks["sampled_error"]
-        covered = Tile.unpack(container.parse(data).tiles[0]).lanes_log2 == EMPTY
+        covered = container.parse(data).unpacked()[0].lanes_log2 == EMPTY
         assert looks["encode_band"] == 1 + (bool(looks["sampled_error"]) and any(overlays(data)))
         assert looks["pack_overlay"] <= 10
         assert covered or any(overlays(data)) or data == shipped.encode(pixels, quality, effort=2)

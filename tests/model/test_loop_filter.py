@@ -15,9 +15,11 @@ from PIL import Image
 from tests.reference_decoder import filtered, read_filter
 from tests.sample_pictures import picture
 from tools.train.data import psnr
-from vaecodec.bitstream.chunks import pack_chunk, read_chunks
-from vaecodec.bitstream.tiles import tile_chunk
+from vaecodec.bitstream.chunks import read_chunks
+from vaecodec.bitstream.container import INDEX
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.codec import Codec, filter_fit
+from vaecodec.codec.encoder import with_index
 from vaecodec.codec.filter_fit import COLOURS, Fit, applied, as_planes
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.loop_filter import CHROMA, KINDS, LUMA, OUT_ONE, STRENGTH_MAX, Filter, Filters
@@ -125,6 +127,12 @@ def coded(shipped: Codec) -> tuple[np.ndarray, bytes]:
     return x, shipped.encode(x, 85, effort=4, tile=192)
 
 
+def with_tiles(data: bytes, tiles: list[Tile]) -> bytes:
+    """The file with other tiles."""
+    head = data[: next(chunk.start for chunk in read_chunks(data) if chunk.type == INDEX)]
+    return head + b"".join(with_index(chunk for i, tile in enumerate(tiles) for chunk in tile_chunks(i, tile)))
+
+
 def test_the_encoder_knows_what_the_decoder_makes(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     x, data = coded
     decoded = np.empty_like(x)
@@ -137,9 +145,7 @@ def test_filters_pay(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     x, data = coded
     tiles = shipped.open(data).unpacked()
     assert sum(bool(tile.filter) for tile in tiles) > 1
-    plain = b"".join(tile_chunk(i, tile.having(filter=b"")) for i, tile in enumerate(tiles))
-    first = next(c for c in read_chunks(data) if c.type == "TILE")
-    without = data[: first.start] + plain + pack_chunk("DONE", b"")
+    without = with_tiles(data, [tile.having(filter=b"") for tile in tiles])
     gain = psnr(x, shipped.decode(data).pixels) - psnr(x, shipped.decode(without).pixels)
     assert gain > 0.01 and len(data) - len(without) < 64 * len(tiles)
 
@@ -156,10 +162,7 @@ def test_regions(shipped: Codec, coded: tuple[np.ndarray, bytes], region: tuple[
 def test_a_region_needs_no_filter_but_those_it_sees(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
     tiles = shipped.open(data).unpacked()
-    first = next(c for c in read_chunks(data) if c.type == "TILE")
-    bad = [*tiles[:3], tiles[3].having(filter=b"\0")]
-    chunks = b"".join(tile_chunk(i, tile) for i, tile in enumerate(bad))
-    broken = data[: first.start] + chunks + pack_chunk("DONE", b"")
+    broken = with_tiles(data, [*tiles[:3], tiles[3].having(filter=b"\0")])
     whole = shipped.decode(data).pixels
     np.testing.assert_array_equal(shipped.decode_region(broken, (0, 0, 100, 120)).pixels, whole[:120, :100])
     with pytest.raises(CorruptFileError, match="filter"):
@@ -182,10 +185,7 @@ def test_partial(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
 def test_a_tile_with_a_bad_filter_is_lost_and_no_other(shipped: Codec, coded: tuple[np.ndarray, bytes]) -> None:
     _, data = coded
     tiles = shipped.open(data).unpacked()
-    first = next(c for c in read_chunks(data) if c.type == "TILE")
-    bad = [tiles[0].having(filter=b"\0"), *tiles[1:]]
-    chunks = b"".join(tile_chunk(i, tile) for i, tile in enumerate(bad))
-    broken = data[: first.start] + chunks + pack_chunk("DONE", b"")
+    broken = with_tiles(data, [tiles[0].having(filter=b"\0"), *tiles[1:]])
     assert shipped.decode_partial(broken).lost == [(0, 0, 192, 192)]
     with pytest.raises(CorruptFileError, match="filter"):
         shipped.decode(broken)

@@ -45,7 +45,7 @@ def test_coded_size_within_one_percent_of_compressai(monkeypatch: pytest.MonkeyP
         return pack(runs)
 
     monkeypatch.setattr(latents, "pack_tile", spy)
-    tile = Tile.unpack(parse(Codec().encode(Picture(load(SAMPLE)), quality)).tiles[0])
+    tile = parse(Codec().encode(Picture(load(SAMPLE)), quality)).unpacked()[0]
     ours = len(tile.states) + sum(len(s) for s in tile.words)
     assert ours == pytest.approx(theirs, rel=0.01)
 

@@ -15,22 +15,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import VECTORS
 
 from tests import reference_decoder as reference
 from tests.forgery import (
+    EMPTY,
     EXTRA,
-    VIOLATIONS,
+    OF_ONE,
+    OF_PARTS,
+    OF_SEVERAL,
     Chunk,
     changed_header,
     changed_tile,
     coloured,
     flagged,
     forge,
+    index_of,
     join,
     leb128,
-    put,
+    parts_of,
     random_model,
     split,
+    violations,
 )
 from vaecodec.codec import Codec
 from vaecodec.pictures.picture import Picture
@@ -130,6 +136,16 @@ def test_large_tile(codec: Codec, model: bytes) -> None:
     assert_same(codec, model, codec.encode(Picture(picture("noise", 140, 260, 3)), 80, tile=256))
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("tile", [64, None])
+def test_progressive(codec: Codec, model: bytes, channels: int, tile: int | None) -> None:
+    """The same pixels as of another file; overlays and alpha among them."""
+    pixels = picture("noise", 90, 150, channels)
+    pixels[:70, :80] = picture("edges", 70, 80, channels)
+    plain, progressive = (codec.encode(Picture(pixels), 60, tile=tile, progressive=wanted) for wanted in (False, True))
+    np.testing.assert_array_equal(assert_same(codec, model, progressive), reference.decode(plain, model))
+
+
 def test_metadata_is_skipped(codec: Codec, model: bytes) -> None:
     pixels = picture("edges", 20, 30, 3)
     data = codec.encode(Picture(pixels, icc=b"profile", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0", xmp=b"<x/>"), 50)
@@ -142,6 +158,7 @@ def test_pictures_cover_skips_and_escapes(codec: Codec) -> None:
     for kind, quality in (("gradient", 0), ("edges", 100)):
         data = codec.encode(Picture(picture(kind, 64, 64, 3)), quality, effort=2, tile=64)
         lanes, *_ = reference.read_tile(reference.read_file(data)[1][0])
+        assert lanes is not None
         lengths[kind] = len(lanes.words), len(lanes.escapes)
     assert lengths["gradient"][0] < 16 * 320 // 8  # some elements took no part of a word
     assert lengths["edges"][1] > 0
@@ -190,28 +207,49 @@ def test_damaged_tiles(codec: Codec, model: bytes) -> None:
     """One byte of a tile changed, the CRC right."""
     rng = np.random.default_rng(5)
     for channels, quality in ((4, 0), (3, 20)):
-        head, tile, done = split(codec.encode(Picture(picture("gradient", 20, 40, channels)), quality))
+        head, tile = split(codec.encode(Picture(picture("gradient", 20, 40, channels)), quality))
         for at in [*range(14), *rng.integers(0, len(tile[1]), 30)]:
             changed = bytearray(tile[1])
             changed[at] ^= 1 << int(rng.integers(8))
-            assert_agree(codec, model, join([head, (b"TILE", bytes(changed)), done]))
+            assert_agree(codec, model, join([head, (b"TILE", bytes(changed))]))
 
 
 def test_damaged_header(codec: Codec, model: bytes) -> None:
-    head, tile, done = split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 10))
+    """The short one, and one with every field there."""
+    chunks = split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 10))
+    named = {"number": 0, "model": codec.weights.name.encode(), "hash": codec.weights.hash}
+    constant = changed_tile(chunks, alpha=b"")
+    long = changed_header(constant, alpha=1, value=9, tile=3, features=2**20, rest=b"later", **named)
     decoded = 0
-    for at in range(32):
-        for bit in (0, 1, 7):
-            changed = bytearray(head[1])
+    for head, tile in (chunks, long):
+        for at in range(len(head[1])):
+            for bit in range(8):
+                changed = bytearray(head[1])
+                changed[at] ^= 1 << bit
+                decoded += assert_agree(codec, model, join([(b"HEAD", bytes(changed)), tile]))
+    assert decoded > 50
+
+
+def test_header_cut_off(codec: Codec, model: bytes) -> None:
+    """Anywhere: what follows is no part of it."""
+    chunks = split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 10))
+    long = changed_header(chunks, tile=3, features=2**20)
+    for end in range(len(long[0][1])):
+        assert not assert_agree(codec, model, join([(b"HEAD", long[0][1][:end]), long[1]]))
+
+
+def test_damaged_index(codec: Codec, model: bytes) -> None:
+    head, index, *tiles = split(codec.encode(Picture(picture("gradient", 70, 80, 3)), 10, tile=64))
+    for at in range(len(index[1])):
+        for bit in range(8):
+            changed = bytearray(index[1])
             changed[at] ^= 1 << bit
-            if at in (3, 4, 7, 8):
-                continue  # pictures of millions of pixels
-            decoded += assert_agree(codec, model, join([(b"HEAD", bytes(changed)), tile, done]))
-    assert decoded > 0
+            assert not assert_agree(codec, model, join([head, (b"tIDX", bytes(changed)), *tiles]))
 
 
-def test_truncated(codec: Codec, model: bytes) -> None:
-    data = codec.encode(Picture(picture("gradient", 20, 40, 3)), 10)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_truncated(codec: Codec, model: bytes, progressive: bool) -> None:
+    data = codec.encode(Picture(picture("gradient", 20, 40, 3)), 10, progressive=progressive)
     for end in range(len(data)):
         with pytest.raises(ValueError):
             reference.decode(data[:end], model)
@@ -224,36 +262,51 @@ def chunks(codec: Codec) -> list[Chunk]:
     return split(codec.encode(Picture(picture("gradient", 20, 40, 4)), 30))
 
 
-@pytest.mark.parametrize("name", VIOLATIONS)
-def test_violations(codec: Codec, model: bytes, chunks: list[Chunk], name: str) -> None:
-    rule, change = VIOLATIONS[name]
-    changed = change(chunks)
-    data = changed if isinstance(changed, bytes) else join(changed)
+@pytest.fixture(scope="module")
+def broken(small: Codec) -> dict[str, tuple[str, bytes]]:
+    """Of a model without a number."""
+    one = split(small.encode(Picture(picture("gradient", 20, 40, 4)), 30))
+    pixels = Picture(picture("gradient", 70, 150, 4))
+    several, parts = (split(small.encode(pixels, 30, tile=64, progressive=wanted)) for wanted in (False, True))
+    return violations(one, several, parts)
+
+
+@pytest.mark.parametrize("name", [*OF_ONE, *OF_SEVERAL, *OF_PARTS])
+def test_violations(small: Codec, broken: dict[str, tuple[str, bytes]], name: str) -> None:
+    (rule, data), model = broken[name], (VECTORS / "small.safetensors").read_bytes()
     with pytest.raises(ValueError, match=rf"^{rule}: "):
         reference.decode(data, model)
     with pytest.raises(ValueError):
-        codec.decode(data)
+        small.decode(data)
 
 
 def test_unusual_but_valid(codec: Codec, model: bytes, chunks: list[Chunk]) -> None:
     """Unknown ancillary chunks anywhere, repeated; constant alpha; alpha_is_used either way; bytes behind
     VP8L bitstreams."""
     expected = assert_same(codec, model, join(chunks))
-    head, tile, done = chunks
-    for order in ([head, EXTRA, EXTRA, tile, done], [head, tile, EXTRA, (b"abcd", b"xyz"), EXTRA, done]):
+    head, tile = chunks
+    named = {"number": 0, "model": codec.weights.name.encode(), "hash": codec.weights.hash}
+    for order in (
+        [head, EXTRA, EXTRA, tile],
+        [head, (b"rESI", b"xyz"), EXTRA, index_of(chunks), tile],
+        changed_header(chunks, rest=b"of later versions"),
+        changed_header(chunks, features=2**16),
+        changed_header(chunks, tile=15, features=2**34 + 2**16),
+        changed_header(chunks, **named),
+    ):
         np.testing.assert_array_equal(assert_same(codec, model, join(order)), expected)
-    constant = changed_tile(changed_header(chunks, alpha=1, value=77), put(6, b""))
+    constant = changed_tile(changed_header(chunks, alpha=1, value=77), alpha=b"")
     assert (assert_same(codec, model, join(constant))[..., 3] == 77).all()
     assert (
-        assert_same(codec, model, join(changed_tile(chunks, put(7, coloured(20, 40, 255)))))[..., :3]
+        assert_same(codec, model, join(changed_tile(chunks, overlay=coloured(20, 40, 255))))[..., :3]
         != expected[..., :3]
     ).any()
-    empty = changed_tile(chunks, lambda p: p.__setitem__(slice(6), [b"\xff", *[b""] * 5]))
+    empty = changed_tile(chunks, **EMPTY)
     assert_same(codec, model, join(empty))
     for section in bitstreams(coloured(20, 40)):
-        assert_same(codec, model, join(changed_tile(chunks, put(6, section))))
+        assert_same(codec, model, join(changed_tile(chunks, alpha=section)))
     for section in bitstreams(coloured(20, 40, 0)):
-        np.testing.assert_array_equal(assert_same(codec, model, join(changed_tile(chunks, put(7, section)))), expected)
+        np.testing.assert_array_equal(assert_same(codec, model, join(changed_tile(chunks, overlay=section))), expected)
 
 
 def bitstreams(section: bytes) -> list[bytes]:
@@ -266,11 +319,9 @@ def test_escape_limits(codec: Codec, model: bytes) -> None:
     header = reference.Header(16, 16, 1, 500, 1, 0, 0, "", b"")
     chunks = split(forge(model, header, 0, 0.3, 32767, seed=0))
     for last, valid in ((65534, True), (65533, True), (65535, False), (65536, False)):
-        parts: list[bytes] = []
-        changed_tile(chunks, parts.extend)
-        escapes = parts[2]
+        escapes = parts_of(chunks[1][1][1:])["escapes"]
         at = max(i for i in range(len(escapes)) if i == 0 or escapes[i - 1] < 128)
-        data = join(changed_tile(chunks, put(2, escapes[:at] + leb128(last))))
+        data = join(changed_tile(chunks, escapes=escapes[:at] + leb128(last)))
         if valid:  # nothing that is decoded later depends on the last symbol
             assert_same(codec, model, data)
         else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from tests.files_with_faults import edit, first_tile, join, split, with_tile
+from tests.files_with_faults import first_tile, join, split, with_tile
 from tests.forgery import coloured, flagged, golomb, vp8l
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
@@ -45,16 +45,16 @@ def test_E1_states_are_in_range(small: Codec, data: bytes) -> None:
 def test_E2_words_that_run_out(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     with pytest.raises(CorruptFileError):
-        small.decode(with_tile(data, edit(tile, high=tile.words[2][:-20]).pack()))
+        small.decode(with_tile(data, tile.having(high=tile.words[2][:-20]).pack()))
 
 
 def test_E3_sections_end_where_they_say(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     z, low = bytes(tile.words[0]), bytes(tile.words[1])
-    moved = edit(tile, z=z + low[:2], low=low[2:])
+    moved = tile.having(z=z + low[:2], low=low[2:])
     with pytest.raises(CorruptFileError, match="section"):
         small.decode(with_tile(data, moved.pack()))
-    longer = edit(tile, high=bytes(tile.words[2]) + b"\0\0")
+    longer = tile.having(high=bytes(tile.words[2]) + b"\0\0")
     with pytest.raises(CorruptFileError):
         small.decode(with_tile(data, longer.pack()))
     state = struct.unpack_from("<I", tile.states)[0]
@@ -71,7 +71,7 @@ def test_E4_escapes_are_complete_and_in_range(small: Codec) -> None:
     assert escapes, "the picture is meant to need escapes"
     for bad in (b"", escapes + b"\0", escapes[:-1] + b"\x80", b"\xff\xff\x7f" + escapes):
         with pytest.raises(CorruptFileError, match=r"escape"):
-            small.decode(with_tile(data, edit(tile, escapes=bad).pack()))
+            small.decode(with_tile(data, tile.having(escapes=bad).pack()))
 
 
 def test_E5_rounds_are_bounded() -> None:
@@ -127,9 +127,9 @@ def test_S1_concealed_tiles(small: Codec, data: bytes) -> None:
 
 @pytest.mark.parametrize("bad", [golomb([1] * 35), golomb([0] * 36) + b"\0", golomb([0] * 37) + b"\1", b"\0" * 9])
 def test_S2_a_filter_has_36_numbers(small: Codec, data: bytes, bad: bytes) -> None:
-    assert small.decode(with_tile(data, edit(first_tile(data), filter=golomb([0] * 36)).pack()))
+    assert small.decode(with_tile(data, first_tile(data).having(filter=golomb([0] * 36)).pack()))
     with pytest.raises(CorruptFileError, match="filter"):
-        small.decode(with_tile(data, edit(first_tile(data), filter=bad).pack()))
+        small.decode(with_tile(data, first_tile(data).having(filter=bad).pack()))
 
 
 @pytest.mark.parametrize("place, lmbda", [(0, 64), (12, 1), (24, 192), (30, 2), (35, 2)])
@@ -140,7 +140,7 @@ def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lm
         values = [0] * 36
         values[place] = sign * (strength // lmbda)
         section = golomb([v - d for v, d in zip(values, default, strict=True)])
-        changed = with_tile(data, edit(first_tile(data), filter=section).pack())
+        changed = with_tile(data, first_tile(data).having(filter=section).pack())
         if well:
             small.decode(changed)
         else:
@@ -148,13 +148,25 @@ def test_S3_a_filter_is_not_too_strong(small: Codec, data: bytes, place: int, lm
                 small.decode(changed)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_S4_numbers_of_a_filter_are_bounded(small: Codec, data: bytes, sign: int) -> None:
+    """At most 16 zeros ahead of a number, although 17 would be fewer than the section may have."""
+    section = golomb([*[0] * 12, sign * 2**16, *[0] * 23])
+    with pytest.raises(CorruptFileError, match="cut off"):
+        small.decode(with_tile(data, first_tile(data).having(filter=section).pack()))
+    default = Filter.of_model(small.weights, container.parse(data).header.quality).values
+    most = [*[-d for d in default[:12]], sign * 56000 - default[12], *[-d for d in default[13:]]]
+    assert golomb([most[12]])[:2] == b"\0\0", "16 zeros"
+    assert small.decode(with_tile(data, first_tile(data).having(filter=golomb(most)).pack()))
+
+
 @pytest.mark.parametrize("name", ["alpha", "overlay"])
 def test_P1_exact_sections_have_the_size_of_the_tile(small: Codec, data: bytes, name: str) -> None:
     tile = first_tile(data)
-    small.decode(with_tile(data, edit(tile, **{name: coloured(64, 64, 255)}).pack()))
+    small.decode(with_tile(data, tile.having(**{name: coloured(64, 64, 255)}).pack()))
     for height, width in ((64, 63), (63, 64), (65, 64), (1, 1), (64, 16383)):
         with pytest.raises(CorruptFileError, match="another size"):
-            small.decode(with_tile(data, edit(tile, **{name: coloured(height, width, 255)}).pack()))
+            small.decode(with_tile(data, tile.having(**{name: coloured(height, width, 255)}).pack()))
 
 
 @pytest.mark.parametrize("name", ["alpha", "overlay"])
@@ -164,22 +176,22 @@ def test_P3_exact_sections_decode(small: Codec, data: bytes, name: str) -> None:
     bad = [good[: len(good) // 2], good[:5], good[:5] + b"\xff" * 40, b"junk", b"\x2f", lossy.getvalue()[20:]]
     for section in (*bad, *(flagged(good, True, version) for version in (1, 2, 4))):
         with pytest.raises(CorruptFileError, match="transparency" if name == "alpha" else name):
-            small.decode(with_tile(data, edit(first_tile(data), **{name: section}).pack()))
+            small.decode(with_tile(data, first_tile(data).having(**{name: section}).pack()))
 
 
 @pytest.mark.parametrize("name", ["alpha", "overlay"])
 def test_P3_what_has_no_meaning(small: Codec, data: bytes, name: str) -> None:
     """alpha_is_used, and bytes behind the image data."""
     good = coloured(64, 64, None if name == "alpha" else 0)
-    plain = small.decode(with_tile(data, edit(first_tile(data), **{name: good}).pack())).pixels
+    plain = small.decode(with_tile(data, first_tile(data).having(**{name: good}).pack())).pixels
     for section in (flagged(good, False), flagged(good, True), *(good + b"\xff" * n for n in (1, 2, 99))):
-        changed = with_tile(data, edit(first_tile(data), **{name: section}).pack())
+        changed = with_tile(data, first_tile(data).having(**{name: section}).pack())
         np.testing.assert_array_equal(small.decode(changed).pixels, plain)
 
 
 def test_P1_alpha_is_the_green_of_its_section(small: Codec, data: bytes) -> None:
     rgba = picture(64, 64, 4)
-    decoded = small.decode(with_tile(data, edit(first_tile(data), alpha=vp8l(rgba)).pack())).pixels
+    decoded = small.decode(with_tile(data, first_tile(data).having(alpha=vp8l(rgba)).pack())).pixels
     np.testing.assert_array_equal(decoded[:64, :64, 3], rgba[..., 1])
     np.testing.assert_array_equal(decoded[..., :3], small.decode(data).pixels[..., :3])
 
@@ -212,7 +224,7 @@ def test_P4_an_overlay_replaces_pixels(small: Codec, channels: int) -> None:
     pixels = picture(70, 90, channels)
     plain = small.encode(Picture(pixels), 50, effort=2, tile=64)
     over = picture(64, 64, 3)[::-1]
-    data = with_tile(plain, edit(first_tile(plain), overlay=pack_overlay(over, OVERLAID)).pack())
+    data = with_tile(plain, first_tile(plain).having(overlay=pack_overlay(over, OVERLAID)).pack())
     expected = small.decode(plain).pixels
     rgb = over.astype(int)
     values = over if channels > 1 else ((rgb[..., :1] + 2 * rgb[..., 1:2] + rgb[..., 2:] + 2) >> 2).astype(np.uint8)
@@ -226,13 +238,13 @@ def test_P4_an_overlay_is_there_or_not(small: Codec, data: bytes, used: bool) ->
     for alpha in (1, 128, 254):
         section = flagged(vp8l(np.dstack((picture(64, 64, 3), np.where(OVERLAID, alpha, 0).astype(np.uint8)))), used)
         with pytest.raises(CorruptFileError, match="half transparent"):
-            small.decode(with_tile(data, edit(first_tile(data), overlay=section).pack()))
+            small.decode(with_tile(data, first_tile(data).having(overlay=section).pack()))
 
 
 def test_P2_alpha_section_agrees_with_the_header(small: Codec, data: bytes) -> None:
     tile = first_tile(data)
     with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(data, edit(tile, alpha=b"").pack()))
+        small.decode(with_tile(data, tile.having(alpha=b"").pack()))
     opaque = small.encode(Picture(picture(40, 40, 3)), 50)
     with pytest.raises(CorruptFileError, match="alpha"):
-        small.decode(with_tile(opaque, edit(first_tile(opaque), alpha=pack_alpha(picture(40, 40, 1)[..., 0])).pack()))
+        small.decode(with_tile(opaque, first_tile(opaque).having(alpha=pack_alpha(picture(40, 40, 1)[..., 0])).pack()))

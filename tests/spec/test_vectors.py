@@ -14,8 +14,10 @@ from conftest import VECTORS
 from tests.reference_decoder import decode
 from tools.train.retire_model import retire
 from vaecodec import __version__
+from vaecodec.bitstream import header
 from vaecodec.bitstream.chunks import pack_chunk
-from vaecodec.bitstream.header import Header
+from vaecodec.bitstream.container import pack_index
+from vaecodec.bitstream.header import VERSION, Header
 from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
 from vaecodec.core.networks import KERNEL, kernels
@@ -113,14 +115,16 @@ COMPAT = json.loads((VECTORS / "compat" / "compat.json").read_text())
 def test_files_of_every_release_are_decoded(shipped: Codec, name: str) -> None:
     """docs/reference/models.md: what a release from 0.5 on has coded stays decodable."""
     picture = shipped.decode((VECTORS / "compat" / f"{name}.vaec").read_bytes())
-    assert list(picture.pixels.shape) == COMPAT[name]["shape"]
+    assert list(picture.pixels.shape) == COMPAT[name]["shape"] and COMPAT[name]["format"] <= VERSION
     assert hashlib.sha256(picture.pixels.tobytes()).hexdigest() == COMPAT[name]["sha256"]
     assert (picture.icc, picture.exif, picture.xmp) == (b"icc", b"II*\0exif", b"<xmp/>")
 
 
 def test_every_release_has_a_file(shipped: Codec) -> None:
     """So that none is forgotten when a model is shipped or a version raised."""
-    assert f"{__version__}-{shipped.weights.name}-{shipped.weights.hash.hex()}" in COMPAT
+    name = f"{__version__}-{shipped.weights.name}-{shipped.weights.hash.hex()}"
+    assert {name, f"{name}-progressive"} <= set(COMPAT)
+    assert {facts["format"] for facts in COMPAT.values()} >= {VERSION}
     assert {p.stem for p in (VECTORS / "compat").glob("*.vaec")} == set(COMPAT)
 
 
@@ -143,10 +147,14 @@ def test_the_small_model_is_small_and_frozen() -> None:
 
 def test_container_bytes_are_pinned() -> None:
     """Given fields, given bytes: these may only change with the format's version."""
-    header = Header(1, 300, 200, 3, 8, 623, 4, 1, 200, "base", bytes(range(8)))
-    assert header.pack().hex() == "012c010000c800000003086f020401c8" + "6261736500000000" + "0001020304050607"
+    full = Header(300, 200, 3, 623, "base", bytes(range(8)), tile=4, alpha=1, alpha_value=200, features=1 | 1 << 16)
+    named = "00" + "6261736500000000" + "0001020304050607"
+    assert full.pack().hex() == "09776f02" + "ac02" + "c801" + "c8" + "04" + named + "818004"
+    assert Header(300, 200, 0, 1000, *header.MODELS[1]).pack().hex() == "0900e803" + "ac02" + "c801"
     coded = {"escapes": b"e", "z": b"zz", "low": b"lowlow", "high": b"h" * 200, "alpha": b"", "overlay": b"o"}
     tile = Tile.empty(1, b"\0\0\1\0\1\0\1\0").having(**coded, filter=b"ff")
-    content = b"ezzlowlow" + b"h" * 200 + b"off"
-    assert tile.pack() == b"\x01\x01\x02\x06\xc8\x01\x00\x01\x02" + b"\0\0\1\0\1\0\1\0" + content
-    assert pack_chunk("DONE", b"").hex() == "00000000444f4e451f0db826"
+    head = b"\xb1\x01\x02\x06\x02\x01" + b"\0\0\1\0\1\0\1\0"
+    assert tile.split() == (head + b"ezz", b"lowlowffo", b"h" * 200)
+    assert tile.pack() == b"".join(tile.split())
+    assert pack_chunk("BASE", b"").hex() == "0000000042415345" + "d51321f6"
+    assert pack_index([1, 127, 128, 300]).hex() == "017f8001ac02"

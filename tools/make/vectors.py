@@ -21,22 +21,26 @@ from typing import Any
 import numpy as np
 
 from tests.forgery import (
+    EMPTY,
     EXTRA,
-    VIOLATIONS,
+    Chunk,
     changed_header,
     changed_tile,
     coloured,
     flagged,
     forge,
     golomb,
+    index_of,
     join,
     leb128,
-    put,
+    parts_of,
     split,
+    violations,
 )
 from tests.reference_decoder import Header, decode
 from tests.sample_pictures import picture
 from tools.train.data import load
+from vaecodec.bitstream.header import VERSION
 from vaecodec.codec import Codec
 from vaecodec.model import weights
 from vaecodec.pictures.picture import Picture
@@ -45,7 +49,8 @@ from vaecodec.version import __version__
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 MODELS = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
-FOREVER = "0.5"  # from this release on models stay decodable
+FORMAT = 9  # from this version of the format on files stay decodable,
+FOREVER = "0.5"  # and from this release on models do
 SIZES = ((1, 1), (1, 17), (63, 1), (16, 16), (15, 130), (17, 33), (64, 64), (64, 65), (65, 64))
 QUALITIES = (0, 6.2, 6.3, 12.5, 49.9, 87.5, 93.7, 93.8, 100)  # anchors of z change at 6.25 and 93.75
 Vector = tuple[str, str, bytes]  # name, what it is for, file
@@ -96,6 +101,19 @@ def encoded(codec: Codec) -> Iterator[Vector]:
     yield "overlay-grey", "overlays of a grey picture, tiles", file(mixed[..., :1], 100, 3, tile=64)
     drawn = np.concatenate((chequers, picture(128, 128, 1)), axis=2)
     yield "overlay-alpha", "overlays and coded alpha, tiles", file(drawn, 70, 3, tile=64)
+    for name, what, pixels, options in (
+        ("one", "one tile", picture(50, 60), {"effort": 3}),
+        ("grey", "grey, tiles", picture(130, 70, 1), {"tile": 64}),
+        ("alpha", "coded alpha, tiles, metadata", picture(70, 150, 4), {"tile": 64, "exif": b"II*\0"}),
+        ("overlays", "overlays and coded alpha, tiles", drawn, {"tile": 64, "effort": 3}),
+        ("covered", "a tile without latents", chequers, {"effort": 3}),
+        ("filters", "filters, tiles", picture(250, 260), {"tile": 192, "effort": 4}),
+    ):
+        yield (
+            f"progressive-{name}",
+            f"progressive, {what}",
+            file(pixels, 60, **options, progressive=True),
+        )
 
 
 def forged(model: Path) -> Iterator[Vector]:
@@ -109,6 +127,8 @@ def forged(model: Path) -> Iterator[Vector]:
             header = Header(60, 50, 1, q, 1, 0, 0, "", b"")
             what = f"random symbols, escapes up to {largest}, quality {q / 10:g}"
             yield f"random-{q}-{largest}", what, forge(data, header, 3, escapes, largest, q)
+    header = Header(100, 70, 3, 700, 1, 2, 0, "", b"", features=1)
+    yield "random-progressive", "random symbols in a progressive file", forge(data, header, 2, 0.02, 300, 5)
     for value in (32767, -32767):
         yield f"escape-{value}", f"an escape at its limit, {value}", with_escape(data, value)
 
@@ -118,11 +138,10 @@ def with_escape(model: bytes, value: int) -> bytes:
     header = Header(16, 16, 1, 500, 1, 0, 0, "", b"")
     for seed in range(1000):
         chunks = split(forge(model, header, 0, 0.3, 32767, seed))
-        parts: list[bytes] = []
-        changed_tile(chunks, parts.extend)
-        at = max(i for i in range(len(parts[2])) if i == 0 or parts[2][i - 1] < 128)
-        changed = put(2, parts[2][:at] + leb128(2 * value if value >= 0 else -2 * value - 1))
-        file = join(changed_tile(chunks, changed))
+        escapes = parts_of(chunks[1][1][1:])["escapes"]
+        at = max(i for i in range(len(escapes)) if i == 0 or escapes[i - 1] < 128)
+        changed = escapes[:at] + leb128(2 * value if value >= 0 else -2 * value - 1)
+        file = join(changed_tile(chunks, escapes=changed))
         with suppress(ValueError):
             decode(file, model)
             return file
@@ -131,42 +150,64 @@ def with_escape(model: bytes, value: int) -> bytes:
 
 def unusual(codec: Codec) -> Iterator[Vector]:
     """Valid files that are written otherwise than the encoder does."""
-    head, tile, done = split(codec.encode(Picture(picture(20, 40, 4)), 30))
-    yield "ancillary", "unknown ancillary chunks, repeated", join([head, EXTRA, EXTRA, tile, (b"abcd", b"xyz"), done])
-    constant = changed_tile(changed_header([head, tile, done], alpha=1, value=77), put(6, b""))
+    chunks = split(codec.encode(Picture(picture(20, 40, 4)), 30))
+    head, tile = chunks
+    yield "ancillary", "unknown ancillary chunks, repeated", join([head, EXTRA, EXTRA, (b"abCd", b"xyz"), tile])
+    yield "residual", "a chunk whose type is reserved", join([head, (b"rESI", b"xyz"), tile])
+    constant = changed_tile(changed_header(chunks, alpha=1, value=77), alpha=b"")
     yield "alpha-unlike", "constant alpha of 77", join(constant)
-    yield (
-        "empty",
-        "a tile without latents and overlay",
-        join(changed_tile([head, tile, done], lambda p: p.__setitem__(slice(6), [b"\xff", *[b""] * 5]))),
-    )
-    yield (
-        "overlay-over",
-        "an overlay over all of a tile that has latents",
-        join(changed_tile([head, tile, done], put(7, coloured(20, 40, 255)))),
-    )
+    yield "empty", "a tile without latents and overlay", join(changed_tile(chunks, **EMPTY))
+    over = {"overlay": coloured(20, 40, 255)}
+    yield "overlay-over", "an overlay over all of a tile that has latents", join(changed_tile(chunks, **over))
     yield (
         "overlay-nothing",
         "an overlay that is clear everywhere",
-        join(changed_tile([head, tile, done], put(7, coloured(20, 40, 0)))),
+        join(changed_tile(chunks, overlay=coloured(20, 40, 0))),
     )
-    tiles = split(codec.encode(Picture(picture(150, 130, 1)), 30, effort=4, tile=64))
+    yield "index-of-one", "an index of one tile", join([head, index_of(chunks), tile])
+    for name, what, fields in (
+        ("longer", "a HEAD with fields of later versions", {"rest": b"of later versions"}),
+        ("features", "features that need not be known", {"features": 2**16 + 2**34, "rest": b"\1"}),
+        ("tile", "a tile side that is written", {"tile": 15}),
+    ):
+        yield f"head-{name}", what, join(changed_header(chunks, **fields))
+    yield from of_several(codec)
+    yield from of_bitstreams(chunks)
+
+
+def of_bitstreams(chunks: list[Chunk]) -> Iterator[Vector]:
+    """Transparency and overlays that are written otherwise."""
+    section, clear = coloured(20, 40), coloured(20, 40, 0)
+    for kind, name, what, content in (
+        ("alpha", "alpha-colours", "alpha with other red, blue and alpha samples", section),
+        ("alpha", "alpha-unused", "alpha with alpha_is_used 0 and alpha samples", flagged(section, False)),
+        ("alpha", "alpha-behind", "bytes behind the image data of alpha", section + b"\xff" * 99),
+        ("alpha", "alpha-odd", "alpha of an odd length", section + b"\xff" * (1 + len(section) % 2)),
+        ("overlay", "overlay-unused", "an overlay with alpha_is_used 0, clear everywhere", flagged(clear, False)),
+        ("overlay", "overlay-behind", "bytes behind the image data of an overlay", clear + b"\xff" * 99),
+    ):
+        yield name, what, join(changed_tile(chunks, **{kind: content}))
+
+
+def of_several(codec: Codec) -> Iterator[Vector]:
+    """Valid files of several tiles that are written otherwise than the encoder does."""
+    head, index, *tiles = split(codec.encode(Picture(picture(150, 130, 1)), 30, effort=4, tile=64))
     strong = golomb([150, *[-3] * 11, 900, *[40] * 11, *[5] * 6, *[100] * 6])
     for name, what, section in (
         ("filter-strong", "a strong filter in one of many tiles", strong),
         ("filter-of-noughts", "a filter that is the default one", golomb([0] * 36)),
     ):
-        yield name, what, join(changed_tile(tiles, put(8, section)))
-    section, clear = coloured(20, 40), coloured(20, 40, 0)
-    for number, name, what, content in (
-        (6, "alpha-colours", "alpha with other red, blue and alpha samples", section),
-        (6, "alpha-unused", "alpha with alpha_is_used 0 and alpha samples", flagged(section, False)),
-        (6, "alpha-behind", "bytes behind the image data of alpha", section + b"\xff" * 99),
-        (6, "alpha-odd", "alpha of an odd length", section + b"\xff" * (1 + len(section) % 2)),
-        (7, "overlay-unused", "an overlay with alpha_is_used 0, clear everywhere", flagged(clear, False)),
-        (7, "overlay-behind", "bytes behind the image data of an overlay", clear + b"\xff" * 99),
-    ):
-        yield name, what, join(changed_tile([head, tile, done], put(number, content)))
+        yield name, what, join(changed_tile([head, *tiles], filter=section))
+    mixed = [head, EXTRA, (b"eXIf", b"II*\0"), index, *(c for tile in tiles for c in (tile, EXTRA))][:-1]
+    yield "index-and-others", "chunks ahead of the index and between the tiles", join(mixed)
+    parts = split(codec.encode(Picture(picture(70, 150, 4)), 30, tile=64, progressive=True))
+    yield "progressive-without-index", "a progressive file without an index", join([parts[0], *parts[2:]])
+    more = [*parts[:8], EXTRA, *parts[8:14], (b"abCd", b"xyz"), *parts[14:]]
+    yield (
+        "progressive-ancillary",
+        "unknown ancillary chunks in a progressive file",
+        join(changed_header(more, features=1 + 2**16)),
+    )
 
 
 def real(codec: Codec) -> Iterator[Vector]:
@@ -185,35 +226,57 @@ def real(codec: Codec) -> Iterator[Vector]:
     yield "far", "means beyond one step, which are not skipped", file(picture(300, 1, 1), 100)
     yield "noise", "noise and edges, quality 0", file(picture(70, 90), 0)
     yield "pixel", "one pixel", file(picture(1, 1), 75)
+    yield "progressive", "a photograph, progressive, tiles", file(crop, 50, tile=128, progressive=True)
+    chunks = split(file(picture(20, 40), 50))
+    named = {"number": 0, "model": codec.weights.name.encode(), "hash": codec.weights.hash}
+    yield "named", "model 1 by its name", join(changed_header(chunks, **named))
 
 
 def invalid(codec: Codec) -> Iterator[tuple[str, str, bytes]]:
     """Name, rule, file: each breaks one rule of the specification; and files cut off."""
-    chunks = split(codec.encode(Picture(picture(20, 40, 4)), 30))
-    for name, (rule, change) in VIOLATIONS.items():
-        changed = change(chunks)
-        yield name.replace(" ", "-"), rule, changed if isinstance(changed, bytes) else join(changed)
-    whole = join(chunks)
-    for at in (0, 1, 7, 8, 12, 30, 52, 60, len(whole) // 2, len(whole) - 12, len(whole) - 1):
+    one, several, parts = sources(codec)
+    for name, (rule, data) in violations(one, several, parts).items():
+        yield name.replace(" ", "-"), rule, data
+    whole = join(one)
+    for at in (0, 1, 7, 8, 12, 30, 43, 44, 60, len(whole) // 2, len(whole) - 4, len(whole) - 1):
         yield f"cut-at-{at}", "F1" if at < 8 else "[FC]3", whole[:at]
+    whole = join(parts)
+    for third in (1, 2):
+        yield f"progressive-cut-at-{third}-of-3", "[FC]3", whole[: len(whole) * third // 3]
+
+
+def sources(codec: Codec) -> tuple[list[Chunk], list[Chunk], list[Chunk]]:
+    """What `violations` takes."""
+    one, several = Picture(picture(20, 40, 4)), Picture(picture(70, 150, 4))
+    cut, parts = (split(codec.encode(several, 30, tile=64, progressive=wanted)) for wanted in (False, True))
+    return split(codec.encode(one, 30)), cut, parts
 
 
 def compatible(codec: Codec) -> None:
-    """A file of the shipped model into tests/vectors/compat. Those of releases before 0.5 may go."""
+    """Files of the shipped model into tests/vectors/compat. Those of another format, and those of a release before 0.5
+    whose model is another, may go."""
     path = VECTORS / "compat" / "compat.json"
     path.parent.mkdir(exist_ok=True)
+    model = f"{codec.weights.name}-{codec.weights.hash.hex()}"
     record = json.loads(path.read_text()) if path.exists() else {}
-    record = {name: facts for name, facts in record.items() if release(facts["release"]) >= release(FOREVER)}
+    record = {name: facts for name, facts in record.items() if stays(name, facts, model)}
     rgba = np.dstack((load(ROOT / "tests" / "data" / "kodim23.png")[100:250, 180:400], picture(150, 220, 1)))
-    data = codec.encode(Picture(rgba, b"icc", b"II*\0exif", b"<xmp/>", b"\x0c\x0d\0\1"), 62.5, tile=128, preview=True)
-    name = f"{__version__}-{codec.weights.name}-{codec.weights.hash.hex()}"
-    (path.parent / f"{name}.vaec").write_bytes(data)
-    digest = hashlib.sha256(decode(data, weights.DEFAULT.read_bytes()).tobytes()).hexdigest()
-    record[name] = {"release": __version__, "shape": list(rgba.shape), "sha256": digest}
+    source = Picture(rgba, b"icc", b"II*\0exif", b"<xmp/>", b"\x0c\x0d\0\1")
+    for ending, progressive in (("", False), ("-progressive", True)):
+        data = codec.encode(source, 62.5, tile=128, preview=True, progressive=progressive)
+        name = f"{__version__}-{model}{ending}"
+        (path.parent / f"{name}.vaec").write_bytes(data)
+        digest = hashlib.sha256(decode(data, weights.DEFAULT.read_bytes()).tobytes()).hexdigest()
+        record[name] = {"release": __version__, "format": VERSION, "shape": list(rgba.shape), "sha256": digest}
     for file in path.parent.glob("*.vaec"):
         if file.stem not in record:
             file.unlink()
     path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def stays(name: str, facts: dict[str, Any], model: str) -> bool:
+    """Whether a file of a release stays."""
+    return facts.get("format", 0) >= FORMAT and (release(facts["release"]) >= release(FOREVER) or model in name)
 
 
 def release(version: str) -> tuple[int, ...]:
