@@ -71,9 +71,9 @@ class Author:
     def finish(self, section: str) -> None:
         pass
 
-    def tile(self, lanes_log2: int, **others: bytes) -> Parts:
-        """The log as a tile: the decoder's runs backwards."""
-        states = [65536] * 2**lanes_log2
+    def tile(self, lanes_log2: int, end: int = 65536, **others: bytes) -> Parts:
+        """The log as a tile: the decoder's runs backwards. end: the state that the decoder ends with."""
+        states = [end] * 2**lanes_log2
         parts: list[bytes] = []
         for runs in (self.log[5:], self.log[1:5], self.log[:1]):
             words: list[int] = []
@@ -346,6 +346,7 @@ Violations = dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]]
 # Of a file of one tile of 20 x 40 pixels, RGB with coded alpha, of a model that is not in the registry: HEAD, TILE.
 OF_ONE: Violations = {
     "text transfer": ("F1", lambda c: join(c).replace(b"\r\n", b"\n", 1)),
+    "signature": ("F1", lambda c: join(c)[:5] + b"\r\n\x1b" + join(c)[8:]),
     "no head": ("F2", lambda c: c[1:]),
     "two heads": ("F2", lambda c: [c[0], *c]),
     "bytes behind the tile": ("F3", lambda c: join(c) + b"\0"),
@@ -356,6 +357,9 @@ OF_ONE: Violations = {
     "tile too many": ("F3", lambda c: [*c, (b"TILE", b"\1" + c[1][1][1:])]),
     "type": ("C1", lambda c: [c[0], (b"ab_D", b""), *c[1:]]),
     "type beyond ascii": ("C1", lambda c: [c[0], ("abé".encode("latin-1") + b"D", b""), *c[1:]]),
+    "type with a digit": ("C1", lambda c: [c[0], (b"a1CD", b""), *c[1:]]),
+    "crc of the tile": ("C2", lambda c: join(c)[:-1] + bytes([join(c)[-1] ^ 1])),
+    "crc of an ancillary chunk": ("C2", lambda c: join(c[:1]) + join([EXTRA])[8:-1] + b"\0" + join(c[1:])[8:]),
     "crc": ("C2", lambda c: join(c)[:20] + bytes([join(c)[20] ^ 1]) + join(c)[21:]),
     "length": ("C3", lambda c: join(c[:1]) + b"\xff\xff\xff\xff" + join(c[1:])[12:]),
     "critical": ("C4", lambda c: [c[0], (b"AbCd", b""), *c[1:]]),
@@ -411,6 +415,7 @@ OF_ONE: Violations = {
     "feature 1": ("H9", lambda c: changed_header(c, features=2)),
     "feature 15": ("H9", lambda c: changed_header(c, features=2**15 | 2**16)),
     "lanes": ("T1", lambda c: changed_tile(c, lanes=b"\x09")),
+    "lanes 9 without data": ("T1", lambda c: replaced(changed_header(c, alpha=1, value=5), 1, b"\0\x09")),
     "lanes 15": ("T1", lambda c: changed_tile(c, lanes=b"\x0f")),
     "length not shortest": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\x80\0" + c[1][1][3:])),
     "length of 6 bytes": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\xff" * 5 + b"\1" + c[1][1][3:])),

@@ -30,7 +30,7 @@ SIGNATURE = b"\x9bVAEC\r\n\x1a"
 MODELS = {1: ("base", bytes.fromhex("8cdb75b48860a429"))}  # the registry: names, and the first 8 bytes of hashes
 SECTIONS = ("escapes", "z", "low", "filter", "alpha", "overlay", "high")
 FLAGS = {"escapes": 16, "filter": 32, "alpha": 64, "overlay": 128}
-ONCE = ("iCCP", "eXIf", "xMPp", "pREV", "tIDX")
+ONCE = ("cICP", "iCCP", "eXIf", "xMPp", "pREV", "tIDX")
 
 
 def leb128(data: bytes, at: int, most: int, cut: str, shape: str = "T2") -> tuple[int, int]:

@@ -126,10 +126,10 @@ def test_magic(small: Codec, tmp_path: Path) -> None:
     path = tmp_path / "a.vaec"
     path.write_bytes(small.encode(picture(20, 30), 50))
     for option, expected in (
-        ("-b", f"vaecodec picture, format version {VERSION}, 30x 20"),
+        ("-b", f"vaecodec picture, format version {VERSION}\n"),
         ("-bi", "image/vaec"),
     ):
         result = subprocess.run(
             ["file", "-m", DESKTOP / "vaec.magic", option, path], capture_output=True, text=True, check=True
         )
-        assert expected.replace("x 20", " x 20").replace(" ", "") in result.stdout.replace(" ", "")
+        assert expected in result.stdout

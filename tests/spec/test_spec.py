@@ -417,8 +417,10 @@ def test_T2_numbers_are_leb128_in_shortest_form(data: bytes, length: bytes) -> N
         with pytest.raises(CorruptFileError, match="number"):
             parse(join([("HEAD", head), *chunks[1:]]))
     index = [(kind, length if kind == "tIDX" else content) for kind, content in chunks]
-    with pytest.raises(CorruptFileError, match="number"):
+    with pytest.raises(CorruptFileError, match="index"):
         parse(join(index))
+    with pytest.raises(CorruptFileError, match="number"):
+        unpack_index(memoryview(length))
 
 
 def test_T3_sections_fit_the_chunk(small: Codec, data: bytes) -> None:

@@ -24,9 +24,9 @@ from PIL import Image
 
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
-from vaecodec.bitstream.header import RGB, RGB_ALPHA, VERSION, Header
+from vaecodec.bitstream.header import PROGRESSIVE, RGB, RGB_ALPHA, Header
 from vaecodec.bitstream.limits import MAX_PIXELS, MAX_SIDE, worked
-from vaecodec.bitstream.tiles import Tile, tile_chunk
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.cli import main as main_of_vaecodec
 from vaecodec.codec import Codec
 from vaecodec.model.weights import DEFAULT, load
@@ -60,8 +60,8 @@ class Bomb:
 
 def header(width: int, height: int, **fields: int) -> Header:
     weights = load(DEFAULT)
-    values = {"colour": RGB, "quality": 0, "tile": 16, "alpha": 0, "alpha_value": 0} | fields
-    return Header(VERSION, width, height, depth=8, model=weights.name, model_hash=weights.hash, **values)
+    values = {"colour": RGB, "quality": 0} | fields
+    return Header(width, height, model=weights.name, model_hash=weights.hash, **values)
 
 
 def start(head: Header) -> bytes:
@@ -71,8 +71,8 @@ def start(head: Header) -> bytes:
 def file(head: Header, tile: Tile | None, *others: bytes) -> Bomb:
     """A file all of whose tiles are alike."""
     rows, columns = head.grid
-    tiles = (tile_chunk(n, tile) for n in range(rows * columns)) if tile else ()
-    data = start(head) + b"".join([*others, *tiles, pack_chunk("DONE", b"")])
+    chunks = [tile_chunks(n, tile, head.progressive) for n in range(rows * columns)] if tile else []
+    data = start(head) + b"".join([*others, *(chunk for of_kind in zip(*chunks, strict=True) for chunk in of_kind)])
     return Bomb(data, worked(head.width, head.height, head.tile_side))
 
 
@@ -100,7 +100,7 @@ def png(width: int, height: int) -> Bomb:
 def coded(side: int, width: int, height: int) -> Bomb:
     """A file of tiles that are alike, and have latents."""
     flat = np.full((min(side, height), min(side, width), 3), 99, np.uint8)
-    tile = Tile.unpack(container.parse(Codec(threads=1).encode(flat, 0, tile=side, effort=2)).tiles[0])
+    tile = container.parse(Codec(threads=1).encode(flat, 0, tile=side, effort=2)).unpacked()[0]
     return file(header(width, height, tile=side // 64), tile)
 
 
@@ -113,7 +113,7 @@ def preview() -> Bomb:
     """A preview far larger than one may be."""
     stream = BytesIO()
     Image.new("RGB", (16383, 16383)).save(stream, "WEBP", quality=1)
-    return file(header(1, 1), Tile.empty(), pack_chunk("prev", stream.getvalue()))
+    return file(header(1, 1), Tile.empty(), pack_chunk("pREV", stream.getvalue()))
 
 
 def alpha(head: Header) -> Bomb:
@@ -156,8 +156,10 @@ def bombs() -> Iterator[tuple[str, Callable[[], Bomb]]]:
     yield "a preview of 268 megapixels", preview
     yield "67 megapixels without latents", lambda: file(header(8192, 8192), empty)
     yield "67 megapixels under overlays", lambda: covered(header(8192, 8192))
-    yield "2 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("none", b"") * 166_000)
-    yield "48 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("none", b"") * 4_000_000)
+    yield "2 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("noNe", b"") * 166_000)
+    yield "48 MB of empty chunks", lambda: file(header(1, 1), empty, pack_chunk("noNe", b"") * 4_000_000)
+    yield "48 MB of index", lambda: file(header(1, 1), empty, pack_chunk("tIDX", b"\1" * 48_000_000))
+    yield "67 megapixels in parts", lambda: file(header(8192, 8192, tile=1, features=PROGRESSIVE), one_lane())
     yield "419 megapixels without latents", lambda: file(header(20480, 20480), empty)
     yield "2^30 pixels without latents", lambda: file(header(2**15, 2**15), empty)
     yield "a PNG of 2^22 x 1", lambda: png(2**22, 1)

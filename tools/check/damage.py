@@ -1,4 +1,5 @@
-"""What damage does: python -m tools.check.damage PICTURES... [--count 2000] [--seed N] [--jobs N] [--log FILE]
+"""What damage does: python -m tools.check.damage PICTURES... [--count 2000] [--seed N] [--progressive]
+    [--jobs N] [--log FILE]
 
 A file of two megapixels, with metadata and a preview, in tiles of 256 pixels, made of the pictures, is damaged in many
 ways. Each time strict decoding must say what is wrong or give the same pixels, and partial decoding must give the
@@ -104,7 +105,8 @@ def partial(codec: Codec, damaged: bytes, true: np.ndarray, known: dict[object, 
     losses, of which there are many, are decoded once."""
     try:
         left = recover(damaged)
-        key = left.header, *(frozenset((k, bytes(v)) for k, v in part.items()) for part in (left.tiles, left.truncated))
+        there = (left.tiles, left.truncated)
+        key = left.header, *(frozenset((k, tuple(map(bytes, v.parts))) for k, v in part.items()) for part in there)
         if key not in known:
             known[key] = verdict(codec.decode_partial(damaged), true)
     except VaecError:
@@ -126,17 +128,17 @@ def verdict(found: Partial, true: np.ndarray) -> str:
     return "all" if not (found.lost or found.coarse) else "part"
 
 
-def make(pictures: list[Path]) -> tuple[Codec, bytes, np.ndarray]:
+def make(pictures: list[Path], progressive: bool) -> tuple[Codec, bytes, np.ndarray]:
     """A codec, the file to damage, and its pixels."""
     codec = Codec(threads=1)
     picture = Picture(mosaic(pictures), icc=b"i" * 500, exif=b"II*\0" + b"e" * 500, xmp=b"x" * 2000)
-    data = codec.encode(picture, QUALITY, tile=TILE, preview=True)
+    data = codec.encode(picture, QUALITY, tile=TILE, preview=True, progressive=progressive)
     return codec, data, codec.decode(data).pixels
 
 
-def run(pictures: list[Path], seed: int, cases: list[int]) -> Iterator[list[str]]:
+def run(pictures: list[Path], seed: int, progressive: bool, cases: list[int]) -> Iterator[list[str]]:
     """Number, way, and what strict and partial decoding make of it, of each case."""
-    codec, data, true = make(pictures)
+    codec, data, true = make(pictures, progressive)
     known: dict[object, str] = {}
     for k in cases:
         way = list(WAYS)[k % len(WAYS)]
@@ -144,9 +146,9 @@ def run(pictures: list[Path], seed: int, cases: list[int]) -> Iterator[list[str]
         yield [str(k), way, strict(codec, damaged, true), partial(codec, damaged, true, known)]
 
 
-def run_and_log(pictures: list[Path], seed: int, cases: list[int], log: Path) -> None:
+def run_and_log(pictures: list[Path], seed: int, progressive: bool, cases: list[int], log: Path) -> None:
     with log.open("a", buffering=1) as handle:  # one line, one write: several processes may append
-        for result in run(pictures, seed, cases):
+        for result in run(pictures, seed, progressive, cases):
             handle.write("\t".join(result) + "\n")
 
 
@@ -155,6 +157,7 @@ def main() -> int:
     p.add_argument("pictures", type=Path, nargs="+")
     p.add_argument("--count", type=int, default=2000)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--progressive", action="store_true", help="damage a progressive file")
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--log", type=Path, default=Path("damage.tsv"))
     args = p.parse_args()
@@ -162,7 +165,7 @@ def main() -> int:
     done = {int(line.split("\t")[0]) for line in args.log.read_text().splitlines()}
     cases = sorted(set(range(args.count)) - done)
     workers = [
-        Process(target=run_and_log, args=(args.pictures, args.seed, cases[j :: args.jobs], args.log))
+        Process(target=run_and_log, args=(args.pictures, args.seed, args.progressive, cases[j :: args.jobs], args.log))
         for j in range(args.jobs)
     ]
     for worker in workers:

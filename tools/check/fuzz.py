@@ -29,6 +29,17 @@ from typing import Any
 
 import numpy as np
 
+from tests.forgery import (
+    TILES,
+    Chunk,
+    chunks_of,
+    index_of,
+    packed,
+    packed_fields,
+    parts_of,
+    unpacked,
+)
+
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 SHIPPED = (VECTORS / "valid" / "base-middle.vaec").read_bytes()
@@ -37,7 +48,11 @@ PIXELS_MAX = 2**16
 SECONDS, SECONDS_EACH = 2.0, 2.0  # of one core, for a way to read a file, and for each megapixel of its work
 TILES_MAX = 300  # of a file that is given another shape
 LARGEST = 20_000  # bytes of a file
-HEADER = "<BIIBBHBBB8s8s"
+SIZES = {  # of fields of HEAD, in values
+    **{"version": 256, "reserved": 2, "colour": 4, "alpha": 4, "value": 256, "tile": 256, "quality": 2**16},
+    **dict.fromkeys(("width", "height", "number", "features"), 2**35),
+}
+KINDS = (b"iCCP", b"eXIf", b"xMPp", b"pREV", b"tIDX", b"TILE", b"BASE", b"LOWC", b"HIGH", b"abCD", b"rESI")
 EDGES = (0, 1, 2, 63, 64, 127, 128, 255, 256, 1000, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 Mutate = Callable[[bytes], bytes]
 
@@ -48,6 +63,7 @@ class Slow(Exception):
 
 def check_file(data: bytes) -> None:
     """Everything that reads a file, on one of unknown origin. Raises what should not be raised."""
+    from vaecodec.bitstream.container import parse_indexed
     from vaecodec.bitstream.info import read_info
     from vaecodec.errors import VaecError
     from vaecodec.pictures.preview import read_preview, upright
@@ -65,14 +81,16 @@ def check_file(data: bytes) -> None:
             quickly(codec.decode_scaled, data, scale, max_pixels=PIXELS_MAX)
         assert max(quickly(codec.decode_within, data, 20, max_pixels=PIXELS_MAX).pixels.shape[:2]) <= 20
         x, y = strict.width // 2, strict.height // 2
-        part = quickly(codec.decode_region, data, (x, y, 1, 1))
-        assert np.array_equal(part.pixels, strict.pixels[y : y + 1, x : x + 1])
+        for file in (data, parse_indexed(data)):
+            if file:
+                part = quickly(codec.decode_region, file, (x, y, 1, 1))
+                assert np.array_equal(part.pixels, strict.pixels[y : y + 1, x : x + 1])
         quickly(write_picture, strict, BytesIO(), "PNG")
         quickly(upright, strict, 32)
         read_info(data)
     elif left is not None:
         assert not left.whole
-    for look in (read_info, read_preview):
+    for look in (read_info, read_preview, parse_indexed):
         with suppress(VaecError):
             quickly(look, data)
 
@@ -131,7 +149,7 @@ def small_codec():  # type: ignore[no-untyped-def]
     return _codec[0]
 
 
-def split(data: bytes) -> list[tuple[bytes, bytes]]:
+def split(data: bytes) -> list[Chunk]:
     """Type and data of as many chunks as can be told apart."""
     found, at = [], 8
     while at + 12 <= len(data):
@@ -141,13 +159,14 @@ def split(data: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def join(start: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:
+def join(start: bytes, chunks: list[Chunk]) -> bytes:
     packed = (struct.pack("<I", len(d)) + kind + d + struct.pack("<I", zlib.crc32(kind + d)) for kind, d in chunks)
     return start + b"".join(packed)
 
 
 def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
-    """A file with something changed, whose checksums are right; one time in eight any bytes."""
+    """A file with something changed, whose checksums are right, and most often its index; one time in eight any
+    bytes."""
     chunks = split(data)
     if not chunks or not rng.randrange(8):
         return mutate(data)
@@ -161,64 +180,95 @@ def mutate_file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     elif what == 1:
         chunks.insert(rng.randrange(len(chunks) + 1), chunks[i])
     elif what == 2:
-        chunks.insert(i, (rng.choice([b"iccp", b"exif", b"xmpp", b"prev", b"abCD", b"TILE"]), mutate(content)))
-    elif kind == b"HEAD" and len(content) == struct.calcsize(HEADER):
-        fields = list(struct.unpack(HEADER, content))
-        k = rng.randrange(9)
-        size = (1, 4, 4, 1, 1, 2, 1, 1, 1)[k]
-        fields[k] = rng.choice([e for e in EDGES if e < 256**size] + [min(fields[k] + 1, 256**size - 1)])
-        chunks[i] = kind, struct.pack(HEADER, *fields)
-    elif kind == b"TILE" and what > 3:
-        chunks[i] = kind, mutate_tile(content, rng, mutate)
+        chunks.insert(i, (rng.choice(KINDS), mutate(content)))
+    elif kind == b"HEAD":
+        chunks[i] = kind, mutate_head(content, rng, mutate)
+    elif kind in TILES and what > 3:
+        chunks = with_other_tile(chunks, i, rng, mutate)
     else:
         chunks[i] = kind, mutate(content)
+    if rng.randrange(8):
+        chunks = [index_of(chunks) if kind == b"tIDX" else (kind, content) for kind, content in chunks]
     return join(data[:8], chunks)
 
 
-def reshaped(chunks: list[tuple[bytes, bytes]], rng: random.Random) -> list[tuple[bytes, bytes]]:
-    """A file of another shape: its tiles, over and over, as many as that has."""
-    from vaecodec.bitstream.chunks import pack_varint
-
-    heads = [c for c in chunks if c[0] == b"HEAD" and len(c[1]) == struct.calcsize(HEADER)]
-    tiles = [content for kind, content in chunks if kind == b"TILE" and content]
-    if not heads or not tiles:
-        return chunks
-    side, thick = rng.choice([1, 2, 16]), rng.choice([1, 15, 16, 17, 64, 65])
-    long = rng.randint(1, min(64 * side * TILES_MAX // -(-thick // (64 * side)), 2 * PIXELS_MAX // thick))
-    fields = list(struct.unpack(HEADER, heads[0][1]))
-    fields[1], fields[2], fields[6] = *rng.choice([(thick, long), (long, thick)]), side
-    count = -(-fields[1] // (64 * side)) * -(-fields[2] // (64 * side))
-    others = [c for c in chunks if c[0] not in (b"HEAD", b"TILE", b"DONE")]
-    numbered = [(b"TILE", pack_varint(n) + tiles[n % len(tiles)][1:]) for n in range(count)]
-    return [(b"HEAD", struct.pack(HEADER, *fields)), *others, *numbered, (b"DONE", b"")]
-
-
-def mutate_tile(content: bytes, rng: random.Random, mutate: Mutate) -> bytes:
-    """A tile with one of its parts changed and lengths that fit, or with a length that lies."""
-    from vaecodec.bitstream.chunks import pack_varint, unpack_varint
-    from vaecodec.bitstream.tiles import Tile
-    from vaecodec.errors import VaecError
-
+def mutate_head(content: bytes, rng: random.Random, mutate: Mutate) -> bytes:
+    """A HEAD with another value in a field, or without one, or with one more."""
     try:
-        view = memoryview(content)
-        number, at = unpack_varint(view, 0)
-        tile = Tile.unpack(view[at:])
-    except VaecError:
+        fields = unpacked(content)
+    except (ValueError, IndexError, struct.error):
         return mutate(content)
-    parts = [bytes(tile.states), *map(bytes, tile.sections)]
-    lanes, lengths = tile.lanes_log2, [len(p) for p in parts[1:]]
-    k = rng.randrange(len(parts) + 2)
-    if k < len(parts):
-        parts[k] = mutate(parts[k]) if rng.randrange(4) else rng.choice([b"", parts[k][:-2], parts[k] + b"\0\0"])
-        if k in (2, 3, 4):
-            parts[k] = parts[k][: len(parts[k]) // 2 * 2]
-        lengths = [len(p) for p in parts[1:]]
-    elif k == len(parts):
-        lanes = rng.choice([0, 1, 6, 7, 8, 255])
-        parts[0] = bytes(parts[0] * 128)[: 4 << min(lanes, 8)]
+    name = rng.choice([*SIZES, "rest"])
+    if name == "rest":
+        fields["rest"] = mutate(fields["rest"])
+    elif name in ("tile", "number", "features") and name in fields and rng.randrange(2):
+        del fields[name]
     else:
-        lengths[rng.randrange(len(lengths))] = rng.choice(EDGES)
-    return pack_varint(number) + bytes([lanes]) + b"".join(map(pack_varint, lengths)) + b"".join(parts)
+        near = min(fields.get(name, 0) + 1, SIZES[name] - 1)
+        fields[name] = rng.choice([near, *(edge for edge in EDGES if edge < SIZES[name])])
+        if name == "number" and "model" not in fields:
+            fields |= {"model": b"small", "hash": bytes(8)}
+    return packed_fields(fields)
+
+
+def reshaped(chunks: list[Chunk], rng: random.Random) -> list[Chunk]:
+    """A file of another shape: its tiles, over and over, as many as that has."""
+    try:
+        head = unpacked(next(content for kind, content in chunks if kind == b"HEAD"))
+        whole = [tile_of(chunks, i) for i, (kind, _) in enumerate(chunks) if kind in TILES[:2]]
+        tiles = [parts_of(b"".join(chunks[i][1][1:] for i in where)) for where in whole]
+    except (ValueError, IndexError, StopIteration, struct.error):
+        return chunks
+    if not tiles:
+        return chunks
+    side, thick = rng.choice([1, 2, 15]), rng.choice([1, 15, 16, 17, 64, 65])
+    long = rng.randint(1, min(64 * side * TILES_MAX // -(-thick // (64 * side)), 2 * PIXELS_MAX // thick))
+    head["width"], head["height"] = rng.choice([(thick, long), (long, thick)])
+    head["tile"], progressive = side, rng.random() < 0.5
+    head["features"] = head.get("features", 2**16) & ~1 | progressive
+    if not head["features"]:
+        del head["features"]
+    count = -(-head["width"] // (64 * side)) * -(-head["height"] // (64 * side))
+    others = [c for c in chunks if c[0] not in (b"HEAD", b"tIDX", *TILES)]
+    numbered = chunks_of([tiles[n % len(tiles)] for n in range(count)], progressive)
+    return [(b"HEAD", packed_fields(head)), *others, index_of(numbered), *numbered]
+
+
+def tile_of(chunks: list[Chunk], i: int) -> list[int]:
+    """Which chunks belong to the tile of which one is chunk i, if its number is below 128."""
+    kind, content = chunks[i]
+    kinds = TILES[:1] if kind == TILES[0] else TILES[1:]
+    return [n for n, (other, data) in enumerate(chunks) if other in kinds and data[:1] == content[:1]]
+
+
+def with_other_tile(chunks: list[Chunk], i: int, rng: random.Random, mutate: Mutate) -> list[Chunk]:
+    """A tile with one of its parts changed and lengths that fit, or with a length or a flag that lies."""
+    where = tile_of(chunks, i)
+    try:
+        parts = parts_of(b"".join(chunks[n][1][1:] for n in where))
+    except (ValueError, IndexError):
+        where = []
+    if len(where) != (1 if chunks[i][0] == b"TILE" else 3):
+        return [*chunks[:i], (chunks[i][0], mutate(chunks[i][1])), *chunks[i + 1 :]]
+    name, flagged = rng.choice([*parts, "flags", "length"]), 0
+    if name == "lanes":
+        lanes = rng.choice([0, 1, 6, 7, 8, 9, 15])
+        parts |= {"lanes": bytes([lanes]), "states": bytes(parts["states"] * 128)[: 4 << lanes if lanes < 8 else 0]}
+    elif name == "flags":
+        flagged = rng.choice([16, 32, 64, 128])
+    elif name != "length":
+        content = parts[name]
+        content = mutate(content) if rng.randrange(4) else rng.choice([b"", content[:-2], content + b"\0\0"])
+        parts[name] = content[: len(content) // 2 * 2] if name in ("z", "low", "high") else content
+    cut = packed(parts, flagged)
+    if name == "length":
+        base = bytearray(cut[0])
+        base[rng.randrange(min(len(base), 6))] = rng.choice([0, 1, 2, 127, 128, 255])
+        cut[0] = bytes(base)
+    changed, number = [*chunks], chunks[i][1][:1]
+    for n, content in zip(where, cut if len(where) == 3 else [b"".join(cut)], strict=True):
+        changed[n] = chunks[n][0], number + content
+    return changed
 
 
 def mutate_model(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:

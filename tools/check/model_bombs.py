@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from tools.measure.measured import vaecodec
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
-from vaecodec.bitstream.header import RGB, VERSION, Header
-from vaecodec.bitstream.tiles import Tile, tile_chunk
+from vaecodec.bitstream.header import RGB, Header
+from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.model import weights
 from vaecodec.model.architecture import Config
 from vaecodec.model.tensors import FILE_MAX, HEADER_MAX, TYPES, Declared
@@ -104,13 +104,13 @@ def bombs() -> dict[str, bytes]:
 
 def run(data: bytes, name: str, digest: bytes) -> tuple[int, float, float]:
     """Exit code, processor seconds and peak megabytes of decoding a picture of 64 x 64 with a model."""
-    header = Header(VERSION, 64, 64, RGB, 8, 500, 16, 0, 0, name, digest)
-    tile = tile_chunk(0, Tile.empty(0, struct.pack("<I", 65536)))
+    header = Header(64, 64, RGB, 500, name, digest)
+    (tile,) = tile_chunks(0, Tile.empty(0, struct.pack("<I", 65536)))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "model.safetensors").write_bytes(data)
         source = Path(folder, "a.vaec")
         head = SIGNATURE + pack_chunk("HEAD", header.pack())
-        source.write_bytes(head + tile + pack_chunk("DONE", b""))
+        source.write_bytes(head + tile)
         os.environ[weights.FOLDERS] = folder
         code, seconds, memory = vaecodec("decode", "--partial", "--threads", "1", source, source.with_suffix(".png"))
         return code, seconds, memory / 1e6

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import forged_edges
 from tests.forgery import (
     EMPTY,
     EXTRA,
@@ -293,10 +294,13 @@ def main() -> None:
     made: dict[str, list[Vector]] = {"base": list(real(codecs["base"]))}
     if "small" in codecs:
         small = codecs["small"]
-        made["small"] = [*encoded(small), *forged(MODELS["small"]), *unusual(small)]
+        data = MODELS["small"].read_bytes()
+        edges = forged_edges.valid(data)
+        made["small"] = [*encoded(small), *forged(MODELS["small"]), *edges, *unusual(small)]
         kept = record["invalid"] if missing else {}
         record["invalid"] = dict(kept)
-        for name, rule, data in (vector for vector in invalid(small) if vector[0] not in kept):
+        broken = [*invalid(small), *((n.replace(" ", "-"), r, f) for n, r, f in forged_edges.invalid(data))]
+        for name, rule, data in (vector for vector in broken if vector[0] not in kept):
             (VECTORS / "invalid" / f"{name}.vaec").write_bytes(data)
             record["invalid"][name] = {"model": "small", "breaks": rule}
     for kind, vectors in made.items():

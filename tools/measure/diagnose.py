@@ -27,7 +27,6 @@ from tools.train.coded import symbols_of
 from tools.train.data import find_pictures, load, psnr
 from tools.train.loss import evaluate
 from vaecodec.bitstream.container import parse
-from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
 from vaecodec.codec.latents import Symbols
 from vaecodec.model.native import Networks
@@ -83,7 +82,7 @@ def account_for(codec: Codec, pictures: Sequence[NDArray], quality: int) -> Acco
         a.pixels += x.shape[0] * x.shape[1]
         data = codec.encode(Picture(x), quality / 10)
         a.file_bits += 8 * len(data)
-        tiles = [Tile.unpack(t) for t in parse(data, max_pixels=None).tiles]
+        tiles = parse(data, max_pixels=None).unpacked()
         sections = np.array([[8 * len(s) for s in (*t.words, t.escapes)] for t in tiles]).sum(0)
         a.section_bits[:4] += sections
         a.section_bits[4] += 8 * len(data) - sections.sum()

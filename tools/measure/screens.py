@@ -18,7 +18,6 @@ import numpy as np
 from PIL import Image
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
 from vaecodec.metrics.scores import psnr
 
@@ -36,8 +35,7 @@ class Curve:
         """(bytes, PSNR, bytes in overlays)."""
         if quality not in self.points:
             data = self.codec.encode(self.pixels, quality)
-            tiles = [Tile.unpack(t) for t in container.parse(data).tiles]
-            overlay = sum(len(t.overlay) for t in tiles)
+            overlay = sum(len(tile.overlay) for tile in container.parse(data).unpacked())
             self.points[quality] = len(data), psnr(self.codec.decode(data).pixels, self.pixels), overlay
         return self.points[quality]
 

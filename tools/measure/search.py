@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from vaecodec.bitstream import container
-from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.defaults import EFFORT
 
@@ -115,7 +114,7 @@ def cpu_seconds(jobs: Sequence[Callable[[], object]], repeats: int) -> list[floa
 
 
 def overlay_bytes(data: bytes) -> int:
-    return sum(len(Tile.unpack(tile).overlay) for tile in container.parse(data).tiles)
+    return sum(len(tile.overlay) for tile in container.parse(data).unpacked())
 
 
 def compare(codec: Codec, pixels: Pixels, quality: float, repeats: int) -> tuple[str, bool]:

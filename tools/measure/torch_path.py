@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk
+from vaecodec.bitstream.container import PREVIEW
 from vaecodec.bitstream.header import CELL, QUALITY_MAX, Header
-from vaecodec.bitstream.tiles import EMPTY, tile_chunk
+from vaecodec.bitstream.tiles import EMPTY, tile_chunks
 from vaecodec.codec import Codec, screen
 from vaecodec.codec.decoder import finish_tile
-from vaecodec.codec.encoder import header_for
+from vaecodec.codec.encoder import EncodeOptions, header_for, with_index
 from vaecodec.codec.filter_fit import as_planes, filtered
 from vaecodec.codec.latents import decode_tile, encode_tile
 from vaecodec.codec.pixels import as_rgb, paste
@@ -114,10 +115,11 @@ def draw(
 
 def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
     """A file of pixels (H, W, 3) at effort 3. Drawn tiles are looked for, but coded as the others."""
-    header = header_for(codec, pixels, round(quality * QUALITY_MAX / 100), None)
+    header = header_for(codec, pixels, round(quality * QUALITY_MAX / 100), EncodeOptions())
     parts = [SIGNATURE + pack_chunk("HEAD", header.pack())]
     if header.width * header.height >= FROM:
-        parts.append(pack_chunk("prev", make_preview(pixels)))
+        parts.append(pack_chunk(PREVIEW, make_preview(pixels)))
+    chunks: list[bytes] = []
     with own_settings(codec.threads):
         networks = TorchNetworks(codec.weights)
         y, z = analysed(networks, header.quality, pixels)
@@ -125,8 +127,8 @@ def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
             screen.find(lambda index=index: as_rgb(header.crop(pixels, index)), quality_lambda(header.quality) / 3)  # type: ignore[misc]
             z_box = slice(r.start // Z_CELL, -(-r.stop // Z_CELL)), slice(c.start // Z_CELL, -(-c.stop // Z_CELL))
             tile, _ = encode_tile(networks, header.quality, z[z_box], y[r, c])
-            parts.append(tile_chunk(index, tile))
-    return b"".join([*parts, pack_chunk("DONE", b"")])
+            chunks += tile_chunks(index, tile)
+    return b"".join([*parts, *(chunks if header.grid == (1, 1) else with_index(chunks))])
 
 
 def analysed(

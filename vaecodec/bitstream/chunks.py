@@ -15,6 +15,7 @@ from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError
 # The high bit shows 7-bit transport, CR LF shows a newline conversion, 0x1A stops a DOS `type`.
 SIGNATURE = b"\x9bVAEC\r\n\x1a"
 CHUNK_OVERHEAD = 12  # length, type, CRC
+VARINT_MAX = 5  # bytes
 CHUNK_START = struct.Struct("<I4s")
 
 
@@ -100,7 +101,7 @@ def pack_varint(value: int) -> bytes:
 def unpack_varint(data: memoryview, at: int) -> tuple[int, int]:
     """Value and the offset behind it; at most 5 bytes, shortest form only."""
     value = 0
-    for n in range(5):
+    for n in range(VARINT_MAX):
         if at + n >= len(data):
             raise CorruptFileError("a number is cut off")
         byte = data[at + n]

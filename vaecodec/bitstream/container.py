@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from vaecodec.bitstream.chunks import (
     CHUNK_OVERHEAD,
     CHUNK_START,
+    VARINT_MAX,
     Chunk,
     Source,
     pack_varint,
@@ -127,7 +128,7 @@ def parse(data: Source, *, max_pixels: int | None = None) -> File:
             tiles[number] = Coded((*tiles[number].parts, chunk.data[at:]))
         elif chunk.type in ONCE:
             ancillary[chunk.type] = bytes(chunk.data)
-    if INDEX in ancillary and unpack_index(memoryview(ancillary[INDEX])) != lengths:
+    if ancillary.get(INDEX, pack_index(lengths)) != pack_index(lengths):
         raise CorruptFileError("the index of tiles is not right")
     return File(len(data), header, tuple(tiles), metadata_of(ancillary), ancillary.get(PREVIEW))
 
@@ -170,6 +171,8 @@ class Indexed(Sequence[Coded]):
         """Raises: CorruptFileError where there is another chunk."""
         if isinstance(number, slice):
             return [self[n] for n in range(*number.indices(self.number))]
+        if not 0 <= number < self.number:
+            raise IndexError(f"there is no tile {number}")
         kinds = enumerate(kinds_of(self.header))
         return Coded(tuple(self._chunk(k * self.number + number, kind.encode(), number) for k, kind in kinds))
 
@@ -200,8 +203,8 @@ def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None
         if chunk.type in ONCE:
             ancillary[chunk.type] = bytes(chunk.data)
         if chunk.type == INDEX:
-            lengths, first = unpack_index(chunk.data), chunk.start + chunk.size
-            chunks = header.grid[0] * header.grid[1] * len(kinds_of(header))
+            chunks, first = header.grid[0] * header.grid[1] * len(kinds_of(header)), chunk.start + chunk.size
+            lengths = unpack_index(chunk.data) if len(chunk.data) <= VARINT_MAX * chunks else []
             if len(lengths) != chunks or first + sum(lengths) + CHUNK_OVERHEAD * chunks != len(data):
                 raise CorruptFileError("the index of tiles is not right")
             tiles = Indexed(data, header, first, lengths)
