@@ -18,6 +18,7 @@ Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DTYPES = {"I8": ("int8", "<i1"), "I16": ("int16", "<i2"), "U16": ("uint16", "<u2"), "I32": ("int32", "<i4")}
+RANGES = {"step.t": (1, 32767), "g_s.film_scale.t": (0, 511)}
 WIDE = ("g_s.enter", "g_s.shortcut")
 
 
@@ -71,10 +72,17 @@ class Model:
             digest.update(f"\n{name} {kind} {'x'.join(map(str, shape))}\n".encode() + raw)
             self.tensors[name] = np.frombuffer(raw, code).reshape(shape).astype(np.int64)
         self.hash = digest.digest()
-        need(self.hash.hex() == metadata["hash"], "model file: the hash is wrong")
+        need(self.hash.hex() == metadata["hash"], "M4: the hash is wrong")
+        fits = 1 <= len(self.name) <= 8 and all(33 <= ord(letter) <= 126 for letter in self.name)
+        need(fits, "M3: the name does not fit the header's field")
         for name in self.tensors:
             if name.endswith(".w"):
                 self.check_layer(name[:-2])
+            elif name.endswith(".t"):
+                low, high = RANGES.get(name, (-2047, 2047))
+                need(
+                    low <= self.tensors[name].min() and self.tensors[name].max() <= high, f"M2: {name} is out of range"
+                )
         self.tables = {name: self.read_tables(name) for name in "yz"}
         need(len(self.tables["y"]) == 128, "model file: not 128 tables of y")
         anchors = np.abs(self.tensors["filter.t"])
@@ -87,7 +95,8 @@ class Model:
         """[A1]."""
         largest = 16384 if name in WIDE else 1008 if name == "h_s.enter" else 2047
         limit = 2**44 if name in WIDE else 2**24
-        w, b = self.tensors[name + ".w"], self.tensors[name + ".b"]
+        w, b, k = (self.tensors[f"{name}.{part}"] for part in "wbk")
+        need(bool(np.all((0 <= k) & (k <= 24))), f"A1: an exponent of {name} is out of range")
         need(bool(np.all(np.abs(w).sum(1) * largest + np.abs(b) < limit)), f"A1: the sums of {name} are too large")
 
     def read_tables(self, name: str) -> list[Table]:
@@ -95,7 +104,7 @@ class Model:
         tables = []
         columns = (self.tensors[f"{name}.{part}"].tolist() for part in ("low", "size", "frequency"))
         for low, size, frequency in zip(*columns, strict=True):
-            need(2 <= size <= min(256, len(frequency)), f"a table of {name} has {size} symbols")
+            need(2 <= size <= min(256, len(frequency)), f"M1: a table of {name} has {size} symbols")
             start = list(accumulate((f + 1 for f in frequency[:size]), initial=0))
             need(start[-1] == 65536, f"M1: a table of {name} does not sum to 1")
             tables.append(Table(low, start))

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from conftest import VECTORS
 
+from tests.broken_models import changed
 from tests.reference_decoder import decode
+from tests.reference_model import load_model
 from tools.train.retire_model import retire
 from vaecodec import __version__
 from vaecodec.bitstream import header
@@ -24,6 +26,7 @@ from vaecodec.core.networks import KERNEL, kernels
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.model import weights
 
+MODELS_BROKEN = json.loads((VECTORS / "models.json").read_text())
 RECORD = json.loads((VECTORS / "vectors.json").read_text())
 MODELS: dict[str, Path] = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
 CODECS = {kind: Codec(path, threads=1) for kind, path in MODELS.items()}
@@ -62,6 +65,17 @@ def test_invalid(name: str) -> None:
         CODECS[facts["model"]].decode(data)
     with pytest.raises(ValueError, match=f"^{facts['breaks']}: "):
         decode(data, MODELS[facts["model"]].read_bytes())
+
+
+@pytest.mark.parametrize("name", MODELS_BROKEN)
+def test_broken_models(name: str, tmp_path: Path) -> None:
+    facts, small = MODELS_BROKEN[name], MODELS["small"].read_bytes()
+    model, path = changed(small, facts["changes"]), tmp_path / "model.safetensors"
+    path.write_bytes(model)
+    with pytest.raises(UnsupportedError, match="unusable model file"):
+        Codec(path, threads=1)
+    with pytest.raises(ValueError, match=f"^{facts['breaks']}: "):
+        load_model(model)
 
 
 def test_the_runner_finds_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import forged_edges
+from tests import broken_models, forged_edges
 from tests.forgery import (
     EMPTY,
     EXTRA,
@@ -297,6 +297,8 @@ def main() -> None:
         data = MODELS["small"].read_bytes()
         edges = forged_edges.valid(data)
         made["small"] = [*encoded(small), *forged(MODELS["small"]), *edges, *unusual(small)]
+        models = broken_models.record(data, split(small.encode(picture(1, 1), 50)))
+        (VECTORS / "models.json").write_text(json.dumps(models, indent=1) + "\n")
         kept = record["invalid"] if missing else {}
         record["invalid"] = dict(kept)
         broken = [*invalid(small), *((n.replace(" ", "-"), r, f) for n, r, f in forged_edges.invalid(data))]
