@@ -192,7 +192,8 @@ class Indexed(Sequence[Coded]):
 
 def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None:
     """The structure of a file with an index, without its tiles, which are read when they are wanted; None where it has
-    no index. So a part of a large file, or of one far away, costs little reading.
+    no index, or one that does not tell where they are, as other chunks may stand among them. So a part of a large file,
+    or of one far away, costs little reading.
 
     Raises: as `walk`, for what has been read.
     """
@@ -206,7 +207,7 @@ def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None
             chunks, first = header.grid[0] * header.grid[1] * len(kinds_of(header)), chunk.start + chunk.size
             lengths = unpack_index(chunk.data) if len(chunk.data) <= VARINT_MAX * chunks else []
             if len(lengths) != chunks or first + sum(lengths) + CHUNK_OVERHEAD * chunks != len(data):
-                raise CorruptFileError("the index of tiles is not right")
+                return None  # other chunks among the tiles, or a wrong index: `parse` tells
             tiles = Indexed(data, header, first, lengths)
             return File(len(data), header, tiles, metadata_of(ancillary), ancillary.get(PREVIEW))
     return None

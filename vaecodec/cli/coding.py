@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
-@click.option("--progressive", is_flag=True, help="The first part of the file shows the whole picture.")
+@click.option("--progressive", is_flag=True, help="Its first part shows the whole picture.")
 @strip_option
 @metadata_options
 @batch_options
