@@ -340,7 +340,15 @@ def recut(chunks: list[Chunk], first: bytes, second: bytes, by: int) -> list[Chu
 
 EXTRA = (b"abCD", b"")
 CICP = (b"cICP", b"\x0c\x0d\0\1")  # Display P3
-EMPTY = {"lanes": b"\x08", "states": b"", "escapes": b"", "z": b"", "low": b"", "high": b"", "filter": b""}
+EMPTY: dict[str, Any] = {
+    "lanes": b"\x08",
+    "states": b"",
+    "escapes": b"",
+    "z": b"",
+    "low": b"",
+    "high": b"",
+    "filter": b"",
+}
 Violations = dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]]
 
 # Of a file of one tile of 20 x 40 pixels, RGB with coded alpha, of a model that is not in the registry: HEAD, TILE.
