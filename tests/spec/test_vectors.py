@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import VECTORS
 
 from tests.broken_models import changed
@@ -18,14 +19,16 @@ from tools.train.retire_model import retire
 from vaecodec import __version__
 from vaecodec.bitstream import header
 from vaecodec.bitstream.chunks import pack_chunk
-from vaecodec.bitstream.container import pack_index
+from vaecodec.bitstream.container import pack_index, parse
 from vaecodec.bitstream.header import VERSION, Header
 from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec import Codec
+from vaecodec.codec.latents import decode_tile, decode_z
 from vaecodec.core.networks import KERNEL, kernels
 from vaecodec.errors import UnsupportedError, VaecError
-from vaecodec.model import weights
+from vaecodec.model import trained, weights
 
+STAGED = "small-size-65x64"
 MODELS_BROKEN = json.loads((VECTORS / "models.json").read_text())
 RECORD = json.loads((VECTORS / "vectors.json").read_text())
 MODELS: dict[str, Path] = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
@@ -65,6 +68,21 @@ def test_invalid(name: str) -> None:
         CODECS[facts["model"]].decode(data)
     with pytest.raises(ValueError, match=f"^{facts['breaks']}: "):
         decode(data, MODELS[facts["model"]].read_bytes())
+
+
+def test_stages() -> None:
+    """What the package has on the way to the pixels of one file."""
+    data, facts = (VECTORS / "valid" / f"{STAGED}.vaec").read_bytes(), RECORD["valid"][STAGED]
+    file, networks = parse(data), CODECS["small"].networks
+    (tile,), (h, w), q = file.unpacked(), (4, 5), file.header.quality
+    z_hat, _ = decode_z(networks.weights, q, tile, h, w)
+    y_hat, damaged = decode_tile(networks, q, tile, h, w)
+    assert not damaged
+    for name, numbers in (("z_hat", z_hat.astype("i1")), ("y_hat", y_hat.astype("<i2"))):
+        assert hashlib.sha256(numbers.tobytes()).hexdigest() == facts["stages"][name], name
+    model, quality = trained.exact(networks.weights), torch.tensor([q])
+    x_hat = model.g_s(torch.from_numpy(y_hat)[None].float(), quality, model.steps(quality))[0]
+    assert hashlib.sha256(x_hat.numpy().astype("<i4").tobytes()).hexdigest() == facts["stages"]["x_hat"]
 
 
 @pytest.mark.parametrize("name", MODELS_BROKEN)

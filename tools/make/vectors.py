@@ -38,7 +38,8 @@ from tests.forgery import (
     split,
     violations,
 )
-from tests.reference_decoder import Header, decode
+from tests.reference_decoder import Coder, Header, decode, decode_latents, read_file, read_tile, synthesise
+from tests.reference_model import Array, Ints, Table, load_model
 from tests.sample_pictures import picture
 from tools.train.data import load
 from vaecodec.bitstream.header import VERSION
@@ -50,6 +51,7 @@ from vaecodec.version import __version__
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 MODELS = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
+STAGED = "small-size-65x64"  # what a decoder has on the way is recorded too
 FORMAT = 9  # from this version of the format on files stay decodable,
 FOREVER = "0.5"  # and from this release on models do
 SIZES = ((1, 1), (1, 17), (63, 1), (16, 16), (15, 130), (17, 33), (64, 64), (64, 65), (65, 64))
@@ -289,6 +291,36 @@ def release(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")[:2]))
 
 
+class Listener:
+    """Reads symbols, and keeps those of z."""
+
+    def __init__(self, lanes: Coder) -> None:
+        self.lanes = lanes
+        self.z: Array | None = None
+
+    def run(self, tables: list[Table], numbers: Ints, dependent: bool) -> tuple[Array, Array]:
+        values, quantisers = self.lanes.run(tables, numbers, dependent)
+        self.z = np.clip(values, -63, 63) if self.z is None else self.z
+        return values, quantisers
+
+    def finish(self, section: str) -> None:
+        self.lanes.finish(section)
+
+
+def stages(data: bytes, model: bytes) -> dict[str, str]:
+    """SHA-256 of what a decoder has on the way, of a file of one tile."""
+    header, (tile,) = read_file(data)
+    weights = load_model(model)
+    lanes, *_ = read_tile(tile)
+    assert lanes
+    listener = Listener(lanes)
+    y_hat = decode_latents(weights, header.quality, *header.grid, listener)
+    assert listener.z is not None
+    found = {"z_hat": listener.z.astype("i1"), "y_hat": y_hat.astype("<i2")}
+    found["x_hat"] = synthesise(weights, header.quality, y_hat).astype("<i4")
+    return {name: hashlib.sha256(numbers.tobytes()).hexdigest() for name, numbers in found.items()}
+
+
 def main() -> None:
     path = VECTORS / "vectors.json"
     record = json.loads(path.read_text()) if path.exists() else {"valid": {}, "invalid": {}}
@@ -320,7 +352,9 @@ def main() -> None:
             pixels = decode(data, model)
             (VECTORS / "valid" / f"{kind}-{name}.vaec").write_bytes(data)
             digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-            facts = {"model": kind, "for": what, "shape": list(pixels.shape), "sha256": digest}
+            facts: dict[str, Any] = {"model": kind, "for": what, "shape": list(pixels.shape), "sha256": digest}
+            if f"{kind}-{name}" == STAGED:
+                facts["stages"] = stages(data, model)
             record["valid"][f"{kind}-{name}"] = facts
             print(f"{kind}-{name}: {len(data)} bytes, {digest[:16]}")
     for folder in ("valid", "invalid"):
