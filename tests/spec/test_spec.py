@@ -17,6 +17,7 @@ from tests import forgery
 from tests.files_with_faults import Chunks, first_tile, join, split, with_header, with_tile
 from tests.forgery import changed_tile, recut, unpacked
 from tests.sample_pictures import picture
+from tools.make.rules import indexed
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
 from vaecodec.bitstream.container import pack_index, parse, unpack_index
 from vaecodec.bitstream.header import MODELS, RANGES, RGB, VERSION, Header, Known
@@ -88,6 +89,12 @@ def test_every_rule_of_a_file_has_an_invalid_vector() -> None:
     rules = re.findall(r"\*\*\[([B-LN-Z]\d)\]\*\*", SPEC.read_text())
     without = {rule for rule in rules if not any(re.fullmatch(pattern, rule) for pattern in broken)}
     assert without == {"S1", "E5"}
+
+
+def test_the_index_of_rules_is_up_to_date() -> None:
+    """Else run `python -m tools.make.rules`."""
+    text = SPEC.read_text()
+    assert indexed(text) == text
 
 
 def test_the_text_is_of_this_version() -> None:
