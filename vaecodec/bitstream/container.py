@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from vaecodec.bitstream.chunks import (
     CHUNK_OVERHEAD,
@@ -28,6 +29,7 @@ from vaecodec.errors import CorruptFileError, TruncatedError, UnsupportedError
 METADATA = {"cicp": "cICP", "icc": "iCCP", "exif": "eXIf", "xmp": "xMPp"}  # Picture field -> chunk type
 PREVIEW, INDEX = "pREV", "tIDX"
 ONCE = frozenset((*METADATA.values(), PREVIEW, INDEX))  # at most one of each, ahead of the tiles
+INDEX_WITHIN = 64  # chunks from a file's start in which an index is looked for: each is a read
 TILES = ("TILE", *PARTS)
 
 
@@ -192,13 +194,13 @@ class Indexed(Sequence[Coded]):
 
 def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None:
     """The structure of a file with an index, without its tiles, which are read when they are wanted; None where it has
-    no index, or one that does not tell where they are, as other chunks may stand among them. So a part of a large file,
-    or of one far away, costs little reading.
+    no index near its start, or one that does not tell where they are, as other chunks may stand among them. So a part
+    of a large file, or of one far away, costs little reading.
 
     Raises: as `walk`, for what has been read.
     """
     ancillary: dict[str, bytes] = {}
-    for header, chunk in walk(data, max_pixels=max_pixels):
+    for header, chunk in islice(walk(data, max_pixels=max_pixels), INDEX_WITHIN):
         if chunk.type in TILES:
             return None
         if chunk.type in ONCE:
