@@ -331,7 +331,15 @@ def recut(chunks: list[Chunk], first: bytes, second: bytes, by: int) -> list[Chu
 
 RAW = 20 * (40 + 1)  # bytes of alpha in the picture below
 EXTRA = (b"abCD", b"")
-EMPTY = {"lanes": b"\x08", "states": b"", "escapes": b"", "z": b"", "low": b"", "high": b"", "filter": b""}
+EMPTY: dict[str, Any] = {
+    "lanes": b"\x08",
+    "states": b"",
+    "escapes": b"",
+    "z": b"",
+    "low": b"",
+    "high": b"",
+    "filter": b"",
+}
 Violations = dict[str, tuple[str, Callable[[list[Chunk]], list[Chunk] | bytes]]]
 
 # Of a file of one tile of 20 x 40 pixels, RGB with coded alpha, of a model that is not in the registry: HEAD, TILE.

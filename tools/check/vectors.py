@@ -23,7 +23,7 @@ from vaecodec.errors import VaecError
 from vaecodec.model.weights import DEFAULT
 
 VECTORS = Path(__file__).parents[2] / "tests" / "vectors"
-CODED = "f546b50c4689979b3f02f3bb32daa61bc9e4b1bd080ac0f21527c7fbc85536c6"  # SHA-256 of a drawn picture's file
+CODED = "934bce7f549e470d4fd102bb16f41e8e417061c159deb1238c037ca0164f43ce"  # SHA-256 of a drawn picture's file
 
 
 def codecs() -> dict[str, Codec]:

@@ -156,8 +156,8 @@ def unusual(codec: Codec) -> Iterator[Vector]:
     constant = changed_tile(changed_header(chunks, alpha=1, value=77), alpha=b"")
     yield "alpha-unlike", "constant alpha of 77", join(constant)
     yield "empty", "a tile without latents and overlay", join(changed_tile(chunks, **EMPTY))
-    over = {"overlay": overlay(20, 40, 255)}
-    yield "overlay-over", "an overlay over all of a tile that has latents", join(changed_tile(chunks, **over))
+    over = overlay(20, 40, 255)
+    yield "overlay-over", "an overlay over all of a tile that has latents", join(changed_tile(chunks, overlay=over))
     yield (
         "overlay-nothing",
         "an overlay that is clear everywhere",
@@ -217,7 +217,7 @@ def real(codec: Codec) -> Iterator[Vector]:
     yield "pixel", "one pixel", file(picture(1, 1), 75)
     yield "progressive", "a photograph, progressive, tiles", file(crop, 50, tile=128, progressive=True)
     chunks = split(file(picture(20, 40), 50))
-    named = {"number": 0, "model": codec.weights.name.encode(), "hash": codec.weights.hash}
+    named: dict[str, Any] = {"number": 0, "model": codec.weights.name.encode(), "hash": codec.weights.hash}
     yield "named", "model 1 by its name", join(changed_header(chunks, **named))
 
 
