@@ -28,6 +28,7 @@ METADATA = {"icc": "iCCP", "exif": "eXIf", "xmp": "xMPp"}  # Picture field -> ch
 PREVIEW, INDEX = "pREV", "tIDX"
 ONCE = frozenset((*METADATA.values(), PREVIEW, INDEX))  # at most one of each, ahead of the tiles
 TILES = ("TILE", *PARTS)
+AHEAD_MAX = 64  # chunks ahead of an index: a file with more of them is not read in parts, which may cost much each
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None
     Raises: as `walk`, for what has been read.
     """
     ancillary: dict[str, bytes] = {}
-    for header, chunk in walk(data, max_pixels=max_pixels):
-        if chunk.type in TILES:
+    for count, (header, chunk) in enumerate(walk(data, max_pixels=max_pixels)):
+        if chunk.type in TILES or count > AHEAD_MAX:
             return None
         if chunk.type in ONCE:
             ancillary[chunk.type] = bytes(chunk.data)
