@@ -106,6 +106,15 @@ def test_other_chunks_among_the_tiles(small: Codec, data: bytes) -> None:
     np.testing.assert_array_equal(small.decode_region(mixed, region).pixels, small.decode_region(data, region).pixels)
 
 
+def test_many_chunks_ahead_of_the_index(small: Codec, data: bytes) -> None:
+    """Each would be a reading of its own: the whole file is read."""
+    head, *rest = split(data)
+    extra = (EXTRA[0].decode(), b"")
+    assert parse_indexed(join([head, *[extra] * 50, *rest])) is not None
+    counted = Counted(join([head, *[extra] * 10_000, *rest]))
+    assert parse_indexed(counted) is None and np.count_nonzero(counted.read) < 2000
+
+
 def test_a_wrong_index(small: Codec, data: bytes) -> None:
     chunks = split(data)
     at = next(n for n, (kind, _) in enumerate(chunks) if kind == INDEX)
