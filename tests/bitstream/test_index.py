@@ -13,7 +13,7 @@ from tests.forgery import EXTRA
 from tests.sample_pictures import picture
 from vaecodec import files
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, read_chunks
-from vaecodec.bitstream.container import INDEX, INDEX_WITHIN, pack_index, parse, parse_indexed, unpack_index
+from vaecodec.bitstream.container import INDEX, pack_index, parse, parse_indexed, unpack_index
 from vaecodec.cli import jobs
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError, LimitError
@@ -88,13 +88,6 @@ def test_the_limit_and_what_precedes_the_tiles_are_looked_at(data: bytes) -> Non
     damaged[30] ^= 1
     with pytest.raises(CorruptFileError, match="checksum"):
         parse_indexed(bytes(damaged))
-
-
-def test_an_index_behind_many_chunks(data: bytes) -> None:
-    """Each chunk would be a read: 2 MB of empty ones took 5 s."""
-    head, *others = split(data)
-    behind = join([head, *[(EXTRA[0].decode(), b"")] * (INDEX_WITHIN - 1), *others])
-    assert parse_indexed(behind) is None and parse(behind).tiles[0] == parse(data).tiles[0]
 
 
 def test_other_chunks_among_the_tiles(small: Codec, data: bytes) -> None:

@@ -31,7 +31,6 @@ PREVIEW, INDEX = "pREV", "tIDX"
 ONCE = frozenset((*METADATA.values(), PREVIEW, INDEX))  # at most one of each, ahead of the tiles
 INDEX_WITHIN = 64  # chunks from a file's start in which an index is looked for: each is a read
 TILES = ("TILE", *PARTS)
-AHEAD_MAX = 64  # chunks ahead of an index: a file with more of them is not read in parts, which may cost much each
 
 
 @dataclass(frozen=True)
