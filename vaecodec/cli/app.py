@@ -67,7 +67,7 @@ def code_of(argv: Sequence[str] | None) -> int:
     except Ended as end:
         say("vaecodec: terminated")
         return end.code
-    except VaecError as error:  # not of a file: of what is not installed
+    except (VaecError, ImportError) as error:  # not of a file: of what is not installed, or not built
         say(f"vaecodec: {error}")
         return FAILED
     except OSError as error:  # not of a file, of which the command tells, but of stdout or the system
