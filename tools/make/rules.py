@@ -14,16 +14,15 @@ SPEC = ROOT / "bitstream_spec.md"
 HEADING = "## 14. Index of rules\n"
 INTRODUCTION = """
 Made by `python -m tools.make.rules`. Tests are those of `tests/spec` with the rule in their name,
-vectors those of `tests/vectors/invalid` that break it. (What a model file has to keep, A1 and M1 to
-M6, has no vectors: a vector is a file that names a model.)
+vectors those of `tests/vectors/invalid` that break it, and in italics model files of `models.json`.
 """
 
 
 def sections(text: str) -> dict[str, str]:
-    """The number of the section in which each rule stands, by rule, in the order of the text; 0 ahead of the first."""
+    """The number of the section in which each rule stands, by rule, in the order of the text."""
     found: dict[str, str] = {}
     for part in re.split(r"(?m)^## ", text.split(HEADING)[0]):
-        number = part.split(".")[0] if part[:1].isdigit() else "0"
+        number = part.split(".")[0] if part[:1].isdigit() else "conventions"
         for rule in re.findall(r"\*\*\[([A-Z]\d+)\]\*\*", part):
             found.setdefault(rule, number)
     return found
@@ -37,8 +36,10 @@ def tests() -> list[str]:
 
 def vectors() -> dict[str, str]:
     """By name of an invalid vector, a pattern of the rules that it may be said to break."""
-    record = json.loads((ROOT / "tests" / "vectors" / "vectors.json").read_text())
-    return {name: facts["breaks"] for name, facts in record["invalid"].items()}
+    folder = ROOT / "tests" / "vectors"
+    files, models = (json.loads((folder / name).read_text()) for name in ("vectors.json", "models.json"))
+    named = {f"*{name}*": facts for name, facts in models.items()}
+    return {name: facts["breaks"] for name, facts in (files["invalid"] | named).items()}
 
 
 def index(text: str) -> str:
