@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import VECTORS
+from safetensors.numpy import save
 
 from tests.model_files import join, repack, split
 from tests.sample_pictures import picture
-from tools.train.retire_model import retire
+from tools.train import split_model
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.model import tensors as files
@@ -154,7 +155,7 @@ def test_nothing_is_read_before_all_shapes_are_right(tmp_path: Path, monkeypatch
 
 def test_declared_networks_take_no_memory(tmp_path: Path) -> None:
     """Nor do those that a retired model lacks."""
-    retire(SMALL, tmp_path / "retired.safetensors")
+    (tmp_path / "retired.safetensors").write_bytes(split_model.split(SMALL)[0])
     codec = Codec(tmp_path / "retired.safetensors")
     assert not codec.weights.encodes
     assert all(value.is_meta for value in trained.encoding(trained.exact(codec.weights)).values())
@@ -162,6 +163,27 @@ def test_declared_networks_take_no_memory(tmp_path: Path) -> None:
     whole = Codec(SMALL)
     data = whole.encode(pixels, 60)
     np.testing.assert_array_equal(codec.decode(data).pixels, whole.decode(data).pixels)
+
+
+def test_a_model_in_two_files(tmp_path: Path) -> None:
+    """The encoder's part lies beside the decoder's; without it the model decodes."""
+    path, pixels = tmp_path / "a.safetensors", picture(40, 50)
+    split_model.main(SMALL, path)
+    data = Codec(path).encode(pixels, 60)
+    assert data == Codec(SMALL).encode(pixels, 60)
+    metadata, tensors = files.read_file(weights.beside(path))
+    nan = {"enc.g_a.enter.bias": tensors["enc.g_a.enter.bias"] * np.nan}
+    for changed, said, what in (
+        (tensors, metadata | {"model": "00" * 32}, "none for the model beside it"),
+        (tensors, metadata | {"format": weights.FORMAT}, "none for the model beside it"),
+        (tensors | {"enc.x": np.zeros(3, np.float16)}, metadata, "tensors that"),
+        (tensors | nan, metadata, "finite"),
+    ):
+        weights.beside(path).write_bytes(save(changed, said))
+        with pytest.raises(UnsupportedError, match=f"{weights.beside(path)}: .*{what}"):
+            Codec(path)
+    weights.beside(path).unlink()
+    np.testing.assert_array_equal(Codec(path).decode(data).pixels, Codec(SMALL).decode(data).pixels)
 
 
 def test_loading_imports_no_compiler() -> None:

@@ -1,7 +1,8 @@
 """The model file: decoder weights on the grid, integer tables, the encoder's floats, and the hash.
 
 A safetensors file. What decoding depends on is integer and hashed (bitstream_spec.md, "Model file");
-tensors named `enc.*` are float16, serve the encoder only and are outside the hash.
+tensors named `enc.*` are float16, serve the encoder only and are outside the hash. They may be in a file beside it,
+which those who only decode can do without.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ DEFAULT = Path(__file__).parents[1] / "weights" / "base.safetensors"
 FOLDERS = "VAECODEC_MODELS"  # environment variable: where else models are looked for, as in PATH
 FORMAT = "vaecodec-model-3"
 ENCODER = "enc."
+ENCODER_FORMAT = "vaecodec-encoder-1"
 WIDTHS, BLOCKS = range(1, 4097), range(65)  # far beyond any use
 # What a config has, and the ranges of its integers.
 RANGES = {name: BLOCKS if name.startswith("blocks") else WIDTHS for name in Config().to_dict()} | {
@@ -90,9 +92,18 @@ def layout(cfg: Config, there: Mapping[str, Declared]) -> dict[str, Declared]:
             f"{kind}.low": ("int16", (rows,)),
             f"{kind}.size": ("int16", (rows,)),
         }
-    if any(name.startswith(ENCODER) for name in there):
-        found |= {ENCODER + key: ("float16", shape) for key, shape in encoding(cfg).items()}
-    return {name: Declared(np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in found.items()}
+    declared = {name: Declared(np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in found.items()}
+    return declared | (encoder_layout(cfg) if any(name.startswith(ENCODER) for name in there) else {})
+
+
+def encoder_layout(cfg: Config) -> dict[str, Declared]:
+    """The tensors that serve encoders only."""
+    return {ENCODER + key: Declared(np.dtype("float16"), tuple(shape)) for key, shape in encoding(cfg).items()}
+
+
+def beside(path: Path) -> Path:
+    """Where the encoder's part of a model's file may be."""
+    return path.with_suffix(".encoder.safetensors")
 
 
 def check_name(name: str) -> None:
@@ -111,7 +122,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray]]:
 
 
 def load(path: Path = DEFAULT) -> Weights:
-    """Read a model file, check its hash, its ranges and the overflow proof. Raises: UnsupportedError."""
+    """Read a model file and what is beside it, check hash, ranges and the overflow proof. Raises: UnsupportedError."""
     with tensor_file(path, "model file") as file:
         cfg = architecture(file)
         tensors = checked(file, cfg)
@@ -120,9 +131,22 @@ def load(path: Path = DEFAULT) -> Weights:
         if (y_tables.low % 2).any():
             raise ValueError("a table of y begins at an odd value")
         z_tables = tuple(read_tables(tensors, "z", slice(a * cfg.N, (a + 1) * cfg.N)) for a in range(ANCHORS))
+    if not any(name.startswith(ENCODER) for name in tensors) and beside(path).is_file():
+        tensors |= read_encoder(beside(path), cfg, file.metadata["hash"])
     config, digest = parse_config(file.metadata), bytes.fromhex(file.metadata["hash"])[:8]
     skip, dependent = config["skip"], config["dependent"]
     return Weights(file.metadata["name"], digest, skip, dependent, cfg, tensors, y_tables, z_tables)
+
+
+def read_encoder(path: Path, cfg: Config, digest: str) -> dict[str, NDArray]:
+    """The encoder's tensors of the model with that hash. Raises: UnsupportedError."""
+    with tensor_file(path, "encoder of a model") as file:
+        if (file.metadata.get("format"), file.metadata.get("model")) != (ENCODER_FORMAT, digest):
+            raise ValueError("it is none for the model beside it")
+        check_tensors(file.tensors, encoder_layout(cfg))
+        tensors = file.read()
+        check_finite(tensors)
+        return tensors
 
 
 def check_numbers(cfg: Config, tensors: Mapping[str, NDArray]) -> None:
@@ -133,7 +157,12 @@ def check_numbers(cfg: Config, tensors: Mapping[str, NDArray]) -> None:
         else:
             layer.check(*(tensors[f"{path}.{name}"] for name in "wbk"))
     check_defaults(tensors["filter.t"].astype(np.int64))
-    if not all(np.isfinite(value).all() for name, value in tensors.items() if name.startswith(ENCODER)):
+    check_finite({name: value for name, value in tensors.items() if name.startswith(ENCODER)})
+
+
+def check_finite(encoder: Mapping[str, NDArray]) -> None:
+    """Raises ValueError where an encoder's number is not."""
+    if not all(np.isfinite(value).all() for value in encoder.values()):
         raise ValueError("a number of its encoder is not finite")
 
 
