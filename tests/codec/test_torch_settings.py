@@ -69,15 +69,20 @@ def test_threads_are_this_codecs_alone(two_threads: None, pixels: np.ndarray) ->
 @pytest.mark.skipif(torch_settings.openmp() is None, reason="no OpenMP whose threads can be set one by one")
 @pytest.mark.parametrize("wide", [False, True])
 def test_one_thread_is_one(two_threads: None, shipped: Codec, wide: bool) -> None:
-    """By the time that the other threads of the process take: in PyTorch's kernels, and in MKL's of float64."""
-    model, q, shares = trained.exact(shipped.weights), torch.tensor([500]), []
+    """By the time that the other threads of the process take: in PyTorch's kernels, and in MKL's of float64. Threads
+    that are done spin for a while yet, so the least of some trials counts."""
+    model, q = trained.exact(shipped.weights), torch.tensor([500])
     y_hat = torch.zeros(1, 32, 32, 384, dtype=torch.float64)
+
+    def others() -> float:
+        own, whole = time.thread_time(), time.process_time()
+        model.g_s.enter(y_hat) if wide else model.g_s(y_hat.float(), q, model.steps(q))
+        return (time.process_time() - whole) / (time.thread_time() - own) - 1
+
+    shares = []
     for threads in (1, 2):
         with torch_settings.own_settings(threads):
-            own, whole = time.thread_time(), time.process_time()
-            for _ in range(4):
-                model.g_s.enter(y_hat) if wide else model.g_s(y_hat.float(), q, model.steps(q))
-            shares.append((time.process_time() - whole) / (time.thread_time() - own) - 1)
+            shares.append(min(others() for _ in range(5)))
     assert shares[0] < 0.1 < shares[1]
 
 
