@@ -159,6 +159,13 @@ def test_memory_bounds_the_workers(tree: Path, monkeypatch: pytest.MonkeyPatch) 
     assert batch.affordable([*jobs, (Path("-"), Path("d.vaec"))], work, How(workers=8)) == 1
 
 
+def test_pytorch_needs_more_memory(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [(Path("in/a.png"), Path("a.vaec"))] * 8
+    monkeypatch.setattr(batch, "available_bytes", lambda: 2_000_000_000)
+    assert batch.affordable(jobs, Encode(75.0, 3, 0), How(workers=8)) == 8
+    assert batch.affordable(jobs, Encode(75.0, 4, 0), How(workers=8)) == 2
+
+
 def test_efforts_that_refine_need_more_memory() -> None:
     for effort, how in EFFORTS.items():
         assert (Encode(75.0, effort, 0).pixel_bytes > Encode(75.0, 1, 0).pixel_bytes) == (how.iterations > 0)

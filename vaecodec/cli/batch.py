@@ -19,9 +19,10 @@ from vaecodec.console import Overall, Progress, count, hush_warnings, put, reaso
 from vaecodec.errors import CorruptFileError, VaecError
 
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
-# What a worker takes, PyTorch, the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
-# picture: `tools/measure/huge.py --format png` measured 902 MB for 4 megapixels (2026-11-22).
-WORKER_BYTES = 900_000_000
+# What a worker takes, with the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
+# picture: `tools/measure/huge.py --format png` measured 148 MB for 4 megapixels (2026-11-29).
+WORKER_BYTES = 130_000_000
+TORCH_BYTES = 800_000_000  # the same of PyTorch, if the work needs it (2026-11-22)
 Job = tuple[Path, Path]
 Result = TypeVar("Result")
 
@@ -236,7 +237,8 @@ def affordable(jobs: list[Job], work: Work, how: How) -> int:
     if workers == 1 or available is None or any(files.STREAM in job for job in jobs):
         return 1 if any(files.STREAM in job for job in jobs) else workers
     largest = max(work.pixels(source) for source, _ in jobs)
-    return max(1, min(workers, available // (WORKER_BYTES + work.pixel_bytes * largest)))
+    each = WORKER_BYTES + TORCH_BYTES * work.needs_torch + work.pixel_bytes * largest
+    return max(1, min(workers, available // each))
 
 
 def available_bytes(told: Path = Path("/proc/meminfo")) -> int | None:

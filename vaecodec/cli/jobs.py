@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from vaecodec.restoration.recipes import Recipe
 
 Progress = Callable[[float], None]
-# Memory for each pixel of a picture that is coded: `tools/measure/huge.py --format png` measured 7 to 12 from 12 to 100
-# megapixels (2026-11-22).
+# Memory for each pixel of a picture that is coded: `tools/measure/huge.py --format png` measured 7 to 8 from 4 to 30
+# megapixels (2026-11-29).
 PIXEL_BYTES = 12
 REFINED_BYTES = 100  # the same where an effort refines: 360 MB more for 2 megapixels, 740 MB for 8
 
@@ -88,6 +88,9 @@ class Work(Protocol):
     @property
     def pixel_bytes(self) -> int: ...
 
+    @property
+    def needs_torch(self) -> bool: ...
+
     def open(self, source: Path) -> Step:
         """Read a file, and look at what can be seen without the model; what is left to do. Raises: VaecError."""
 
@@ -118,6 +121,10 @@ class Encode:
     def pixel_bytes(self) -> int:
         coding = REFINED_BYTES if EFFORTS[self.effort].iterations else PIXEL_BYTES
         return max(coding, self.recipe.pixel_bytes) if self.recipe else coding
+
+    @property
+    def needs_torch(self) -> bool:
+        return bool(self.recipe) or EFFORTS[self.effort].filters
 
     def open(self, source: Path) -> Step:
         """A picture's file may be left on disk. A file that is no picture is refused early."""
@@ -179,6 +186,10 @@ class Restore:
     @property
     def pixel_bytes(self) -> int:
         return self.encode.pixel_bytes
+
+    @property
+    def needs_torch(self) -> bool:
+        return True
 
     def open(self, source: Path) -> Step:
         """A file that is no picture is refused before the model is loaded."""
@@ -247,6 +258,7 @@ class Decode:
     preview: bool = False
     png_level: int = PNG_LEVEL
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
+    needs_torch: ClassVar[bool] = False
 
     def open(self, source: Path) -> Step:
         """A bad file need not wait for the model, but where as much as possible is made of it."""
