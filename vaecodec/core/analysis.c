@@ -22,9 +22,7 @@ static analysis_state analysis_state_of(const vaec_analysis *net, int64_t height
     s.pixels = vaec_take(memory, (int64_t)(s.depth + 1) * width * INPUTS);
     s.cells = vaec_take_features(memory, (int64_t)width * inputs);
     s.sums = vaec_take_sums(memory, (int64_t)2 * width * net->leave.outputs);
-    s.pass = (vaec_pass){.ring = net->chain.count + 4, .height = 2 * height, .width = 2 * width};
-    s.pass.rows = vaec_take_features(memory, s.pass.ring * s.pass.width * net->chain.channels);
-    vaec_pass_take(memory, &net->chain, &s.pass);
+    s.pass = vaec_pass_of_rows(memory, &net->chain, 2 * height, 2 * width);
     return s;
 }
 

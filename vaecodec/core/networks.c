@@ -52,6 +52,13 @@ void vaec_pass_take(vaec_memory *memory, const vaec_chain *chain, vaec_pass *pas
     pass->active = vaec_take_features(memory, (int64_t)pass->width * active);
 }
 
+vaec_pass vaec_pass_of_rows(vaec_memory *memory, const vaec_chain *chain, int64_t height, int32_t width) {
+    vaec_pass pass = {.ring = chain->count + 4, .height = height, .width = width};
+    pass.rows = vaec_take_features(memory, pass.ring * width * chain->channels);
+    vaec_pass_take(memory, chain, &pass);
+    return pass;
+}
+
 /* Features times one row, plus another. */
 static void scaled(const vaec_film *film, int16_t *f, int32_t width, int32_t channels, int32_t limit) {
     for (int32_t j = 0; j < width; j++, f += channels)

@@ -29,6 +29,9 @@ typedef struct {
 /* Takes memory for all but the rows. */
 void vaec_pass_take(vaec_memory *memory, const vaec_chain *chain, vaec_pass *pass);
 
+/* A pass over a map of which only so many rows are held as are on their way: two come in and two go out at a time. */
+vaec_pass vaec_pass_of_rows(vaec_memory *memory, const vaec_chain *chain, int64_t height, int32_t width);
+
 /* Row i of the map has come, row i - count is done: the blocks are a row apart, each in the place of its input. From
  * row `height` on nothing comes, and the last ones are done. */
 void vaec_pass_row(const vaec_chain *chain, const vaec_film *film, vaec_pass *pass, int64_t i);

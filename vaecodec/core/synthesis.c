@@ -132,9 +132,7 @@ static synthesis_state synthesis_state_of(const vaec_synthesis *net, int64_t hei
     s.detail = vaec_take_sums(memory, (int64_t)4 * width * net->leave.outputs);
     s.base = vaec_take_sums(memory, (int64_t)width * net->shortcut.sums.outputs);
     split_take(memory, net, width, &s.split);
-    s.pass = (vaec_pass){.ring = net->chain.count + 4, .height = 2 * height, .width = 2 * width};
-    s.pass.rows = vaec_take_features(memory, s.pass.ring * s.pass.width * net->chain.channels);
-    vaec_pass_take(memory, &net->chain, &s.pass);
+    s.pass = vaec_pass_of_rows(memory, &net->chain, 2 * height, 2 * width);
     return s;
 }
 
