@@ -331,6 +331,11 @@ def replaced(chunks: list[Chunk], number: int, content: bytes) -> list[Chunk]:
     return [*chunks[:number], (chunks[number][0], content), *chunks[number + 1 :]]
 
 
+def without_index(chunks: list[Chunk]) -> list[Chunk]:
+    """For what would otherwise break [I1] too."""
+    return [chunk for chunk in chunks if chunk[0] != b"tIDX"]
+
+
 def recut(chunks: list[Chunk], first: bytes, second: bytes, by: int) -> list[Chunk]:
     """With `by` bytes of the second's beginning at the end of the first, or the other way; the index is right."""
     a, b = (next(n for n, (kind, _) in enumerate(chunks) if kind == wanted) for wanted in (first, second))
@@ -431,7 +436,7 @@ OF_ONE: Violations = {
     "length of 6 bytes": ("T2", lambda c: replaced(c, 1, c[1][1][:2] + b"\xff" * 5 + b"\1" + c[1][1][3:])),
     "length cut off": ("T3", lambda c: replaced(c, 1, c[1][1][:2])),
     "empty tile": ("T3", lambda c: replaced(c, 1, b"\0")),
-    "tile cut in its states": ("T3", lambda c: replaced(c, 1, bytes(7))),
+    "tile cut in its states": ("T3", lambda c: replaced(changed_header(c, alpha=0, colour=1), 1, bytes(7))),
     "sections longer than the tile": ("T3", lambda c: replaced(c, 1, c[1][1][: len(c[1][1]) // 4])),
     "bytes behind the sections": ("T3", lambda c: replaced(c, 1, c[1][1] + b"\0")),
     "odd z": ("T3", lambda c: changed_tile(c, z=longer("z", b"\0"))),
@@ -474,7 +479,7 @@ OF_ONE: Violations = {
     "filter cut off": ("S2", lambda c: changed_tile(c, filter=golomb([1] * 35))),
     "filter too long": ("S2", lambda c: changed_tile(c, filter=golomb([0] * 36) + b"\0")),
     "behind the filter": ("S2", lambda c: changed_tile(c, filter=golomb([*[0] * 36, 1]))),
-    "filter that ends in zeros": ("S2", lambda c: changed_tile(c, filter=bytes(4))),
+    "filter that ends in zeros": ("S2", lambda c: changed_tile(c, filter=golomb([0] * 30) + bytes(1))),
     "filter too strong": ("S3", lambda c: changed_tile(c, filter=golomb([900, *[0] * 35]))),
     "filter too strong in chroma": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 24, 350, *[0] * 11]))),
     "clipped filter too strong": ("S3", lambda c: changed_tile(c, filter=golomb([*[0] * 12, 60000, *[0] * 23]))),
@@ -487,7 +492,7 @@ OF_ONE: Violations = {
 OF_ONE |= {f"alpha with {what}": ("P3", partial(changed_tile, alpha=section)) for what, section in refused()}
 # Of the same picture in tiles of 64 pixels, 70 x 150 of them: HEAD, tIDX, TILE 0 to 5.
 OF_SEVERAL: Violations = {
-    "tiles in disorder": ("T5", lambda c: moved(c, 2, 3)),
+    "tiles in disorder": ("T5", lambda c: moved(without_index(c), 1, 2)),
     "last tile missing": ("F3", lambda c: c[:-1]),
     "late exif": ("C5", lambda c: [*c[:3], (b"eXIf", b"a"), *c[3:]]),
     "late cICP": ("C5", lambda c: [*c[:3], CICP, *c[3:]]),
@@ -503,9 +508,9 @@ OF_PARTS: Violations = {
     "parts by tile": ("H6", lambda c: [*c[:2], *(c[2 + 6 * part + tile] for tile in range(6) for part in range(3))]),
     "high ahead of low": ("H6", lambda c: [*c[:8], *c[14:], *c[8:14]]),
     "tile in place of base": ("H6", lambda c: [*c[:2], (b"TILE", c[2][1]), *c[3:]]),
-    "parts of one that is not progressive": ("H6", lambda c: changed_header(c, features=None)),
-    "parts in disorder": ("T5", lambda c: moved(c, 8, 9)),
-    "part without a number": ("T5", lambda c: replaced(c, 14, b"")),
+    "parts of one that is not progressive": ("H6", lambda c: changed_header(without_index(c), features=None)),
+    "parts in disorder": ("T5", lambda c: moved(without_index(c), 7, 8)),
+    "part without a number": ("T5", lambda c: replaced(without_index(c), 13, b"")),
     "last high missing": ("F3", lambda c: c[:-1]),
     "all of high missing": ("F3", lambda c: c[:14]),
     "chunk behind the last high": ("F3", lambda c: [*c, EXTRA]),
