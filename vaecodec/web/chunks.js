@@ -8,23 +8,21 @@ export const OVERHEAD = 12;
 /** Bytes of a number of variable length, at most. */
 export const VARINT_MAX = 5;
 
-const CRC_TABLES = crcTables();
+const CRC_TABLE = crcTable();
 
-/** Table k holds what a byte does to the CRC when k more bytes follow it: so eight bytes are taken at a time. */
-function crcTables() {
-  const tables = Array.from({ length: 8 }, () => new Uint32Array(256));
+/** Row k holds what a byte does to the CRC when k more bytes follow it: so eight bytes are taken at a time. */
+function crcTable() {
+  const table = new Int32Array(8 * 256);
   for (let n = 0; n < 256; n++) {
     let c = n;
     for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1;
-    tables[0][n] = c;
+    table[n] = c;
   }
-  for (let k = 1; k < 8; k++) {
-    for (let n = 0; n < 256; n++) {
-      const c = tables[k - 1][n];
-      tables[k][n] = (c >>> 8) ^ tables[0][c & 255];
-    }
+  for (let n = 256; n < table.length; n++) {
+    const c = table[n - 256];
+    table[n] = (c >>> 8) ^ table[c & 255];
   }
-  return tables;
+  return table;
 }
 
 /**
@@ -33,22 +31,22 @@ function crcTables() {
  * @returns {number} unsigned
  */
 export function crc32(bytes, start = 0, end = bytes.length) {
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = CRC_TABLES;
+  const t = CRC_TABLE;
   let c = -1;
   let at = start;
   for (; at + 8 <= end; at += 8) {
     const a = c ^ (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24));
     c =
-      t7[a & 255] ^
-      t6[(a >>> 8) & 255] ^
-      t5[(a >>> 16) & 255] ^
-      t4[a >>> 24] ^
-      t3[bytes[at + 4]] ^
-      t2[bytes[at + 5]] ^
-      t1[bytes[at + 6]] ^
-      t0[bytes[at + 7]];
+      t[1792 + (a & 255)] ^
+      t[1536 + ((a >>> 8) & 255)] ^
+      t[1280 + ((a >>> 16) & 255)] ^
+      t[1024 + (a >>> 24)] ^
+      t[768 + bytes[at + 4]] ^
+      t[512 + bytes[at + 5]] ^
+      t[256 + bytes[at + 6]] ^
+      t[bytes[at + 7]];
   }
-  for (; at < end; at++) c = (c >>> 8) ^ t0[(c ^ bytes[at]) & 255];
+  for (; at < end; at++) c = (c >>> 8) ^ t[(c ^ bytes[at]) & 255];
   return ~c >>> 0;
 }
 
