@@ -72,10 +72,15 @@ export class Core {
     return this.put(new Int32Array(fields.flat(Infinity)));
   }
 
-  /** Calls vaec_NAME. Sizes that do not fit are a fault of this code, not of a file. */
+  /** What vaec_NAME gives. */
   call(name, ...numbers) {
-    const result = Number(this.functions[`vaec_${name}`](...numbers));
-    if (result === -2 || result === -6) throw new Error(`vaec_${name}: ${result}`);
+    return Number(this.functions[`vaec_${name}`](...numbers));
+  }
+
+  /** The same, of a function that gives less than 0 where sizes do not fit: a fault of this code, not of a file. */
+  must(name, ...numbers) {
+    const result = this.call(name, ...numbers);
+    if (result < 0) throw new Error(`vaec_${name}: ${result}`);
     return result;
   }
 }

@@ -78,6 +78,7 @@ class Reader {
  */
 export function decodeLatents(model, q, tile, h, w, groups = 2) {
   const { core, config: { M, N } } = model;
+  model.zTables(q); // which stay
   return core.within(() => {
     const zh = Math.ceil(h / 4), zw = Math.ceil(w / 4);
     const reader = new Reader(core, tile, zh * zw * N + h * w * M);
@@ -106,7 +107,7 @@ function hyperFeatures(model, q, reader, zh, zw, h, w) {
     for (let i = 0; i < n; i++)
       zHat[Math.floor(i / N) * inputs + (i % N)] = 16 * Math.max(-Z_MAX, Math.min(Z_MAX, values[i]));
     const size = core.call("hyper_work", model.hyper, zh, zw);
-    core.call("hyper_synthesis", model.hyper, model.putRow("h_s.bias", q, Int16Array), zh, zw, z, h, w, features,
+    core.must("hyper_synthesis", model.hyper, model.putRow("h_s.bias", q, Int16Array), zh, zw, z, h, w, features,
       core.take(size), BigInt(size));
   });
   return features;
@@ -119,11 +120,11 @@ function contextStep(model, q, reader, step, features, yHat, h, w) {
   const bias = core.put(model.row("index_bias", q).slice(start, end));
   const map = core.take(h * w * count), number = core.take(16), net = model.contexts[step];
   const size = core.call("context_work", net, h, w);
-  core.within(() => core.call("context_step", net, h, w, features, yHat, M, bias, skip, dependent, map, number,
+  core.within(() => core.must("context_step", net, h, w, features, yHat, M, bias, skip, dependent, map, number,
     core.take(size), BigInt(size)));
   const [first, , second] = core.i32(number, 4);
   const place = core.take(4 * (first + second)), table = core.take(2 * (first + second));
-  core.call("places", map, BigInt(h * w), count, M, start, dependent, number, place, table);
+  core.must("places", map, BigInt(h * w), count, M, start, dependent, number, place, table);
   for (const [from, n, follows] of [[0, first, true], [first, second, false]])
     core.within(() => {
       const value = core.take(4 * n), quantiser = core.take(n);

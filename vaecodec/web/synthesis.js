@@ -92,7 +92,7 @@ class Drawing {
     const { core, window, model } = this, { height, width } = window;
     const there = row < height, n = this.rowBytes / 2;
     if (there) core.i16(this.y, n).set(window.y.subarray(row * n, (row + 1) * n));
-    const came = core.call("synthesis_row", model.synthesis, this.step, this.film, BigInt(height), width, BigInt(row),
+    const came = core.must("synthesis_row", model.synthesis, this.step, this.film, BigInt(height), width, BigInt(row),
       there ? this.y : 0, this.fresh, BigInt(this.stride), this.work, BigInt(this.size));
     if (!came) return false;
     const first = row === Math.ceil(model.config.blocks_s / 2);
@@ -161,7 +161,7 @@ export function linearPixels(model, q, y, scale) {
     for (let first = 0; first < n; first += LINES) {
       const count = Math.min(LINES, n - first);
       core.i16(input, count * M).set(y.subarray(first * M, (first + count) * M));
-      core.call("shortcut", model.synthesis, step, count, input, base, work, BigInt(size));
+      core.must("shortcut", model.synthesis, step, count, input, base, work, BigInt(size));
       const x = core.i32(base, count * 3 * CELL * CELL);
       for (let to = first * side * side * 3, k = 0; k < count * side * side * 3; k++, to++) {
         const c = k % 3, column = Math.floor(k / 3) % side, row = Math.floor(k / (3 * side)) % side;
