@@ -9,7 +9,8 @@ import { orientationOf } from "./exif.js";
 
 const PARTS = /** @type {const} */ (["BASE", "LOWC", "HIGH"]);
 export const TILES = new Set(["TILE", ...PARTS]);
-export const ONCE = new Set(["cICP", "iCCP", "eXIf", "xMPp", "pREV", "tIDX"]); // at most one of each, ahead of the tiles
+/** At most one of each, ahead of the tiles. */
+export const ONCE = new Set(["cICP", "iCCP", "eXIf", "xMPp", "pREV", "tIDX"]);
 
 /**
  * The chunks of a tile: first all of the first kind, then all of the next.
