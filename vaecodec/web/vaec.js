@@ -25,18 +25,23 @@ export async function decode(source, options = {}) {
   checkOptions(options);
   let received = { received: 0 };
   const tell = (decoded) => options.onProgress?.({ ...received, decoded });
-  const onProgress = (now) => ((received = now), tell(0));
-  const opened = await begin(source, { ...options, onProgress });
-  return opened.decode({ ...options, onProgress: ({ decoded }) => tell(decoded) });
+  const from = await sourceOf(source, {
+    signal: options.signal,
+    onProgress: (bytes, total) => ((received = { received: bytes, total }), tell(0)),
+  });
+  if (!options.region) await from.bytes(); // in one request
+  return drawn(from, await begin(from), { ...options, onProgress: ({ decoded }) => tell(decoded) });
 }
 
-export async function info(source, options = {}) {
-  const { decode: _, ...facts } = await begin(source, options);
-  return facts;
+export async function info(source, { signal } = {}) {
+  const from = await sourceOf(source, { signal });
+  return facts(await begin(from), from.size);
 }
 
-export async function open(source, options = {}) {
-  return begin(source, options);
+export async function open(source, { signal } = {}) {
+  const from = await sourceOf(source, { signal });
+  const head = await begin(from);
+  return { ...facts(head, from.size), decode: (options = {}) => drawn(from, head, options) };
 }
 
 function checkOptions({ region, scale = 1, maxPixels = MAX_PIXELS, workers = 0 }) {
@@ -50,18 +55,13 @@ function checkOptions({ region, scale = 1, maxPixels = MAX_PIXELS, workers = 0 }
 }
 
 /** Reads what stands ahead of the tiles. */
-async function begin(source, { signal, onProgress }) {
-  const from = await sourceOf(source, { signal, onProgress });
-  let bytes = await from.read(0, FIRST_READ);
-  let head = parseHead(bytes, { size: from.size });
-  while ("needed" in head) {
-    const more = await from.read(0, head.needed);
-    const known = from.size ?? (more.length < head.needed ? more.length : undefined);
-    if (more.length <= bytes.length && known === undefined) throw new VaecError("corrupt", "the file is cut off", "F3");
-    bytes = more;
-    head = parseHead(bytes, { size: known });
+async function begin(from) {
+  for (let needed = FIRST_READ; ; ) {
+    const bytes = await from.read(0, needed);
+    const head = parseHead(bytes, { size: bytes.length < needed ? bytes.length : from.size });
+    if (!("needed" in head)) return head;
+    needed = head.needed;
   }
-  return { ...facts(head, from.size), decode: (options = {}) => drawn(from, head, { signal, ...options }) };
 }
 
 function facts({ header, metadata, indexed }, size) {
@@ -77,9 +77,15 @@ async function drawn(from, head, options) {
   const box = region ? inside(header, region) : [0, 0, header.width, header.height];
   const pixels = Math.ceil(box[2] / scale) * Math.ceil(box[3] / scale);
   if (pixels > maxPixels) throw new VaecError("limit", `${pixels} pixels are more than the limit of ${maxPixels}`);
-  const found = region && !partial && head.lengths && from.ranged ? ranged(from, head) : await whole(from, options);
-  const work = { header, tile: found, engines: await engines(workers), damaged: partial ? new Set() : null,
-    check: () => signal?.throwIfAborted(), progress: (decoded) => options.onProgress?.({ received: from.size ?? 0, total: from.size, decoded }) };
+  const tile = region && !partial && head.lengths ? ranged(from, head, signal) : await whole(from, options);
+  const work = {
+    header,
+    tile,
+    engines: await engines(workers),
+    damaged: partial ? new Set() : null,
+    check: () => signal?.throwIfAborted(),
+    progress: (decoded) => options.onProgress?.({ received: from.size ?? 0, total: from.size, decoded }),
+  };
   return { ...metadata, ...(await draw(work, box, scale)) };
 }
 
@@ -100,18 +106,18 @@ function inside(header, region) {
 }
 
 /** Tiles of a file that is read as a whole, every rule checked. */
-async function whole(from, { partial, maxPixels = MAX_PIXELS, region, scale = 1 }) {
+async function whole(from, { partial, maxPixels = MAX_PIXELS, region, scale = 1, signal }) {
   // A part or a smaller picture may be of a larger one than is allowed.
-  const { tiles } = parse(await from.bytes(), { partial, maxPixels: region || scale > 1 ? undefined : maxPixels });
+  const { tiles } = parse(await from.bytes({ signal }), { partial, maxPixels: region || scale > 1 ? undefined : maxPixels });
   return async (number) => tiles[number] ?? missingTile();
 }
 
 /** Tiles that are read when they are wanted. */
-function ranged(from, head) {
+function ranged(from, head, signal) {
   const ranges = tileRanges(head), kept = new Map();
   return (number) => {
     if (!kept.has(number))
-      kept.set(number, Promise.all(ranges[number].map(([start, end]) => from.read(start, end)))
+      kept.set(number, Promise.all(ranges[number].map(([start, end]) => from.read(start, end, { signal })))
         .then((chunks) => tileOf(head.header, number, chunks)));
     return kept.get(number);
   };
@@ -122,27 +128,23 @@ const PATIENCE = 2;
 
 export async function* stream(source, options = {}) {
   checkOptions(options);
-  const from = await sourceOf(source, options);
+  const { signal, onProgress } = options;
+  const from = await sourceOf(source, { signal, onProgress: (bytes, total) => onProgress?.({ received: bytes, total, decoded: 0 }) });
   const received = new Received(), kept = new Map();
-  let shown = 0, wait = 0, last = -Infinity, drawn = null;
-  for await (const chunk of from.chunks ?? []) {
+  let shown = 0, wait = 0, last = -Infinity;
+  for await (const chunk of from.chunks()) {
     received.add(chunk);
-    options.onProgress?.({ received: received.size, total: from.size, decoded: 0 });
     if (received.size === from.size || performance.now() - last < wait) continue;
     const start = performance.now();
     const found = seen(received.bytes(), from.size, options);
     if (found && found.there > shown) {
-      drawn = await drawSeen(found, kept, options);
-      yield { ...drawn, complete: false };
+      yield { ...(await drawSeen(found, kept, options)), complete: false };
       shown = found.there;
       wait = PATIENCE * (performance.now() - start);
     }
     last = performance.now();
   }
-  const bytes = from.chunks ? received.bytes() : await from.bytes();
-  const picture = await decode(bytes, { ...options, onProgress: ({ decoded }) =>
-    options.onProgress?.({ received: bytes.length, total: bytes.length, decoded }) });
-  yield { ...picture, complete: true };
+  yield { ...(await decode(received.bytes(), options)), complete: true };
 }
 
 /** Bytes as they come. */
