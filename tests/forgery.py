@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tests import reference_decoder as reference
+from tests.forged_vp8l import refused
 from tests.reference_model import DTYPES
 
 Chunk = tuple[bytes, bytes]
@@ -487,6 +489,7 @@ OF_ONE: Violations = {
     "alpha missing": ("P2", lambda c: changed_tile(c, alpha=b"")),
     "alpha unexpected": ("P2", lambda c: changed_header(c, alpha=1, value=9)),
 }
+OF_ONE |= {f"alpha with {what}": ("P3", partial(changed_tile, alpha=section)) for what, section in refused()}
 # Of the same picture in tiles of 64 pixels, 70 x 150 of them: HEAD, tIDX, TILE 0 to 5.
 OF_SEVERAL: Violations = {
     "tiles in disorder": ("T5", lambda c: moved(without_index(c), 1, 2)),

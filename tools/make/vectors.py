@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import broken_models, forged_edges
+from tests import broken_models, forged_edges, forged_vp8l
 from tests.forgery import (
     EMPTY,
     EXTRA,
@@ -194,6 +194,9 @@ def of_bitstreams(chunks: list[Chunk]) -> Iterator[Vector]:
     ):
         changed: dict[str, Any] = {kind: content}
         yield name, what, join(changed_tile(chunks, **changed))
+    for kind, name, what, content in forged_vp8l.decoded():
+        changed = {kind: content}
+        yield f"{kind}-{name}", f"{kind}: {what}", join(changed_tile(chunks, **changed))
 
 
 def of_several(codec: Codec) -> Iterator[Vector]:
