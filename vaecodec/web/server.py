@@ -11,7 +11,6 @@ import io
 import os
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from vaecodec.web.site import PAGE, TYPES, Content, Site
 
 ALIVE = "alive"  # the page holds a request for this open
+PIECE = 2**18  # bytes read and sent at a time
 BEAT = 0.5  # seconds between the bytes by which it is noticed that a page is gone
 GRACE = 3.0  # seconds from the end of the last page to that of the server: a page may be loaded again
 HEADERS = {
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         self.begin(status, headers | {"Content-Length": str(length)})
         if body:
             file.seek(first)
-            while length > 0 and (data := file.read(min(length, shutil.COPY_BUFSIZE))):
+            while length > 0 and (data := file.read(min(length, PIECE))):
                 self.wfile.write(data)
                 length -= len(data)
             self.close_connection |= length > 0  # the file has become shorter

@@ -93,10 +93,10 @@ def free_name(path: Path, taken: Container[str]) -> str:
 
 def parts() -> Site:
     """The decoder with its model, and what the page needs."""
-    from vaecodec.web import model_bytes
+    from vaecodec.web.packing import packed
 
     found = {path.relative_to(HERE).as_posix(): path for part in PARTS for path in sorted(HERE.glob(part))}
-    return {f"{FOLDER}/{name}": path for name, path in found.items()} | {f"{FOLDER}/model.gz": model_bytes()}
+    return {f"{FOLDER}/{name}": path for name, path in found.items()} | {f"{FOLDER}/model.gz": packed()}
 
 
 def page(originals: Mapping[str, str | None], alive: str | None = None) -> bytes:

@@ -4,8 +4,9 @@ import { toPNG, upright } from "../vaec.js";
 export const HUGE = 40e6; // pixels from which on a picture is shown by tiles
 const LONGEST = 16384; // side of a canvas or bitmap that browsers draw
 const COARSE = 6e6; // pixels that the small picture may have
+const BULKY = 8e6; // bytes that are worth fetching for it: of larger files with an index only the tiles that are seen
 const KEPT = 48e6; // pixels of the tiles that are kept
-const DEEPEST = 3; // tiles are kept at 1/8 at the least
+const DEEPEST = 5; // tiles are kept at 1/32 at the least
 const AT_A_TIME = 3; // tiles being decoded
 
 export const isHuge = ({ width, height }) => width * height > HUGE || Math.max(width, height) > LONGEST;
@@ -47,17 +48,18 @@ export class Tiled {
     this.running = new Map(); // key -> AbortController
   }
 
-  /** Decode the coarse picture. */
-  async begin(options) {
-    const { width, height } = this.opened;
+  /** Decode the coarse picture, if it is worth it. remote: whether the file has to be fetched. */
+  async begin(remote, options) {
+    const { width, height, indexed, size } = this.opened;
+    if (remote && indexed && size > BULKY) return;
     this.scale = (width * height) / 64 > COARSE ? 16 : 8;
     this.coarse = new Whole(await bitmapOf(await this.opened.decode({ ...options, scale: this.scale })), this.width, this.height);
   }
 
   draw(context, view) {
-    this.coarse.draw(context, view);
+    this.coarse?.draw(context, view);
     this.wanted = [];
-    if (view.zoom * this.scale < 1.5 || view.zoom < 0.2) return this.drop();
+    if (this.coarse && (view.zoom * this.scale < 1.5 || view.zoom < 0.2)) return this.drop();
     const level = Math.max(0, Math.min(DEEPEST, Math.floor(Math.log2(1 / view.zoom))));
     const [left, top, right, bottom] = view.visible;
     for (const cell of this.cells()) {
@@ -106,7 +108,7 @@ export class Tiled {
     const job = new AbortController();
     this.running.set(key, job);
     try {
-      const picture = await this.opened.decode({ region: cell, signal: job.signal, partial: true });
+      const picture = await this.opened.decode({ region: cell, signal: job.signal });
       const [width, height] = turnedSize(picture).map((side) => Math.max(1, side >> level));
       const options = level ? { resizeWidth: width, resizeHeight: height, resizeQuality: "high" } : undefined;
       const bitmap = await bitmapOf(picture, options);

@@ -64,7 +64,7 @@ async function openWhole(mine, source, signal) {
 
 async function openHuge(mine, source, signal) {
   const tiled = new Tiled(mine.opened, () => stage.draw(), (error) => fault(sentence(error, mine.name)));
-  await tiled.begin({ signal, onProgress: progress });
+  await tiled.begin(source instanceof URL, { signal, onProgress: progress });
   if (signal.aborted) return tiled.close();
   mine.layer = tiled;
   mine.notes.push("A picture this large is shown by tiles, as you look at them.");
