@@ -15,6 +15,9 @@ export function human(size) {
   return size < 999_950 ? `${(size / 1e3).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`;
 }
 
+/** A PSNR. */
+export const decibels = (psnr) => (psnr === Infinity ? "equal" : `${psnr.toFixed(2)} dB`);
+
 /** Fill the panel. `against` is what it is compared with: its name, size and `psnr` (dB, null, or undefined). */
 export function show(panel, info, against, notes = []) {
   const { width, height, channels, orientation } = info;
@@ -31,7 +34,7 @@ export function show(panel, info, against, notes = []) {
       ["Size", `${human(info.size)}, ${bpp(info.size, info)}`],
       ["Quality", `${Math.round(info.quality * 10) / 10} of 100`],
       ["Model", info.model],
-      ["Tiles", `${info.tiles}, of ${info.tileSide} pixels${info.indexed ? ", with an index" : ""}`],
+      ["Tiles", `${info.tiles} of ${info.tileSide} × ${info.tileSide}${info.indexed ? ", with an index" : ""}`],
       ["Progressive", info.progressive ? "yes" : "no"],
     ]),
   );
@@ -47,12 +50,11 @@ export function show(panel, info, against, notes = []) {
 
 function comparison(info, { name, size, psnr, width, height }) {
   const less = (1 - info.size / size) * 100;
-  const figure = psnr === undefined ? "" : psnr === null ? "different sizes" : psnr === Infinity ? "equal" : `${psnr.toFixed(2)} dB`;
   return [
     ["With", name],
     ["Size", `${human(size)}, ${bpp(size, { width, height })}`],
     ["This file", `${Math.abs(less).toFixed(less > 99 ? 1 : 0)} % ${less < 0 ? "larger" : "smaller"}`],
-    ["PSNR", figure],
+    ["PSNR", psnr === undefined ? "" : psnr === null ? "none, as the sizes differ" : decibels(psnr)],
   ];
 }
 

@@ -43,10 +43,12 @@ export class Stage extends EventTarget {
     this.move(dx, dy); // the middle stays
   }
 
+  /** A picture that has room pixel for pixel is not made smaller; another leaves room for what lies over it. */
   fitting() {
-    const pad = Math.min(24 * this.ratio, this.canvas.width * 0.02);
-    const room = [this.canvas.width - 2 * pad, this.canvas.height - 2 * pad];
-    return Math.min(1, room[0] / this.width, room[1] / this.height);
+    const { width, height } = this.canvas;
+    if (this.width <= width && this.height <= height) return 1;
+    const [beside, above] = [Math.min(24 * this.ratio, width * 0.02), Math.min(68 * this.ratio, height * 0.11)];
+    return Math.min(1, (width - 2 * beside) / this.width, (height - 2 * above) / this.height);
   }
 
   fit() {

@@ -7,7 +7,7 @@
  */
 import { open, setup, stream, upright } from "../vaec.js";
 import { Divider, other, psnr } from "./compare.js";
-import { human, show } from "./details.js";
+import { decibels, human, show } from "./details.js";
 import { bitmapOf, isHuge, Tiled, turnedSize, Whole } from "./layers.js";
 import { Stage } from "./stage.js";
 
@@ -41,7 +41,7 @@ async function openFile(source, name, original) {
     say(`${name} is open, ${turnedSize(mine.opened).join(" by ")} pixels.`);
   } catch (error) {
     if (signal.aborted) return;
-    fault(sentence(error, name));
+    fault(sentence(error, name, String(source)));
     if (!mine.layer) setState("failed");
   } finally {
     if (mine === current) $("progress").hidden = true;
@@ -59,7 +59,7 @@ async function openWhole(mine, source, signal) {
     layers(mine);
     if (picture.damaged.length) mine.lost = picture.damaged.length;
   }
-  if (mine.lost) fault(`${mine.name} is damaged: of its tiles ${mine.lost} of ${mine.opened.tiles} are not as they were.`);
+  if (mine.lost) fault(`${mine.name} is damaged. Tiles that are lost or coarse: ${mine.lost} of ${mine.opened.tiles}.`);
 }
 
 async function openHuge(mine, source, signal) {
@@ -114,13 +114,13 @@ async function compareWith(original) {
     mine.against = against;
     layers(mine);
     divider.show(0.5);
-    tag("before", `${name} · ${human(against.size)}`);
-    tag("after", `${mine.name} · ${human(mine.opened.size)}`);
+    tag("before", name, human(against.size));
+    tag("after", mine.name, human(mine.opened.size));
     $("compare").setAttribute("aria-pressed", "true");
     if (mine.picture) against.psnr = await psnr(mine.picture, against);
     if (mine !== current || mine.against !== against) return;
     describe(mine);
-    if (against.psnr) tag("after", `${mine.name} · ${human(mine.opened.size)} · ${against.psnr.toFixed(2)} dB`);
+    if (against.psnr) tag("after", mine.name, `${human(mine.opened.size)} · ${decibels(against.psnr)}`);
     say(`Compared with ${name}. The divider moves with the arrow keys.`);
   } catch (error) {
     if (mine === current) fault(sentence(error, name));
@@ -138,8 +138,10 @@ function stopComparing() {
   describe(current);
 }
 
-function tag(id, text) {
-  $(id).textContent = text;
+/** A name, which is cut off where there is no room, and figures. */
+function tag(id, name, figures) {
+  const parts = [name, figures].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
+  $(id).replaceChildren(...parts);
   $(id).hidden = false;
 }
 
@@ -237,8 +239,8 @@ function fault(text) {
   $("fault").hidden = false;
 }
 
-function sentence(error, name) {
-  const text = error.message || String(error);
+function sentence(error, name, url = name) {
+  const text = (error.message || String(error)).replaceAll(url, name);
   return `${text.includes(name) ? "" : `${name}: `}${text}${/[.!?]$/.test(text) ? "" : "."}`;
 }
 
