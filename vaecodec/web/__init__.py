@@ -1,0 +1,1 @@
+"""The decoder for browsers: JavaScript, WebAssembly and what serves them."""
