@@ -1,1 +1,1 @@
-"""What shows `.vaec` pictures in browsers: the decoder (vaec.js), <img> (img.js), a viewer, and sites with them."""
+"""The decoder for browsers: JavaScript, WebAssembly and what serves them."""

@@ -18,7 +18,7 @@ export interface DecodeOptions {
   /** Only this part, from the tiles that it needs. From a URL, only those are fetched where the file has an index. */
   region?: Region;
   /** All of the picture at 1/scale, in a fraction of the time. Not together with `region`. */
-  scale?: 1 | 2 | 4 | 8 | 16;
+  scale?: 1 | 2 | 4 | 8;
   /** Make what can be made of a file that is damaged or cut off; `damaged` says which tiles are not as they were. */
   partial?: boolean;
   onProgress?: (progress: Progress) => void;

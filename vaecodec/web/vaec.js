@@ -14,7 +14,7 @@ export { toPNG, upright, VaecError };
 
 const MAX_PIXELS = 128e6;
 const FIRST_READ = 4096;
-const SCALES = [1, 2, 4, 8, 16];
+const SCALES = [1, 2, 4, 8];
 
 export async function setup(options = {}) {
   place(options);
