@@ -83,17 +83,14 @@ def pictures(rng: np.random.Generator, count: int, most: tuple[int, int]) -> Ite
         height, width = (int(rng.integers(1, side + 1)) for side in most) if n else most
         i, j = np.mgrid[:height, :width]
         top, left = rng.integers(PHOTO.shape[0] - height), rng.integers(PHOTO.shape[1] - width)
-        photo, sloped = (
-            PHOTO[top : top + height, left : left + width],
-            np.stack((3 * i, 2 * j, i + j, 255 - i), -1) % 256,
-        )
+        photo = PHOTO[top : top + height, left : left + width]
         few = rng.integers(0, 256, (int(rng.integers(1, 40)), 4))
         pixels = (
             photo,
             np.dstack((photo, picture(height, width, 1))),
             photo[..., 1:2].repeat(3, 2),
             picture(height, width, 4),
-            sloped,
+            np.stack((3 * i, 2 * j, i + j, 255 - i), -1) % 256,
             few[rng.integers(len(few), size=(height, width))],
             few[(i // 5 + j // 7) % len(few)],
             np.full((height, width, 4), few[0]),

@@ -256,7 +256,7 @@ class Decoder {
   take(count) {
     const start = this.size;
     this.size += count;
-    check(this.size < 1 << 27, "has too many prefix codes");
+    check(this.size < 1 << 27, "has too many prefix codes"); // `build` has no room for more, which take 40 MB or so
     if (this.size > this.tables.length) {
       const tables = new Uint16Array(2 * this.tables.length);
       tables.set(this.tables);
