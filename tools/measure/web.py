@@ -72,6 +72,11 @@ globalThis.warm = async (url, workers) => {
 globalThis.ready = true;
 """
 
+CALL = """
+const [name, words, done] = arguments;
+globalThis[name](...words).then(done, (error) => done(String(error)));
+"""
+
 
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,8 +122,7 @@ def page(url: str) -> Iterator[Callable[..., float]]:
         WebDriverWait(driver, 30).until(lambda d: d.execute_script("return globalThis.ready"))
 
         def call(name: str, *words: Any) -> float:
-            body = "const done = arguments[2]; globalThis[arguments[0]](...arguments[1]).then(done, (e) => done(String(e)))"
-            found = driver.execute_async_script(body, name, words)
+            found = driver.execute_async_script(CALL, name, words)
             if not isinstance(found, (int, float)):
                 raise RuntimeError(found)
             return float(found)
