@@ -1,4 +1,4 @@
-"""Arrays that are there already, batches, and PyTorch's data loaders."""
+"""Arrays that are there already, and PyTorch's data loaders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 import vaecodec
 from tests.sample_pictures import picture
 from vaecodec.dataset import VaecDataset
-from vaecodec.errors import CorruptFileError, VaecError
+from vaecodec.errors import VaecError
 
 
 def test_out() -> None:
@@ -44,14 +44,6 @@ def test_arrays_of_floats(dtype: type) -> None:
     for bad in (pixels.astype(dtype), -pixels.astype(dtype) / 255, np.full((8, 9), np.nan, dtype)):
         with pytest.raises(VaecError, match=r"within 0\.\.1"):
             vaecodec.encode(bad)
-
-
-def test_batches() -> None:
-    files = [vaecodec.encode(picture(8, 9 + n), 40) for n in range(3)]
-    for got, data in zip(vaecodec.decode_batch(files), files, strict=True):
-        np.testing.assert_array_equal(got, vaecodec.decode(data))
-    with pytest.raises(CorruptFileError):
-        vaecodec.decode_batch([files[0], b"nothing"])
 
 
 @pytest.fixture

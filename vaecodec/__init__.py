@@ -1,7 +1,7 @@
 """vaecodec: a learned image codec with a file format of its own.
 
-    data = vaecodec.encode(image, quality=75)   # NumPy array or PIL image -> bytes
-    array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
+    data = vaecodec.encode(image, quality=75)   # an array, a tensor, a PIL image or a file -> bytes
+    array = vaecodec.decode(data)               # bytes or a file -> (H, W, C) uint8, the same on every machine
 
 For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing
 this package loads neither torch nor NumPy, nor typing, which would take as long as all the rest.
@@ -24,7 +24,7 @@ TYPE_CHECKING = False  # as that of typing: what checks types takes it for True
 if TYPE_CHECKING:
     from typing import Any
 
-    from vaecodec.api import decode, decode_batch, encode
+    from vaecodec.api import decode, decode_batch, decode_image, encode
     from vaecodec.bitstream.info import read_info
     from vaecodec.codec.codec import Codec
     from vaecodec.codec.ratecontrol import Target
@@ -45,6 +45,7 @@ __all__ = [
     "__version__",
     "decode",
     "decode_batch",
+    "decode_image",
     "encode",
     "read_info",
     "register",
@@ -57,6 +58,7 @@ _HOME = {
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
     "decode_batch": "vaecodec.api",
+    "decode_image": "vaecodec.api",
     "read_info": "vaecodec.bitstream.info",
     "register": "vaecodec.pillow_plugin",
 }
