@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from vaecodec.api import decode, decode_batch, decode_image, encode
     from vaecodec.bitstream.info import read_info
+    from vaecodec.buffers import vaec_decode, vaec_encode
     from vaecodec.codec.codec import Codec
     from vaecodec.codec.ratecontrol import Target
     from vaecodec.pictures.picture import Picture
     from vaecodec.pillow_plugin import register
+    from vaecodec.tensors import decode_vaec
 
 __all__ = [
     "Codec",
@@ -46,9 +48,12 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_image",
+    "decode_vaec",
     "encode",
     "read_info",
     "register",
+    "vaec_decode",
+    "vaec_encode",
 ]
 
 _HOME = {
@@ -61,6 +66,9 @@ _HOME = {
     "decode_image": "vaecodec.api",
     "read_info": "vaecodec.bitstream.info",
     "register": "vaecodec.pillow_plugin",
+    "decode_vaec": "vaecodec.tensors",
+    "vaec_decode": "vaecodec.buffers",
+    "vaec_encode": "vaecodec.buffers",
 }
 
 

@@ -110,7 +110,7 @@ def decode(
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError; VaecError where more than
         one of region, scale, max_size and out is given, or one is out of range; OSError where the file cannot be read.
     """
-    return _decoded(default_codec(), data, region, scale, max_size, max_pixels, out).pixels
+    return decoded(default_codec(), data, region, scale, max_size, max_pixels, out).pixels
 
 
 def decode_image(
@@ -131,7 +131,7 @@ def decode_image(
 
     Raises: as `decode`.
     """
-    picture = _decoded(default_codec(), data, region, scale, max_size, max_pixels)
+    picture = decoded(default_codec(), data, region, scale, max_size, max_pixels)
     return picture.upright() if upright else picture
 
 
@@ -160,19 +160,19 @@ def decode_batch(
     count = max(1, min(len(sources), as_whole(threads, "threads") if threads else available()))
     alone = codec.with_threads(max(1, codec.threads // count))
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda data: _decoded(alone, data, None, scale, max_size, max_pixels).pixels, sources))
+        return list(pool.map(lambda data: decoded(alone, data, None, scale, max_size, max_pixels).pixels, sources))
 
 
-def _decoded(
+def decoded(
     codec: Codec,
     data: Source,
-    region: tuple[int, int, int, int] | None,
-    scale: int,
-    max_size: int | None,
-    max_pixels: int | None,
+    region: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
+    max_size: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
     out: NDArray[np.uint8] | None = None,
 ) -> Picture:
-    """What `decode` and its like have in common."""
+    """What `decode` and its like have in common: by this codec."""
     scale = as_whole(scale, "scale")
     if (region is not None) + (scale != 1) + (max_size is not None) + (out is not None) > 1:
         raise VaecError("region, scale, max_size and out exclude each other")

@@ -119,6 +119,12 @@ def naming(source: object) -> Iterator[None]:
         raise
 
 
+def refuse_lossless(value: object) -> None:
+    """Raises: VaecError where a file is asked for that keeps every value, as other codecs have it."""
+    if value:
+        raise VaecError(".vaec files are lossy: quality 100 is the best there is")
+
+
 def shown(value: object) -> str:
     """A value in a message: on one line, and not the whole of an array."""
     text = " ".join(repr(value).split())

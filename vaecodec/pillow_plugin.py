@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from vaecodec.arguments import refuse_lossless
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.container import METADATA
 from vaecodec.bitstream.header import COLOURS, Header
@@ -122,8 +123,7 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if image.mode not in MODES.values():
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
-    if options.get("lossless"):
-        raise ValueError(".vaec files are lossy: quality 100 is the best there is")
+    refuse_lossless(options.get("lossless"))
     known = {"quality", "effort", "tile", "preview", "progressive", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
