@@ -127,6 +127,29 @@ def test_a_tiff_of_unknown_samples_is_not_supported() -> None:
         read_picture(data, None)
 
 
+def test_pictures_that_need_another_program_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", False)
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(PictureError, match=r"^this kind of picture is not supported \(Unable to locate Ghostscript"):
+        read_picture(data, None)
+
+
+def test_a_compression_of_tiff_that_libtiff_lacks_is_not_supported() -> None:
+    """Which ones it has, nobody says: it is told of any failure."""
+    data = save(Image.new("RGB", (8, 8)), "TIFF", compression="tiff_deflate")
+    other = data.replace(struct.pack("<HHIHH", 259, 3, 1, 8, 0), struct.pack("<HHIHH", 259, 3, 1, 50001, 0))
+    assert other != data
+    with pytest.raises(PictureError, match=r"^this kind of picture is not supported \(TIFF with webp"):
+        read_picture(other, None)
+
+
+def test_damaged_data_is_not_called_unsupported() -> None:
+    data = bytearray(save(Image.fromarray(noise(64, 64, 3)), "PNG"))
+    data[3000:3100] = bytes(100)
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(data), None)
+
+
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 
 

@@ -235,7 +235,14 @@ def test_xmp_goes_before_what_differs() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [b"<x/>", XMP[:-90], XMP.decode().encode("utf-16"), b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + XMP]
+    "bad",
+    [
+        b"<x/>",
+        XMP[:-90],
+        XMP.decode().encode("utf-16"),
+        b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + XMP,
+        b"<?xml version='1.0' encoding='latin-1'?>" + XMP,
+    ],
 )
 def test_xmp_that_cannot_be_read_stays_as_it_is(bad: bytes) -> None:
     assert added(bad, {"dc:title": ["T"]}) == (

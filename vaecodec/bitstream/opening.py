@@ -54,8 +54,11 @@ OTHERS = {
 JXL_CODESTREAM = b"\xff\x0a"  # a JPEG XL file without boxes
 REFUSALS = (SyntaxError, IndexError, TypeError, struct.error)  # of a plugin: the file is none of its format
 UNSUPPORTED = re.compile(  # what plugins say of files that are whole, and yet nothing for them
-    "not supported|unsupported|unknown|not implemented|cannot handle|not available|cannot decode|unrecogni", re.I
+    "not supported|unsupported|unimplemented|unknown|cannot handle|not available|invalid palette size"
+    "|cannot find loader|unable to locate|cannot read this",
+    re.I,
 )
+RARE = ("lzma", "webp", "zstd")  # compressions of TIFF that not every libtiff has: it does not say so
 
 
 def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequence[str] | None = None) -> ImageFile:
@@ -143,7 +146,13 @@ def load(image: Image.Image) -> None:
     if isinstance(image, TiffImageFile) and image.tile and image._im is None:
         size = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
         image.im = Image.new(image.mode, size, None).im  # None: not to be filled first
-    image.load()
+    compression = image.info.get("compression")
+    try:
+        image.load()
+    except OSError as error:
+        if compression in RARE:
+            raise NotImplementedError(f"TIFF with {compression}: {error}") from error
+        raise
 
 
 class _Whole(BytesIO):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     help=f"Higher is slower and better for its size; {EFFORT} by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
-@click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
+@click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive", is_flag=True, help="Its first part shows the whole picture.")
 @frame_option
 @strip_option
@@ -71,7 +71,7 @@ def encode(
 
     Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
-    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); metadata and transparency are kept.
+    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); keeps metadata and transparency.
     """
     recipe = None
     if denoise:

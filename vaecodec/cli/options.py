@@ -147,7 +147,7 @@ frame_option = click.option(
     "--frame",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Which frame or page; the first by default.",
+    help="Which frame or page; 1 by default.",
 )
 
 strip_option = click.option(

@@ -23,10 +23,14 @@ def chosen(count: int, number: int | None) -> tuple[int, list[str]]:
     return number - 1, []
 
 
+def count_of(image: Image.Image) -> int:
+    """How many pictures an opened image has."""
+    return 1 if image.format in LAYERED else int(getattr(image, "n_frames", 1))
+
+
 def take_frame(image: Image.Image, number: int | None) -> list[str]:
     """Turn an image that is not loaded to one of its pictures: see `chosen`. Returns notes."""
-    count = 1 if image.format in LAYERED else int(getattr(image, "n_frames", 1))
-    place, notes = chosen(count, number)
+    place, notes = chosen(count_of(image), number)
     if place:
         image.seek(place)
     return notes

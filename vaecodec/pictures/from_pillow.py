@@ -19,6 +19,7 @@ from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import PictureError
 from vaecodec.pictures.cmyk import to_rgb
 from vaecodec.pictures.colour import colours_of
+from vaecodec.pictures.frames import count_of
 from vaecodec.pictures.picture import Picture, is_large, strips
 from vaecodec.pictures.png_rows import Rows, survey
 from vaecodec.pictures.stored import before_loading, metadata_of
@@ -38,7 +39,7 @@ def from_image(
     notes: list[str] = []
     # What loading takes away: the layout of the samples, and with a TIFF the open file that holds its tags.
     raw, held = _rawmode(image), before_loading(image, opened)
-    single = image.format == "TIFF" or getattr(image, "n_frames", 1) == 1  # pages stand for themselves
+    single = image.format == "TIFF" or count_of(image) == 1  # pages stand for themselves
     deep = _deep_samples(raw, opened, image.tell()) if opened and single else None
     colours = colours_of(image, opened)
     pixels, large = None, by_rows and is_large(*image.size)

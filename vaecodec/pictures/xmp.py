@@ -25,6 +25,7 @@ CONTAINERS = {  # of properties that are not a plain text; Alt: one text in seve
 }
 PACKET = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{}">{}</rdf:RDF></x:xmpmeta>'
 END = re.compile(rb"</[A-Za-z_][\w.-]*:RDF\s*>")  # of what a packet says
+OTHER_CODE = re.compile(rb"\s*<\?xml[^>]*encoding\s*=\s*[\"'](?!utf-8)", re.I)  # than UTF-8
 NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML cannot hold
 
 
@@ -77,11 +78,11 @@ def element(name: str, texts: list[str]) -> str:
 
 def properties(xmp: bytes) -> tuple[Properties, str] | None:
     """What a packet says under the names of NAMESPACES, and of what; None where it is damaged or not in UTF-8."""
-    if b"<!" in xmp.replace(b"<!--", b"") or b"\0" in xmp:  # a DTD, which XMP has no use for; UTF-16
+    if b"<!" in xmp.replace(b"<!--", b"") or b"\0" in xmp or OTHER_CODE.match(xmp):  # a DTD, which XMP does not use
         return None
     try:
         root = ElementTree.fromstring(xmp.strip())
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, ValueError, LookupError):
         return None
     prefixes = {space: prefix for prefix, space in NAMESPACES.items()}
     found: Properties = {}
