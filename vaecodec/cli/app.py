@@ -81,6 +81,8 @@ COMMANDS = {
     "thumbnail": Home("vaecodec.cli.coding", "Make a PNG thumbnail of a .vaec file."),
     "info": Home("vaecodec.cli.looking", "Print what a .vaec file holds."),
     "verify": Home("vaecodec.cli.looking", "Check the structure and the checksums of .vaec files."),
+    "view": Home("vaecodec.cli.web", "Show .vaec files in the browser."),
+    "web": Home("vaecodec.cli.web", "Write a site that shows .vaec files."),
     "bench": Home("vaecodec.cli.bench", "Compare codecs on pictures."),
     "denoise": Home("vaecodec.cli.restoration", "Remove noise from pictures."),
     "inpaint": Home("vaecodec.cli.restoration", "Fill in missing parts of pictures."),
