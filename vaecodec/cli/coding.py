@@ -20,6 +20,7 @@ from vaecodec.cli.options import (
     Sigma,
     batch_options,
     denoising,
+    frame_option,
     inputs,
     metadata_options,
     options,
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
     help=f"Higher is slower and better for its size; {EFFORT} by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
-@click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
+@click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive", is_flag=True, help="Its first part shows the whole picture.")
+@frame_option
 @strip_option
 @metadata_options
 @batch_options
@@ -58,6 +60,7 @@ def encode(
     denoise: float | str | None,
     preview: bool | None,
     progressive: bool,
+    frame: int | None,
     strip: str,
     metadata: dict[str, bytes],
     max_pixels: int,
@@ -68,13 +71,13 @@ def encode(
 
     Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
-    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
+    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); keeps metadata and transparency.
     """
     recipe = None
     if denoise:
         with loading(how.quiet):
             recipe = denoising(denoise)
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive)
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive, frame=frame)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 

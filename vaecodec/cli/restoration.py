@@ -14,7 +14,17 @@ import click
 
 from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
-from vaecodec.cli.options import AUTO, NOISE_MAX, FileName, Sigma, batch_options, denoising, inputs, rate_options
+from vaecodec.cli.options import (
+    AUTO,
+    NOISE_MAX,
+    FileName,
+    Sigma,
+    batch_options,
+    denoising,
+    frame_option,
+    inputs,
+    rate_options,
+)
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
@@ -35,11 +45,13 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
         @inputs
         @rate_options
         @click.option("--device", default="cpu", metavar="NAME", help="Where to compute, as PyTorch names it: cuda.")
+        @frame_option
         @batch_options
         @wraps(recipe)
         def command(
             inputs: tuple[Path, ...],
             rate: float | Target,
+            frame: int | None,
             max_pixels: int,
             outputs: Outputs,
             how: How,
@@ -51,7 +63,7 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
                 what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
-            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device)
+            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device, frame=frame)
             return run(planned, Restore(what, formats, encode), how)
 
         return command
