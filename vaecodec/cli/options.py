@@ -142,7 +142,7 @@ png_level_option = click.option(
 
 frame_option = click.option(
     "--frame",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     metavar="N",
     help="Which frame or page; 1 by default.",
 )
