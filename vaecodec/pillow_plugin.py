@@ -20,11 +20,12 @@ from vaecodec.bitstream.container import METADATA
 from vaecodec.bitstream.header import COLOURS, Header
 from vaecodec.bitstream.info import read_info
 from vaecodec.bitstream.limits import MAX_PIXELS, SCALES
-from vaecodec.errors import UnsupportedError, VaecError
+from vaecodec.errors import PictureError, UnsupportedError, VaecError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER
 
 FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/vaec", ".vaec", "vaecodec learned image"
 MODES = dict(zip(COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
+REFUSED = ("F", "LAB")
 INFO = {"cicp": "cicp", "icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
 CHUNK_MAX = 2**28  # of metadata that is read before the pixels
 
@@ -135,10 +136,14 @@ class VaecImageFile(ImageFile.ImageFile):
 
 
 def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """What `Image.save` calls. Options: those of `vaecodec.encode`; metadata is the image's own unless given."""
+    """What `Image.save` calls. Options: those of `vaecodec.encode`; metadata is the image's own unless given.
+
+    Other modes than MODES become one of these as `vaecodec.encode` converts them. Of several frames the one that the
+    image is at is written.
+    """
     from vaecodec.api import encode
 
-    if image.mode not in MODES.values():
+    if image.mode in REFUSED:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
     refuse_lossless(options.get("lossless"))
@@ -148,6 +153,9 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     given = {name: options[name] for name in known & options.keys()}
     if given.get("icc_profile", b"") is None:  # as Pillow's own plugins have it
         given["icc_profile"] = b""
+    if image.mode == "CMYK" and "icc_profile" in given:  # it says what the inks are, and not what is written
+        image = image.copy()
+        image.info["icc_profile"] = given.pop("icc_profile")
     exif = options.get("exif")
     if exif is not None:
         exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
@@ -155,7 +163,8 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     try:
         stream.write(encode(image, **given))
     except VaecError as error:
-        raise (OSError if isinstance(error, UnsupportedError) else ValueError)(str(error)) from error
+        cannot = isinstance(error, (PictureError, UnsupportedError))
+        raise (OSError if cannot else ValueError)(str(error)) from error
 
 
 def accept(prefix: bytes) -> bool:

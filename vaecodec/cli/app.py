@@ -15,6 +15,7 @@ import click
 
 from vaecodec.cli.lazy import Home, LazyGroup
 from vaecodec.cli.process import FAILED, Ended, ends_in_order, hold_streams
+from vaecodec.cli.usage import sentence
 from vaecodec.console import hush_warnings, printable, reason, say
 from vaecodec.errors import VaecError
 from vaecodec.version import __version__
@@ -59,7 +60,7 @@ def code_of(argv: Sequence[str] | None) -> int:
         return cli.main(argv, prog_name="vaecodec", standalone_mode=False)
     except click.ClickException as error:
         with suppress(OSError):
-            click.UsageError(printable(error.format_message()), getattr(error, "ctx", None)).show()
+            click.UsageError(printable(sentence(error)), getattr(error, "ctx", None)).show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("vaecodec: interrupted")

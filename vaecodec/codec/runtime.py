@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]  # called with the share done, 0..1
 
 
+def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:
+    """The progress of a part of the work, which ends where `last` of all is done."""
+    return (lambda share: progress(first + share * (last - first))) if progress else None
+
+
 class Runtime:
     """See `Codec` for the arguments and what they raise."""
 

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x112, 0x11A, 0x11B, 0x128  # tags
+DESCRIPTIVE = (  # tags in the first directory of a TIFF file that say something of the photograph
+    *(0x10D, 0x10E, 0x10F, 0x110, 0x11D),  # DocumentName, ImageDescription, Make, Model, PageName
+    *(X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT),
+    *(0x131, 0x132, 0x13B, 0x13C, 0x8298),  # Software, DateTime, Artist, HostComputer, Copyright
+    *(0x4746, 0x4749, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # Rating and its percentage, XPTitle to XPSubject
+)
 INCH = 2
 UNITS = {INCH: 1.0, 3: 2.54}  # dots per inch for one per unit; 3: the centimetre
 NUMBERS = {3: "H", 4: "I", 5: "II"}  # how numbers of a type lie in EXIF; two make a fraction
@@ -24,10 +30,8 @@ def descriptive(source: Image.Exif) -> Image.Exif:
     """A copy with the tags that describe the photograph and nothing that describes the file."""
     from PIL import ExifTags, Image
 
-    exif, base = Image.Exif(), ExifTags.Base
-    kept = [base.ImageDescription, base.Make, base.Model, base.Software, base.DateTime, base.Artist, base.Copyright]
-    kept += [base.HostComputer, base.Rating, base.XResolution, base.YResolution, base.ResolutionUnit]
-    for tag in kept:
+    exif = Image.Exif()
+    for tag in DESCRIPTIVE:
         if tag in source:
             exif[tag] = source[tag]
     for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
@@ -135,3 +139,18 @@ def well_formed(exif: bytes) -> bool:
 def sentence(error: Exception) -> str:
     """An error of Pillow's on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def turned_upright(exif: bytes) -> bytes:
+    """The same EXIF block with an orientation of 1, if it has one: for pixels that have been turned."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    changed = bytearray(exif)
+    if order and orientation(exif) != 1:
+        with suppress(struct.error):
+            (start,) = struct.unpack_from(f"{order}I", exif, 4)
+            (entries,) = struct.unpack_from(f"{order}H", exif, start)
+            for at in range(start + 2, start + 2 + 12 * entries, 12):
+                tag, kind = struct.unpack_from(f"{order}HH", exif, at)
+                if tag == ORIENTATION and kind in NUMBERS:
+                    struct.pack_into(order + NUMBERS[kind][0], changed, at + 8, 1)
+    return bytes(changed)

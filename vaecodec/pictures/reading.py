@@ -29,32 +29,42 @@ if TYPE_CHECKING:
 PictureLike: TypeAlias = "ArrayLike | Tensor | Image.Image | Picture | Source"  # see `as_picture`
 
 
-def read_picture(source: Path | bytes, max_pixels: int | None, *, by_rows: bool = False) -> tuple[Picture, list[str]]:
+def read_picture(
+    source: Path | bytes, max_pixels: int | None, *, by_rows: bool = False, frame: int | None = None
+) -> tuple[Picture, list[str]]:
     """Read a picture; its format is found from its bytes. None or 0 for `max_pixels` sets no limit.
 
     by_rows: the pixels of a large picture may be `Strips`, which are in memory once at most, or not at all.
+    frame: which picture of an animation or a file of several pages, from 1; None: the first, with a note.
 
     Returns the picture and notes for the user about what was converted.
     Raises: PictureError, LimitError; OSError where the file cannot be read.
     """
 
     from vaecodec.bitstream.opening import open_picture
+    from vaecodec.pictures import jxl
+    from vaecodec.pictures.frames import take_frame
     from vaecodec.pictures.from_pillow import from_image
 
     def opened() -> BinaryIO:
         return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
 
     with opened() as file:
-        start = file.read(5)
+        start = file.read(12)
         file.seek(0)
         if not start:
             raise PictureError("the file is empty")
-        if start == SIGNATURE[:5]:
+        if start.startswith(SIGNATURE[:5]):
             raise PictureError("this is a .vaec file already")
+        if jxl.is_ours(start):
+            file.seek(0)
+            return jxl.read_jxl(file.read(), max_pixels, frame)
         with _in_a_sentence(), open_picture(file, max_pixels) as image:
-            found = from_image(image, opened, by_rows)
+            notes = take_frame(image, frame)
+            check_size(*image.size, max_pixels)
+            picture, more = from_image(image, opened, by_rows)
             check_size(*image.size, max_pixels)  # of an icon it may be another one by now
-            return found
+            return picture, notes + more
 
 
 @contextmanager
@@ -67,6 +77,10 @@ def _in_a_sentence() -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ == "DecompressionBombError":  # what that is, opening.py says
             raise LimitError(f"a part of the picture is larger than Pillow allows ({sentence(error)})") from error
+        from vaecodec.bitstream.opening import is_unsupported
+
+        if is_unsupported(error):
+            raise PictureError(f"this kind of picture is not supported ({sentence(error)})") from error
         raise PictureError(f"the picture is damaged or truncated ({sentence(error)})") from error
 
 
