@@ -28,7 +28,6 @@ HELP = """Learned image compression: pictures to .vaec files and back.
 Examples:
   vaecodec encode photo.jpg                   makes photo.vaec beside it
   vaecodec encode -q 40 -o small/ *.png       many at once, into a folder
-  vaecodec encode --target-size 80kB a.png    the best that fits
   vaecodec decode photo.vaec photo.png        the ending chooses the format
 
 \b
