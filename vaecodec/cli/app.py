@@ -36,8 +36,7 @@ Examples:
 \b
 Exit codes:
   0  everything worked
-  1  a file failed: unreadable picture, output exists, I/O error;
-     with several inputs: at least one of them failed
+  1  a file failed, of several at least one: not readable, output exists, I/O error
   2  usage error
   3  not a .vaec file, or damaged (3, 4 and 5: when there is one input)
   4  made with a format version or a model that this program does not have
