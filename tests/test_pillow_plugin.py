@@ -318,6 +318,57 @@ def test_a_file_that_is_closed_stays_usable_once_loaded(tmp_path: Path) -> None:
     assert thumbnail.size == (10, 10)
 
 
+def test_a_draft_is_as_that_of_a_jpeg() -> None:
+    """The same sizes, boxes and answers, with whatever is asked for; but for a mode, which stays."""
+    pixels = Image.fromarray(picture(123, 250))
+    data, jpeg = saved(pixels), io.BytesIO()
+    pixels.save(jpeg, "JPEG")
+    for size in ((250, 123), (126, 62), (125, 61), (60, 60), (60, 20), (31, 15), (9, 9), (1, 1), (400, 10), (30, 1)):
+        image, other = Image.open(io.BytesIO(data)), Image.open(jpeg)
+        found, expected = image.draft(None, size), other.draft(None, size)
+        assert image.size == other.size
+        assert found == (expected if image.size != (250, 123) else None)
+        scale = round(250 / image.width)
+        np.testing.assert_array_equal(np.asarray(image), vaecodec.decode(data, scale=scale))
+    for size in (None, (0, 0)):
+        image = Image.open(io.BytesIO(data))
+        assert image.draft("L", size) == (None if size is None else ("RGB", (0, 0, 250 / 8, 123 / 8)))
+
+
+def test_a_draft_comes_before_loading_and_once() -> None:
+    data = saved(Image.fromarray(picture(123, 250)))
+    image = Image.open(io.BytesIO(data))
+    assert image.draft(None, (100, 50)) == ("RGB", (0, 0, 125, 61.5))
+    assert image.draft(None, (10, 5)) is None and image.size == (125, 62)
+    image.load()
+    assert image.draft(None, (10, 5)) is None and image.size == (125, 62)
+    loaded = Image.open(io.BytesIO(data))
+    loaded.load()
+    assert loaded.draft(None, (10, 5)) is None and loaded.size == (250, 123)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_thumbnails_decode_no_more_than_they_need(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = picture(400, 640, channels)
+    data = saved(Image.fromarray(pixels[..., 0] if channels == 1 else pixels))
+    whole = Image.fromarray(vaecodec.decode(data).squeeze())
+    whole.thumbnail((70, 70))
+    monkeypatch.delattr("vaecodec.codec.codec.Codec.decode")  # the whole picture
+    image = Image.open(io.BytesIO(data))
+    image.thumbnail((70, 70))
+    assert (image.size, image.mode) == (whole.size, whole.mode) == ((70, 44), whole.mode)
+    assert np.abs(np.asarray(image).astype(int) - np.asarray(whole)).mean() < 4
+
+
+@pytest.mark.parametrize("through", [pickle.dumps, copy.copy, copy.deepcopy, Image.Image.copy, VaecImageFile.load])
+def test_a_draft_of_a_damaged_file(through: Callable[[Image.Image], Any]) -> None:
+    data = saved(Image.fromarray(picture(123, 250)))
+    image = Image.open(io.BytesIO(data[:-20]))
+    image.draft(None, (20, 20))
+    with pytest.raises(OSError, match="end"):
+        through(image)
+
+
 def test_imageio_reads_and_writes(tmp_path: Path) -> None:
     pixels, path = picture(30, 40), tmp_path / "a.vaec"
     iio.imwrite(path, pixels, plugin="pillow", format="VAEC", quality=50)

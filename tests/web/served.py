@@ -87,7 +87,10 @@ class Web:
         self.pages += 1
         name = f"test-{self.pages}.html"
         module = '<script type="module" src="vaec/img.js"></script>' if script else ""
-        head = f'<meta charset="utf-8"><link rel="stylesheet" href="test.css"><script src="events.js"></script>{module}'
+        head = (
+            '<meta charset="utf-8"><link rel="icon" href="vaec/viewer/icon.svg"><link rel="stylesheet" href="test.css">'
+        )
+        head += f'<script src="events.js"></script>{module}'
         self.server.site[name] = f'<!doctype html><html lang="en"><title>Test</title>{head}{body}'.encode()
         self.get(name)
 

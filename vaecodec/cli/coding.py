@@ -16,8 +16,6 @@ from vaecodec.cli.batch import How, each, run
 from vaecodec.cli.jobs import CodecOnDemand, Decode, Encode
 from vaecodec.cli.options import (
     FileName,
-    Region,
-    Sigma,
     batch_options,
     denoising,
     frame_option,
@@ -29,6 +27,7 @@ from vaecodec.cli.options import (
     strip_option,
 )
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.values import OneOf, Region, Sigma, Whole
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 
@@ -41,10 +40,10 @@ if TYPE_CHECKING:
 @rate_options
 @click.option(
     "--effort",
-    type=click.IntRange(1, 9),
+    type=Whole(1, 9),
     default=EFFORT,
     metavar="E",
-    help=f"Higher is slower and better for its size; {EFFORT} by default.",
+    help=f"1 to 9, higher is slower and better; {EFFORT} by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
@@ -85,8 +84,8 @@ def encode(
 @click.command()
 @inputs
 @click.option("--region", type=Region(), metavar="X,Y,W,H", help="Only this part, in pixels from the top left.")
-@click.option("--scale", type=click.Choice(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
-@click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
+@click.option("--scale", type=OneOf(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
+@click.option("--max-size", type=Whole(1), metavar="N", help="No side longer than N pixels.")
 @click.option("--preview", is_flag=True, help="The small picture in the file, or 1/8 if there is none.")
 @click.option("--partial", is_flag=True, help="What is left of a damaged file; exit code 3 says that it is.")
 @png_level_option
@@ -121,7 +120,7 @@ def decode(
 
 
 @click.command()
-@click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, metavar="N", help="128 by default.")
+@click.option("-s", "--size", type=Whole(1, 4096), default=128, metavar="N", help="1 to 4096, 128 by default.")
 @options("force", "max_pixels")
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())

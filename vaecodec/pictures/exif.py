@@ -6,6 +6,7 @@ Pillow is imported where it is needed: numbers in an EXIF block are found withou
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -53,26 +54,35 @@ def parse_exif(data: bytes | None) -> Image.Exif | None:
     return exif
 
 
-def numbers(exif: bytes | None) -> dict[int, float]:
-    """The numbers in the first directory of an EXIF block, by tag; of several in a tag the first.
+def entries(exif: bytes | None) -> Iterator[tuple[str, int, int, int, int]]:
+    """Of each entry in the first directory of an EXIF block: the byte order, its tag, its type, how many values it has,
+    and where these begin.
 
     What is damaged is left out. Pillow would warn of it, and whether that is heard, or stops the
     program, is for the whole process to say.
     """
-    data = (exif or b"").removeprefix(EXIF_IDENTIFIER)
+    data, skipped = exif or b"", 0
+    if data.startswith(EXIF_IDENTIFIER):
+        data, skipped = data[len(EXIF_IDENTIFIER) :], len(EXIF_IDENTIFIER)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    found: dict[int, float] = {}
     if order is None:
-        return found
+        return
     with suppress(struct.error):
         (start,) = struct.unpack_from(f"{order}I", data, 4)
-        (entries,) = struct.unpack_from(f"{order}H", data, start)
-        for at in range(start + 2, start + 2 + 12 * entries, 12):
-            tag, kind, count, offset = struct.unpack_from(f"{order}HHII", data, at)
-            with suppress(struct.error, ZeroDivisionError, KeyError):
-                inside = count * struct.calcsize(NUMBERS[kind]) <= 4  # of the entry
-                top, *bottom = struct.unpack_from(order + NUMBERS[kind], data, at + 8 if inside else offset)
-                found.setdefault(tag, top / bottom[0] if bottom else top)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, length, offset = struct.unpack_from(f"{order}HHII", data, at)
+            inside = length * struct.calcsize(NUMBERS.get(kind, "")) <= 4  # of the entry
+            yield order, tag, kind, length, (at + 8 if inside else offset) + skipped
+
+
+def numbers(exif: bytes | None) -> dict[int, float]:
+    """The numbers in the first directory of an EXIF block, by tag; of several in a tag the first."""
+    found: dict[int, float] = {}
+    for order, tag, kind, _, at in entries(exif):
+        with suppress(struct.error, ZeroDivisionError, KeyError):
+            top, *bottom = struct.unpack_from(order + NUMBERS[kind], exif or b"", at)
+            found.setdefault(tag, top / bottom[0] if bottom else top)
     return found
 
 
@@ -80,6 +90,16 @@ def orientation(exif: bytes | None) -> int:
     """The EXIF orientation, 1..8; 1 where there is none that makes sense."""
     value = numbers(exif).get(ORIENTATION)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def with_orientation(exif: bytes, value: int) -> bytes:
+    """An EXIF block that says another orientation where it says one; the rest stays, byte for byte."""
+    changed = bytearray(exif)
+    for order, tag, kind, _, at in entries(exif):
+        if tag == ORIENTATION and kind in NUMBERS:
+            with suppress(struct.error):
+                struct.pack_into(order + NUMBERS[kind][0], changed, at, value)
+    return bytes(changed)
 
 
 def orientation_exif(value: int) -> bytes:
