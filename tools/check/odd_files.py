@@ -137,9 +137,10 @@ def difference(path: Path, back: Path, notes: tuple[str, ...]) -> str:
             deep = image.mode.startswith("I;16")
             wanted = (np.asarray(image) / 257).astype(np.uint8) if deep else None
             known = image.mode not in FLOATING and not any(word in note for note in notes for word in OTHER_COLOURS)
+            known &= not (deep and "transparency" in image.info)
             shown = Image.fromarray(wanted) if wanted is not None else image.copy()
-    except Exception:
-        return "" if "JPEG XL" in " ".join(notes) else "Pillow does not load it"
+    except Exception as error:
+        return "" if "JPEG XL" in " ".join(notes) else f"Pillow does not load it: {error!r}"
     with Image.open(back) as other:
         if other.size != shown.size:
             return f"its size is {other.size}, not {shown.size}"
