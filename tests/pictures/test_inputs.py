@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import sys
+import types
 from importlib.util import find_spec
 
 import imagecodecs
@@ -156,6 +157,12 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 @pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="it reads them")
 def test_heif_needs_a_package() -> None:
     with pytest.raises(PictureError, match=r"^HEIF is not supported without another package: pip install pillow-heif$"):
+        read_picture(HEIC, None)
+
+
+def test_a_package_that_is_there_and_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", types.ModuleType("pillow_heif"))
+    with pytest.raises(PictureError, match=r"^this kind of HEIF file is not supported$"):
         read_picture(HEIC, None)
 
 

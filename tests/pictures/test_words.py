@@ -158,6 +158,13 @@ def test_comments_go_into_xmp(format: str) -> None:
     assert read_picture(save(RGB, format), None)[0].xmp is None or format == "JPEG2000"  # OpenJPEG names itself
 
 
+@pytest.mark.parametrize("header", [b"P5\n# made by\n4 1\n#hand\n255\n", b"P5 # made by\n# hand\n4 1 255\n"])
+def test_comments_of_ppm_go_into_xmp(header: bytes) -> None:
+    picture, _ = read_picture(header + b"#no\n", None)
+    assert said(picture.xmp) == {"exif:UserComment": ["made by\nhand"]}
+    assert read_picture(b"P5 4 1 255\n#no\n", None)[0].xmp is None
+
+
 def test_several_comments_and_unknown_segments_of_jpeg() -> None:
     data = jpeg((0xFE, b"one"), (0xFE, b"two"), (0xFE, b"one"), (0xEB, b"JP..."), (0xE4, b"maker"))
     picture, notes = read_picture(data, None)

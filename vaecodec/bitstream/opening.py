@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -117,7 +118,11 @@ def other_format(start: bytes) -> tuple[str, str, str] | None:
 def _needed(start: bytes) -> str:
     """Which package is missing for a file that begins so; "" where none is known that helps."""
     other = other_format(start)
-    return f"{other[0]} is not supported without another package: pip install {other[2]}" if other else ""
+    if other is None:
+        return ""
+    if sys.modules.get(other[1]):
+        return f"this kind of {other[0]} file is not supported"
+    return f"{other[0]} is not supported without another package: pip install {other[2]}"
 
 
 def _plugin_for(start: bytes) -> None:

@@ -23,21 +23,31 @@ NO_PROFILE = "imagecodecs gives no colour profile of JPEG XL: its colours are ta
 COMPRESSED = "its compressed metadata is not kept"
 
 
-def is_ours(start: bytes) -> bool:
-    """Whether a file that begins so is read here."""
+def is_jxl(start: bytes) -> bool:
+    """Whether a file that begins so is JPEG XL."""
     other = other_format(start)
-    if other is None or other[1] != "pillow_jxl":
-        return False
+    return other is not None and other[1] == "pillow_jxl"
+
+
+def is_ours() -> bool:
+    """Whether it is read here."""
     return find_spec("pillow_jxl") is None and find_spec("imagecodecs") is not None
 
 
-def read_jxl(data: bytes, max_pixels: int | None, frame: int | None) -> tuple[Picture, list[str]]:
-    """A Picture and notes: see `read_picture`. The decoder turns it upright. Raises: PictureError, LimitError."""
+def check(data: bytes, max_pixels: int | None) -> None:
+    """Hold a file's size against a limit, before anyone decodes it. Raises: LimitError, PictureError."""
     try:
         check_size(*size_of(codestream(data)), max_pixels)
+    except IndexError as error:
+        raise PictureError(f"the picture is damaged or truncated ({error})") from error
+
+
+def read_jxl(data: bytes, frame: int | None) -> tuple[Picture, list[str]]:
+    """A Picture and notes: see `read_picture`. The decoder turns it upright. Raises: PictureError."""
+    try:
         imagecodecs: Any = import_module("imagecodecs")
         samples = imagecodecs.jpegxl_decode(data)
-    except (RuntimeError, IndexError) as error:  # imagecodecs' own is of the first kind
+    except RuntimeError as error:  # imagecodecs' own is one
         raise PictureError(f"the picture is damaged or truncated ({error})") from error
     frames = samples[None] if samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] <= 4) else samples
     number, notes = chosen(len(frames), frame)

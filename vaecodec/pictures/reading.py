@@ -56,9 +56,11 @@ def read_picture(
             raise PictureError("the file is empty")
         if start.startswith(SIGNATURE[:5]):
             raise PictureError("this is a .vaec file already")
-        if jxl.is_ours(start):
-            file.seek(0)
-            return jxl.read_jxl(file.read(), max_pixels, frame)
+        if jxl.is_jxl(start):
+            data = file.read()
+            jxl.check(data, max_pixels)
+            if jxl.is_ours():
+                return jxl.read_jxl(data, frame)
         with _in_a_sentence(), open_picture(file, max_pixels) as image:
             notes = take_frame(image, frame)
             check_size(*image.size, max_pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -38,6 +39,7 @@ TECHNICAL = frozenset(  # tags of TIFF that say how its pixels lie, or what is k
     | {*range(320, 326), 330, *range(332, 335), *range(338, 342), 347, *range(512, 522), *range(529, 533), 700}
     | {IPTC_TAG, PHOTOSHOP_TAG, 34665, 34675, 34853, 40965}
 )
+HEADER = 4096  # bytes of a PPM file
 LARGEST = 2**26  # bytes of a chunk or box that is read
 
 
@@ -65,10 +67,10 @@ def before_loading(image: Image.Image, opened: Callable[[], BinaryIO] | None) ->
     found = Found()
     if image.format == "TIFF":
         _from_tiff(image, found)
-    elif image.format in ("PNG", "JPEG2000"):
+    elif look := {"PNG": _from_png_chunks, "JPEG2000": _from_boxes, "PPM": _from_header}.get(image.format or ""):
         with file_of(image, opened) as file:
             if file:
-                (_from_png_chunks if image.format == "PNG" else _from_boxes)(file, found)
+                look(file, found)
     elif image.format in ("JPEG", "MPO"):
         _from_segments(getattr(image, "applist", []), found)
     elif image.format == "PSD":
@@ -151,6 +153,14 @@ def _from_boxes(file: BinaryIO, found: Found) -> None:
             found.photoshop.setdefault(IPTC, data)
         elif kind:
             setattr(found, kind, getattr(found, kind) or data)
+
+
+def _from_header(file: BinaryIO, found: Found) -> None:
+    """The comments of a PPM file, which stand before and among its first numbers: two of a bitmap, else three."""
+    start = file.read(HEADER)
+    number = rb"(?:\s*#[^\n]*\n)*\s*\d+"
+    header = re.match(rb"P\d" + number * (2 if start[:2] in (b"P1", b"P4") else 3), start)
+    found.say(from_comments(re.findall(rb"#\s*([^\n]*)", header[0]) if header else []))
 
 
 def _from_texts(image: Image.Image, found: Found) -> None:
