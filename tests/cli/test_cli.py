@@ -363,3 +363,11 @@ def test_a_frame_is_restored(real: Run) -> None:
     frames[0].save("a.tif", save_all=True, append_images=frames[1:])
     assert real("denoise", "--frame", 2, "a.tif", "b.png").code == 0
     assert pixels_of("b.png")[8, 8, 1] > 240
+
+
+def test_commands_without_the_option_tell_which_frame_they_take(real: Run) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+    frames[0].save("a.tif", save_all=True, append_images=frames[1:])
+    for arguments in (("elbo", "a.tif"), ("features", "a.tif", "-o", "b.npz"), ("sample", "--like", "a.tif", "c.png")):
+        done = real(*arguments)
+        assert done.code == 0 and "vaecodec: a.tif: note: the first of 2 pictures" in done.err

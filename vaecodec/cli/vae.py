@@ -6,7 +6,7 @@ import json
 import re
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,10 @@ from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
 from vaecodec.cli.values import Number, Whole
 from vaecodec.codec.defaults import EFFORT, QUALITY
-from vaecodec.console import put
+from vaecodec.console import put, say
+
+if TYPE_CHECKING:
+    from vaecodec.pictures.picture import Picture
 
 quality_option = click.option(
     "-q", "--quality", type=Number(0, 100), default=QUALITY, metavar="Q", help=f"0 to 100, {QUALITY:g} by default."
@@ -64,7 +67,6 @@ def sample(
     format = output_format(target)
 
     def make(target: Path) -> None:
-        from vaecodec.pictures.reading import read_picture
         from vaecodec.pictures.writing import write_picture
 
         source = like or files.STREAM
@@ -75,7 +77,7 @@ def sample(
         if like is None:
             picture = vae.sample(codec, size or (512, 512), quality, seed)
         else:
-            picture = vae.resample(codec, read_picture(files.read(like), max_pixels)[0], quality, seed)
+            picture = vae.resample(codec, with_notes(like, files.read(like), max_pixels), quality, seed)
         write_picture(picture, written, format)
         files.write(target, written.getbuffer(), source, force)
 
@@ -100,9 +102,7 @@ def elbo(
     codec = CodecOnDemand(threads, quiet=False)
 
     def look(source: Path) -> None:
-        from vaecodec.pictures.reading import read_picture
-
-        picture, ready = read_picture(files.read(source), max_pixels)[0], codec()
+        picture, ready = with_notes(source, files.read(source), max_pixels), codec()
         from vaecodec.vae import bound
 
         found = bound(ready, picture, quality, effort)
@@ -144,11 +144,10 @@ def features(
     def look(source: Path) -> None:
         from vaecodec.bitstream.chunks import SIGNATURE
         from vaecodec.bitstream.container import parse
-        from vaecodec.pictures.reading import read_picture
 
         data = files.read(source)
         if not data.startswith(SIGNATURE):
-            data = codec().encode(read_picture(data, max_pixels)[0], quality)
+            data = codec().encode(with_notes(source, data, max_pixels), quality)
         parse(data, max_pixels=max_pixels)
         ready = codec()
         from vaecodec import vae
@@ -171,3 +170,13 @@ def features(
         return failed
     code = each(inputs, look)
     return (each((output,), save) or code) if names else code
+
+
+def with_notes(source: Path, data: bytes, max_pixels: int) -> Picture:
+    """The picture in a file; what was converted is told. Raises: VaecError."""
+    from vaecodec.pictures.reading import read_picture
+
+    picture, notes = read_picture(data, max_pixels)
+    for note in notes:
+        say(f"vaecodec: {source}: note: {note}")
+    return picture
