@@ -101,7 +101,9 @@ def test_manifests_and_names_exclude_each_other(run: Run) -> None:
     assert "exclude each other" in run("encode", "--manifest", "list", "a.png").err
     assert "--manifest list: No such file" in run("encode", "--manifest", "list").err
     assert run("encode", "--manifest", "list").code == 2
-    assert "nothing to do" in run("encode", "--manifest", "-").err
+    for more in ((), ("-o", "a.vaec"), ("--out-dir", "out")):
+        result = run("encode", "--manifest", "-", *more)
+        assert result.code == 0 and "nothing to do" in result.err
 
 
 @pytest.mark.parametrize("count", [1, 3, 16])

@@ -207,8 +207,8 @@ def test_a_palette_of_well_known_colours_is_those_colours() -> None:
     rng = np.random.default_rng(2)
     true = np.stack(np.meshgrid((30, 90, 150, 210), (40, 200), (60, 180)), axis=-1).reshape(-1, 3)
     rgb = (true[rng.integers(0, 16, (64, 64))] + rng.integers(-1, 2, (64, 64, 3))).astype(np.uint8)
-    palette = Colours(rgb).palettes(np.ones((64, 64), bool), 10**6)[-1]
-    assert palette.size == 16
+    palettes = Colours(rgb).palettes(np.ones((64, 64), bool), 10**6)
+    (palette,) = (p for p in palettes if p.size == 16)
     assert palette.error <= 64 * 64 * 3
 
 
@@ -219,9 +219,35 @@ def test_a_rare_colour_stays() -> None:
     buttons = np.array(((235, 90, 80), (240, 190, 60), (80, 200, 100)), np.uint8)
     rgb[:3, :20] = buttons[:, None]
     found = Colours(rgb)
-    palette = found.palettes(np.ones(rgb.shape[:2], bool), 10**6)[-1]
+    (palette,) = (p for p in found.palettes(np.ones(rgb.shape[:2], bool), 10**6) if p.size == 16)
     kept = palette.colours[found.index][:3, 0]
     np.testing.assert_allclose(kept.astype(int), buttons, atol=12)
+
+
+def line_art(height: int, width: int) -> np.ndarray:
+    """Thin coloured curves everywhere, with smooth edges: hardly a block of it has few colours."""
+    image = Image.new("RGB", (4 * width, 4 * height), (250, 246, 235))
+    draw, x = ImageDraw.Draw(image), np.arange(4 * width)
+    for k in range(4 * height // 28):
+        ink = ((20, 20, 60), (170, 30, 60), (20, 110, 60))[k % 3]
+        draw.line(list(zip(x, 28 * k + 40 * np.sin(x / 97 + k / 3), strict=True)), ink, 5)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("quality", [30, 50, 75])
+def test_line_art_with_smooth_edges_is_an_overlay(shipped: Codec, quality: float) -> None:
+    """Reduced to some colours it has less error than the networks make of it, and fewer bits."""
+    pixels = line_art(192, 256)
+    assert screen.few_colours(pixels).mean() < 0.5
+    data, plain = (shipped.encode(pixels, quality, effort=e) for e in (3, 2))
+    assert all(overlays(data))
+    assert len(data) < 1.1 * len(plain)
+    assert psnr(shipped.decode(data).pixels, pixels) > psnr(shipped.decode(plain).pixels, pixels) + 2
+
+
+def test_at_a_low_quality_a_drawing_has_fewer_than_sixteen_colours(shipped: Codec) -> None:
+    decoded = shipped.decode(shipped.encode(line_art(192, 256), 10)).pixels
+    assert len(np.unique(decoded.reshape(-1, 3), axis=0)) < 16
 
 
 @pytest.mark.parametrize("quality", [20, 75])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Done, Work
-from vaecodec.cli.plan import Plan
+from vaecodec.cli.plan import Plan, because
 from vaecodec.cli.process import FAILED
 from vaecodec.cli.results import failed, results, succeeded
 from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
@@ -154,6 +154,8 @@ class Reports:
         total = len(self.plan.jobs)
         if self.plan.skipped and not self.how.quiet:
             say(f"vaecodec: {count(self.plan.skipped, 'file')} skipped: the output exists")
+        if (left := self.plan.left.total()) and not self.how.quiet:
+            say(f"vaecodec: {count(left, 'file')} left alone{because(self.plan.left)}")
         if not (total or self.plan.skipped or self.how.quiet):
             say("vaecodec: there is nothing to do")
         if total == 1 or not self.failures:

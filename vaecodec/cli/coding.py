@@ -18,6 +18,7 @@ from vaecodec.cli.options import (
     FileName,
     batch_options,
     denoising,
+    frame_option,
     inputs,
     metadata_options,
     options,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise of so many levels first; or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive/--sequential", help="Its first part shows the whole picture.")
+@frame_option
 @strip_option
 @metadata_options
 @batch_options
@@ -59,6 +61,7 @@ def encode(
     denoise: float | str | None,
     preview: bool | None,
     progressive: bool,
+    frame: int | None,
     strip: str,
     metadata: dict[str, bytes],
     max_pixels: int,
@@ -68,13 +71,13 @@ def encode(
     """Make .vaec files of pictures.
 
     Each output lies beside its input unless -o says otherwise. Of two names, a second one that ends in .vaec or is - is
-    the output. EXIF, ICC, XMP and transparency are kept. A target takes several trials.
+    the output. Metadata and transparency are kept. A target takes several trials.
     """
     recipe = None
     if denoise:
         with loading(how.quiet):
             recipe = denoising(denoise)
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive)
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive, frame=frame)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 

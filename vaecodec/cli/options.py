@@ -150,6 +150,13 @@ png_level_option = click.option(
     help=f"Of PNG outputs: 0 is quick and large, 9 slow and small; {PNG_LEVEL} by default.",
 )
 
+frame_option = click.option(
+    "--frame",
+    type=Whole(1),
+    metavar="N",
+    help="Which frame or page; 1 by default.",
+)
+
 strip_option = click.option(
     "--strip",
     type=OneOf(["none", "private", "all"]),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -15,8 +16,8 @@ from vaecodec.cli.manifest import Named, in_shard, read_manifest
 from vaecodec.errors import VaecError
 
 PICTURES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".j2k", ".bmp"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+    | {".jp2", ".j2k", ".jxl", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
 )
 
 
@@ -50,10 +51,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Plan:
-    """Input and output of each job, in order, and how many were left out because their output exists."""
+    """Input and output of each job, in order, how many were left out because their output exists, and how many of what
+    lies in folders for what other reason."""
 
     jobs: list[tuple[Path, Path]]
     skipped: int = 0
+    left: Counter[str] = field(default_factory=Counter)
 
 
 def plan(
@@ -72,10 +75,11 @@ def plan(
     Raises: click.UsageError.
     """
     inputs, output = positionals(inputs, outputs, is_output)
+    left: Counter[str] = Counter()
     if outputs.manifest:
         sources = read_manifest(outputs.manifest)
     else:
-        sources = [found for path in inputs for found in expand(path, outputs.recursive, is_input)]
+        sources = [found for path in inputs for found in expand(path, outputs.recursive, is_input, left)]
     if [found.source for found in sources].count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
     targets = name_targets(sources, output, outputs, ending)
@@ -85,7 +89,7 @@ def plan(
     if outputs.shard:
         jobs = [job for job, found in zip(jobs, sources, strict=True) if in_shard(found.place, outputs.shard)]
     wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
-    return Plan(wanted, len(jobs) - len(wanted))
+    return Plan(wanted, len(jobs) - len(wanted), left)
 
 
 def positionals(
@@ -116,11 +120,11 @@ def name_targets(sources: list[Named], output: Path | None, outputs: Outputs, en
         missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
         where = "go to stdout" if output == files.STREAM else missing
         raise click.UsageError(f"several inputs cannot {where}")
-    return [output]
+    return [output] * len(sources)
 
 
-def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> list[Named]:
-    """The inputs that a name stands for, sorted.
+def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool], left: Counter[str]) -> list[Named]:
+    """The inputs that a name stands for, sorted; counts those that are left.
 
     Raises: click.UsageError for a folder that is not to be searched, or has nothing in it.
     """
@@ -129,11 +133,35 @@ def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> lis
     if not recursive:
         raise click.UsageError(f"{path} is a folder; -r takes what is in it")
     found = []
-    for folder, _, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
-        found += [p for p in (Path(folder, name) for name in names) if is_input(p) and os.path.isfile(p)]
+    for folder, folders, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
+        left[LINKED] += sum(os.path.islink(Path(folder, name)) for name in folders)
+        for each in (Path(folder, name) for name in names):
+            why = left_because(each, is_input)
+            if why:
+                left[why] += 1
+            else:
+                found.append(each)
     if not found:
-        raise click.UsageError(f"nothing in the folder {path} can be taken")
+        raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
     return [Named(p, p.relative_to(path)) for p in sorted(found)]
+
+
+HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other endings", "no file", "link to a folder"
+
+
+def left_because(path: Path, is_input: Callable[[Path], bool]) -> str:
+    """Why a file found in a folder is not taken; "" for one that is."""
+    if is_input(path):
+        return "" if os.path.isfile(path) else NO_FILE
+    if path.name.startswith("."):
+        return HIDDEN
+    return MADE if is_vaec(path) else OTHER
+
+
+def because(left: Counter[str]) -> str:
+    """How many were left for what reason, behind a colon; "" for none."""
+    counted = [f"{number} {why}" for why, number in left.most_common() if number]
+    return f": {', '.join(counted)}" if counted else ""
 
 
 def check_twice(jobs: list[tuple[Path, Path]]) -> None:

@@ -14,7 +14,7 @@ import click
 
 from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
-from vaecodec.cli.options import FileName, batch_options, denoising, inputs, rate_options
+from vaecodec.cli.options import FileName, batch_options, denoising, frame_option, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.cli.values import AUTO, NOISE_MAX, Number, Sigma
 from vaecodec.codec.defaults import EFFORT
@@ -36,11 +36,13 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
         @inputs
         @rate_options
         @click.option("--device", default="cpu", metavar="NAME", help="Where to compute, as PyTorch names it: cuda.")
+        @frame_option
         @batch_options
         @wraps(recipe)
         def command(
             inputs: tuple[Path, ...],
             rate: float | Target,
+            frame: int | None,
             max_pixels: int,
             outputs: Outputs,
             how: How,
@@ -52,7 +54,7 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
                 what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
-            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device)
+            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device, frame=frame)
             return run(planned, Restore(what, formats, encode), how)
 
         return command

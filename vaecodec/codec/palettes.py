@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIZES = (256, 128, 64, 32, 16)
+SIZES = (256, 128, 64, 32, 16, 12, 8, 6, 4)
 CUT_OF = 8192  # pixels that median cut looks at, each distinct colour among them
 RARE = 0.35  # power of the weights in the choice of what to join: by 1, a red button on a grey page would turn brown
 ROUNDS = 3  # of k-means

@@ -22,9 +22,10 @@ EQUAL_SHARE = 0.2  # share of pixels equal to their left neighbour; photographs 
 COLOURS_FEW, COLOURS_MAX = 16, 64  # in a block of 256 pixels: surely drawn; drawn if many neighbours are equal
 EQUAL_IN_BLOCK = 0.4
 MIXED_FROM, ALL_FROM = 0.05, 0.5  # shares of blocks of few colours from which an overlay over them, over all is tried
-REDUCIBLE = 8192  # colours in a sample; a photograph reduced to a palette is no photograph
+MOST_LEFT = 0.6  # share that is left to the networks from which one over all would have to take a photograph over,
+INKS, INKED = 16, 0.28  # unless so many colours have this share of the pixels of all blocks of many colours
+REDUCIBLE = 65536  # colours; a photograph reduced to a palette is no photograph
 BITS, KNEE = 1.6, 0.72  # see `transform_costs`
-MOST_LEFT = 0.6  # see `find`
 MISSED = 4  # see `transform_costs`
 LEAST, MOST = 0.75, 1.5  # what the networks really take, over what `transform_costs` says
 SEAM, SEAMS = 500, 1 / 16  # what they take more beside an overlay: see `rest_share`
@@ -93,25 +94,26 @@ def find(source: Callable[[], Pixels], lmbda: float) -> Draft | None:
     if not looks_drawn(rgb):
         return None
     few = few_colours(rgb)
-    choices = [np.ones_like(few)] if few.mean() >= ALL_FROM else []
-    choices += [few] if MIXED_FROM <= few.mean() < 1 else []
-    if not choices:
+    share, inked = few.mean(), many_are_edges(rgb, few)
+    if share < MIXED_FROM and not inked:
         return None
     blocks = transform_costs(rgb, lmbda)
-    alone = float(blocks.sum())
-    rests = [rest_share(chosen, blocks, lmbda) for chosen in choices]
-    if rests[-1] >= 1:  # what is left costs as much as everything: so in nearly all photographs
+    alone, rest = float(blocks.sum()), rest_share(few, blocks, lmbda)
+    choices = {}
+    if inked or (share >= ALL_FROM and rest < MOST_LEFT):
+        choices[0.0] = np.ones_like(few)
+    if MIXED_FROM <= share < 1 and rest < 1:  # in nearly all photographs what is left costs as much as everything
+        choices[rest] = few
+    if not choices:
         return None
-    if rests[-1] >= MOST_LEFT:  # then one over all would have to take a photograph over
-        choices, rests = choices[-1:], rests[-1:]
-    samples = [(Sample(rgb, c, blocks, lmbda), rest) for c, rest in zip(choices, rests, strict=True)]
-    best, rest = min(samples, key=lambda s: (s[0].guess + s[1] * alone) * (1 if s[1] else MIXED))
-    limit = MOST * (1 - rest) * alone
-    if best.guess >= GUESSED * limit:
-        return None
-    cost, colours = best.judge(JUDGED * limit)
-    draft = Draft(source, best.chosen, colours, cost, rest, blocks, lmbda)
-    return draft if draft.possible(MOST * alone) else None
+    colours, drafts = Colours(rgb), []
+    for rest, chosen in choices.items():
+        sample, limit = Sample(rgb, colours, chosen, blocks, lmbda), MOST * (1 - rest) * alone
+        if sample.guess < GUESSED * limit:
+            cost, size = sample.judge(JUDGED * limit)
+            drafts.append(Draft(source, chosen, size, cost, rest, blocks, lmbda))
+    best = min(drafts, key=lambda d: (d.cost + d.rest * alone) * (1 if d.rest else MIXED), default=None)
+    return best if best and best.possible(MOST * alone) else None
 
 
 class Sample:
@@ -121,18 +123,16 @@ class Sample:
     others. blocks: `transform_costs` of the tile.
     """
 
-    def __init__(self, rgb: Pixels, chosen: Mask, blocks: Costs, lmbda: float) -> None:
-        h = len(rgb)
-        self.chosen, mask, self.lmbda = chosen, mask_of(chosen, rgb), lmbda
+    def __init__(self, rgb: Pixels, colours: Colours, chosen: Mask, blocks: Costs, lmbda: float) -> None:
+        mask, self.lmbda = mask_of(chosen, rgb), lmbda
         rows = np.flatnonzero(chosen.any(1))
         some = rows[(np.arange(len(rows)) - (min(len(rows), STRIPS) - STRIP) // 2) % STRIPS < STRIP]
         costs = np.where(chosen, blocks, 0).sum(1)
         if costs[some].sum() * len(rows) < SPARSE * costs.sum() * len(some):
             some = rows
         self.share = float(costs[some].sum() / max(costs.sum(), 1)) or 1
-        there = np.isin(np.arange(h) // BLOCK, some)
-        self.there, colours = mask[there], Colours(rgb[there])
-        self.index, self.palettes = colours.index, colours.palettes(self.there, REDUCIBLE)
+        there = np.isin(np.arange(len(rgb)) // BLOCK, some)
+        self.there, self.index, self.palettes = mask[there], colours.index[there], colours.palettes(mask, REDUCIBLE)
         self.packed: dict[int, float] = {}
         middle = len(self.palettes) // 2
         bits = self.bits(middle)
@@ -150,7 +150,7 @@ class Sample:
 
     def errors(self, i: int) -> float:
         """Those that it makes, in bits."""
-        return self.lmbda * self.palettes[i].error / self.share
+        return self.lmbda * self.palettes[i].error
 
     def judge(self, limit: float) -> tuple[float, int]:
         """The cost with the best palette, and its size; no others are tried where the first takes more than a limit."""
@@ -199,6 +199,15 @@ def few_colours(rgb: Pixels) -> Mask:
     equal = np.pad(packed[:, 1:] == packed[:, :-1], ((0, 0), (1, 0))).reshape(shape).mean((1, 3))
     few: Mask = (distinct <= COLOURS_FEW) | ((distinct <= COLOURS_MAX) & (equal >= EQUAL_IN_BLOCK))
     return few
+
+
+def many_are_edges(rgb: Pixels, few: Mask) -> bool:
+    """Whether blocks of (h, w, 3) that have not few colours (rows, columns) have them of the edges between few, as line
+    art with smooth edges does: some colours, paper and inks, are far more frequent than others. In drawings 16 have a
+    third of the pixels or more, in photographs hardly a tenth, in those in grey a fifth."""
+    colours = pack(rgb[::4, ::3])[~mask_of(few, rgb)[::4, ::3]]
+    counts = np.sort(np.unique(colours, return_counts=True)[1])
+    return not counts.size or bool(counts[-INKS:].sum() >= INKED * counts.sum())
 
 
 def padded(rgb: Pixels) -> Pixels:
