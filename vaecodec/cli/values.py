@@ -74,6 +74,20 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) * UNITS[match[2].upper()]
 
 
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """K/N, a part of a batch, K being 1..N."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is not a shard such as 3/16, from 1/16 to 16/16", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 class Region(click.ParamType):  # type: ignore[type-arg]
     """A part of a picture: left, top, width, height."""
 
