@@ -219,8 +219,8 @@ def cached() -> Writer:
     writer = begun(11)
     green = writer.normal({9: 2, 200: 2, 256 + 7: 2, **dict.fromkeys(colours, 4)}, GREENS + 2048)
     distances = writer.singles(17, 99, 255).normal({1: 1, 2: 1}, DISTANCES)
-    rng, count = np.random.default_rng(6), 1
-    writer.symbols(green, colours[0])
+    rng, count = np.random.default_rng(6), 3
+    writer.symbols(green, colours[0], 9, colours[0])
     while count < PIXELS:
         length = int(rng.integers(13, 17))
         if count <= PIXELS - length and rng.random() < 0.1:
@@ -251,8 +251,10 @@ def transformed(*kinds: int) -> Writer:
             colours[0][3] = 255
             writer.literals(colours)
         elif kind != SUBTRACT_GREEN:
-            writer.literals(random(10 + kind, width // 4 * HEIGHT // 4))
-    return writer.put(0, 1).literals(random(12, width * HEIGHT, 0), meta=False)
+            image = random(10 + kind, width // 4 * HEIGHT // 4)
+            writer.literals([[red, n * 5 % 256, blue, alpha] for n, (red, _, blue, alpha) in enumerate(image)])
+    half = width * HEIGHT // 2  # pixels that are nearly alike, then others
+    return writer.put(0, 1).literals(random(12, half, 0, below=4) + random(13, half, 0), meta=False)
 
 
 def decoded() -> Iterator[tuple[str, str, str, bytes]]:
@@ -266,7 +268,7 @@ def decoded() -> Iterator[tuple[str, str, str, bytes]]:
         ("max-symbol", "max_symbol as large as the alphabet", with_reads(reads, GREENS)),
         ("copy", "a copy of the first pixels", copied(3, 4, 120 + 3)),
         ("copy-to-the-end", "a copy as far as the end", copied(PIXELS - 4, 4, 120 + 1)),
-        ("near", "a distance that would be below 1, among predictors", predicted(5, 6, 80)),
+        ("near", "a distance that would be below 1, among predictors", predicted(6, 6, 80)),
         ("cache", "a colour cache, and colours that it does not have", cached()),
         ("groups", "groups of prefix codes, some not used", grouped(7)),
         ("many-groups", "more groups of prefix codes than pixels", grouped(900)),

@@ -82,3 +82,27 @@ def tiff16(samples: np.ndarray, order: str, deflate: bool) -> bytes:
 def formula(samples: np.ndarray) -> np.ndarray:
     """Decision 1 of the reference design."""
     return ((samples.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def inks_profile() -> bytes:
+    """A profile of inks: a table of two points an ink, to Lab, as simple as the format allows."""
+    grid = np.array(np.meshgrid(*[[0, 1]] * 4, indexing="ij")).reshape(4, -1).T
+    lab = [(int(65280 * (1 - 0.2 * c - 0.2 * m - 0.1 * y) * (1 - 0.9 * k)), 32768 + 4000 * (m - c), 32768 + 9000 * y)
+           for c, m, y, k in grid.tolist()]  # fmt: skip
+    head = struct.pack(">4s4x4B9i2H", b"mft2", 4, 3, 2, 0, 65536, 0, 0, 0, 65536, 0, 0, 0, 65536, 2, 2)
+    table = head + struct.pack(">8H", *[0, 65535] * 4)
+    table += b"".join(struct.pack(">3H", *values) for values in lab) + struct.pack(">6H", *[0, 65535] * 3)
+    text = struct.pack(">4s4xI", b"desc", 5) + b"inks\0" + bytes(80)
+    white = struct.pack(">4s4x3i", b"XYZ ", 63190, 65536, 54061)
+    parts, tags, body, at = [(b"A2B0", table), (b"desc", text), (b"wtpt", white)], b"", b"", 128 + 4 + 12 * 3
+    for name, data in parts:
+        tags += struct.pack(">4sII", name, at + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    start = struct.pack(">I4sI4s4s4s12x4s", at + len(body), b"", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp")
+    return (
+        start.ljust(68, b"\0")
+        + struct.pack(">3i", 63190, 65536, 54061).ljust(60, b"\0")
+        + struct.pack(">I", 3)
+        + tags
+        + body
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import array
 import io
-import mmap
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,7 +15,7 @@ from PIL import Image
 
 import vaecodec
 from tests.sample_pictures import picture
-from vaecodec.arguments import as_bytes, as_number, as_whole
+from vaecodec.arguments import as_number, as_whole
 from vaecodec.codec import Codec
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.errors import PictureError, VaecError
@@ -46,61 +44,6 @@ def refused(call: Callable[[], Any], words: str) -> None:
 
 
 # Bytes
-
-READERS: dict[str, Callable[[Codec, Any], Any]] = {
-    "vaecodec.decode": lambda codec, data: vaecodec.decode(data),
-    "vaecodec.decode of a region": lambda codec, data: vaecodec.decode(data, region=(0, 0, 8, 8)),
-    "vaecodec.decode at a scale": lambda codec, data: vaecodec.decode(data, scale=8),
-    "vaecodec.decode within a size": lambda codec, data: vaecodec.decode(data, max_size=8),
-    "vaecodec.decode_batch": lambda codec, data: vaecodec.decode_batch([data])[0],
-    "vaecodec.read_info": lambda codec, data: vaecodec.read_info(data),
-    "decode": lambda codec, data: codec.decode(data).pixels,
-    "decode_rows": lambda codec, data: next(codec.decode_rows(data)),
-    "decode_partial": lambda codec, data: codec.decode_partial(data).picture.pixels,
-    "decode_region": lambda codec, data: codec.decode_region(data, (0, 0, 8, 8)).pixels,
-    "decode_scaled": lambda codec, data: codec.decode_scaled(data, 8).pixels,
-    "decode_within": lambda codec, data: codec.decode_within(data, 8).pixels,
-}
-
-
-def mapped(data: bytes) -> mmap.mmap:
-    memory = mmap.mmap(-1, len(data))
-    memory.write(data)
-    return memory
-
-
-KINDS = [bytearray, memoryview, mapped, lambda data: np.frombuffer(data, np.uint8), lambda data: array.array("B", data)]
-
-
-@pytest.mark.parametrize("reader", READERS)
-def test_every_reader_takes_whatever_offers_bytes(small: Codec, file: bytes, reader: str) -> None:
-    expected = READERS[reader](small, file)
-    for kind in KINDS:
-        np.testing.assert_equal(READERS[reader](small, kind(file)), expected)
-
-
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        ("x.vaec", r"must be given as bytes, not as str: read it first, with pathlib.Path\(name\).read_bytes\(\)"),
-        (Path("x.vaec"), r"not as \w*Path: read it first"),
-        (io.BytesIO(b"x"), r"not as BytesIO: pass what its read\(\) gives"),
-        (5, "not as int$"),
-        (None, "not as NoneType$"),
-    ],
-)
-def test_names_and_files_are_refused_with_what_to_do(small: Codec, reader: str, data: object, words: str) -> None:
-    refused(lambda: READERS[reader](small, data), words)
-
-
-def test_a_batch_is_several_files(file: bytes) -> None:
-    for files in (file, 5, None, "x.vaec"):
-        refused(lambda files=files: vaecodec.decode_batch(files), "bytes")  # type: ignore[misc]
-
-
-def test_bytes_of_a_view_of_wider_items() -> None:
-    assert as_bytes(memoryview(b"abcd").cast("H")) == as_bytes(memoryview(b"aXbXcXdX")[::2]) == b"abcd"
 
 
 @pytest.mark.parametrize("kind", ["icc_profile", "exif", "xmp"])
@@ -204,27 +147,6 @@ def test_a_model_is_the_path_of_a_file() -> None:
 
 
 # Pictures
-
-
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [
-        ("a.png", r"'a.png' is the name of a picture: open it first, with PIL.Image.open"),
-        (Path("a.png"), r"is the name of a picture: open it first, with PIL.Image.open"),
-        (io.BytesIO(b"x"), "BytesIO is no picture: open it first, with PIL.Image.open"),
-        (b"x", "bytes is no picture: open it first, with PIL.Image.open"),
-        (None, r"NoneType of shape \(\) is no picture"),
-        (5, r"int of shape \(\) is no picture"),
-        ([[1], [1, 2]], "list is no picture"),
-        (np.zeros((4, 4), object), "array of object is no picture"),
-        (np.zeros((4, 4), complex), "array of complex128 is no picture"),
-        (Image.new("F", (8, 8)), "floating-point"),
-        (Image.new("RGB", (0, 8)), "0 x 8"),
-    ],
-)
-def test_what_is_no_picture(small: Codec, image: Any, words: str) -> None:
-    refused(lambda: vaecodec.encode(image), words)
-    refused(lambda: small.encode(image), words)
 
 
 def test_premultiplied_grey_is_read(small: Codec) -> None:

@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 import vaecodec
 from tests.files_with_faults import with_header
+from tests.picture_files import inks_profile
 from tests.sample_pictures import picture
 from vaecodec.api import default_codec
 from vaecodec.bitstream import container
@@ -78,9 +79,66 @@ def test_metadata_is_kept_replaced_or_removed() -> None:
     assert dict(Image.open(jpeg).getexif()) == dict(exif)
 
 
-def test_other_modes_are_refused() -> None:
-    with pytest.raises(OSError, match="cannot write mode P as VAEC"):
-        saved(Image.fromarray(picture(8, 8)).convert("P"))
+def in_mode(mode: str) -> Image.Image:
+    """An image of 8 x 8, with what Pillow converts to the mode, or what has its bytes."""
+    colours = Image.fromarray(picture(8, 8, 4))
+    if mode == "I;16":
+        return Image.fromarray(np.arange(0, 64 * 1000, 1000, np.uint16).reshape(8, 8))
+    if mode == "PA":
+        return colours.convert("LA").convert("PA")
+    return colours.convert("LA" if mode == "La" else "RGBA" if mode == "RGBa" else "RGB").convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "becomes"),
+    [
+        *(("P", "RGB"), ("PA", "RGBA"), ("1", "L"), ("I;16", "L"), ("CMYK", "RGB"), ("YCbCr", "RGB"), ("La", "LA")),
+        *(("RGBX", "RGB"), ("RGBa", "RGBA"), ("HSV", "RGB"), ("I", "L")),
+    ],
+)
+def test_other_modes_are_saved_as_what_they_show(mode: str, becomes: str) -> None:
+    image = in_mode(mode)
+    assert image.mode == mode
+    shown = image if mode in ("I;16", "I") else image.convert(becomes)
+    with Image.open(io.BytesIO(saved(image, quality=90))) as again:
+        assert again.mode == becomes
+        wanted = np.asarray(shown).astype(float) / (257 if mode == "I;16" else 1)
+        assert np.abs(np.asarray(again)[..., :] - wanted).mean() < 12
+    assert saved(image, quality=90) == vaecodec.encode(image, 90)
+
+
+def test_a_transparent_palette_is_saved_with_alpha() -> None:
+    image = Image.fromarray(picture(8, 8)).convert("P")
+    image.info["transparency"] = 0
+    assert Image.open(io.BytesIO(saved(image))).mode == "RGBA"
+
+
+@pytest.mark.parametrize("mode", ["F", "LAB"])
+def test_modes_without_a_place_are_refused(mode: str) -> None:
+    with pytest.raises(OSError, match=f"cannot write mode {mode} as VAEC"):
+        saved(Image.new(mode, (8, 8)))
+    with pytest.raises(OSError, match="16 bits"):
+        saved(Image.new("I", (8, 8), -1))
+
+
+def test_inks_are_saved_without_the_profile_that_they_came_through() -> None:
+    """Also where it is handed on, as programs do that know Pillow's other plugins."""
+    image, profile = Image.new("CMYK", (8, 8), (0, 255, 255, 0)), inks_profile()
+    image.info["icc_profile"] = profile
+    bare = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    data = saved(image)
+    assert data == saved(image, icc_profile=profile) == saved(bare, icc_profile=profile) != saved(bare)
+    assert "icc_profile" not in Image.open(io.BytesIO(data)).info and "icc_profile" not in bare.info
+
+
+def test_the_frame_that_an_image_is_at_is_saved() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 0, 250))]
+    stream = io.BytesIO()
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    with Image.open(stream) as image:
+        image.seek(1)
+        pixel = Image.open(io.BytesIO(saved(image))).convert("RGB").getpixel((4, 4))
+    assert isinstance(pixel, tuple) and pixel[2] > 200 > pixel[0]
 
 
 def test_opening_reads_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +316,57 @@ def test_a_file_that_is_closed_stays_usable_once_loaded(tmp_path: Path) -> None:
     thumbnail = Image.open(path)
     thumbnail.thumbnail((10, 10))
     assert thumbnail.size == (10, 10)
+
+
+def test_a_draft_is_as_that_of_a_jpeg() -> None:
+    """The same sizes, boxes and answers, with whatever is asked for; but for a mode, which stays."""
+    pixels = Image.fromarray(picture(123, 250))
+    data, jpeg = saved(pixels), io.BytesIO()
+    pixels.save(jpeg, "JPEG")
+    for size in ((250, 123), (126, 62), (125, 61), (60, 60), (60, 20), (31, 15), (9, 9), (1, 1), (400, 10), (30, 1)):
+        image, other = Image.open(io.BytesIO(data)), Image.open(jpeg)
+        found, expected = image.draft(None, size), other.draft(None, size)
+        assert image.size == other.size
+        assert found == (expected if image.size != (250, 123) else None)
+        scale = round(250 / image.width)
+        np.testing.assert_array_equal(np.asarray(image), vaecodec.decode(data, scale=scale))
+    for size in (None, (0, 0)):
+        image = Image.open(io.BytesIO(data))
+        assert image.draft("L", size) == (None if size is None else ("RGB", (0, 0, 250 / 8, 123 / 8)))
+
+
+def test_a_draft_comes_before_loading_and_once() -> None:
+    data = saved(Image.fromarray(picture(123, 250)))
+    image = Image.open(io.BytesIO(data))
+    assert image.draft(None, (100, 50)) == ("RGB", (0, 0, 125, 61.5))
+    assert image.draft(None, (10, 5)) is None and image.size == (125, 62)
+    image.load()
+    assert image.draft(None, (10, 5)) is None and image.size == (125, 62)
+    loaded = Image.open(io.BytesIO(data))
+    loaded.load()
+    assert loaded.draft(None, (10, 5)) is None and loaded.size == (250, 123)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_thumbnails_decode_no_more_than_they_need(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = picture(400, 640, channels)
+    data = saved(Image.fromarray(pixels[..., 0] if channels == 1 else pixels))
+    whole = Image.fromarray(vaecodec.decode(data).squeeze())
+    whole.thumbnail((70, 70))
+    monkeypatch.delattr("vaecodec.codec.codec.Codec.decode")  # the whole picture
+    image = Image.open(io.BytesIO(data))
+    image.thumbnail((70, 70))
+    assert (image.size, image.mode) == (whole.size, whole.mode) == ((70, 44), whole.mode)
+    assert np.abs(np.asarray(image).astype(int) - np.asarray(whole)).mean() < 4
+
+
+@pytest.mark.parametrize("through", [pickle.dumps, copy.copy, copy.deepcopy, Image.Image.copy, VaecImageFile.load])
+def test_a_draft_of_a_damaged_file(through: Callable[[Image.Image], Any]) -> None:
+    data = saved(Image.fromarray(picture(123, 250)))
+    image = Image.open(io.BytesIO(data[:-20]))
+    image.draft(None, (20, 20))
+    with pytest.raises(OSError, match="end"):
+        through(image)
 
 
 def test_imageio_reads_and_writes(tmp_path: Path) -> None:

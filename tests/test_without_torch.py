@@ -30,6 +30,8 @@ assert (np.concatenate(list(codec.decode_rows(data))) == whole).all()
 assert (codec.decode_region(data, (10, 20, 50, 60)).pixels == whole[20:80, 10:60]).all()
 assert (codec.decode_partial(data[:-100]).picture.pixels != 0).any()
 codec.decode_scaled(data, 2), codec.encode_to(pixels, vaecodec.Target(psnr=30)), vae.features(codec, data)
+vaecodec.decode_image(data, upright=True), vaecodec.decode_batch([data])
+vaecodec.vaec_decode(vaecodec.vaec_encode(pixels))
 vae.sample(codec, (70, 60), 50, 0), vae.bound(codec, vaecodec.Picture(pixels), 50, 2)
 assert not {name.partition(".")[0] for name in sys.modules} & {"torch", "safetensors"}
 """
@@ -73,6 +75,16 @@ def test_efforts_that_need_it() -> None:
         f"effort {effort} needs PyTorch, which is not installed: pip install 'vaecodec[torch]'"
         for effort in range(4, 10)
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [("vaecodec.decode_vaec(vaecodec.encode(pixels))", "decode_vaec"), ("import vaecodec.dataset", "vaecodec.dataset")],
+)
+def test_functions_that_need_it(code: str, what: str) -> None:
+    done = run(f"{HIDDEN}{PREPARED}try:\n    {code}\nexcept vaecodec.VaecError as error:\n    print(error)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{what} needs PyTorch, which is not installed: pip install 'vaecodec[torch]'\n"
 
 
 @pytest.mark.parametrize(

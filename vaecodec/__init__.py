@@ -1,7 +1,7 @@
 """vaecodec: a learned image codec with a file format of its own.
 
-    data = vaecodec.encode(image, quality=75)   # NumPy array or PIL image -> bytes
-    array = vaecodec.decode(data)               # bytes -> (H, W, C) uint8, the same on every machine
+    data = vaecodec.encode(image, quality=75)   # an array, a tensor, a PIL image or a file -> bytes
+    array = vaecodec.decode(data)               # bytes or a file -> (H, W, C) uint8, the same on every machine
 
 For many pictures make one `vaecodec.Codec`. After `vaecodec.register()` Pillow opens and saves .vaec files. Importing
 this package loads neither torch nor NumPy, nor typing, which would take as long as all the rest.
@@ -24,12 +24,14 @@ TYPE_CHECKING = False  # as that of typing: what checks types takes it for True
 if TYPE_CHECKING:
     from typing import Any
 
-    from vaecodec.api import decode, decode_batch, encode
+    from vaecodec.api import decode, decode_batch, decode_image, encode
     from vaecodec.bitstream.info import read_info
+    from vaecodec.buffers import vaec_decode, vaec_encode
     from vaecodec.codec.codec import Codec
     from vaecodec.codec.ratecontrol import Target
     from vaecodec.pictures.picture import Picture
     from vaecodec.pillow_plugin import register
+    from vaecodec.tensors import decode_vaec
 
 __all__ = [
     "Codec",
@@ -45,9 +47,13 @@ __all__ = [
     "__version__",
     "decode",
     "decode_batch",
+    "decode_image",
+    "decode_vaec",
     "encode",
     "read_info",
     "register",
+    "vaec_decode",
+    "vaec_encode",
 ]
 
 _HOME = {
@@ -57,8 +63,12 @@ _HOME = {
     "encode": "vaecodec.api",
     "decode": "vaecodec.api",
     "decode_batch": "vaecodec.api",
+    "decode_image": "vaecodec.api",
     "read_info": "vaecodec.bitstream.info",
     "register": "vaecodec.pillow_plugin",
+    "decode_vaec": "vaecodec.tensors",
+    "vaec_decode": "vaecodec.buffers",
+    "vaec_encode": "vaecodec.buffers",
 }
 
 

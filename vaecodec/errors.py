@@ -36,4 +36,4 @@ class LimitError(VaecError):
 
 
 class PictureError(VaecError):
-    """An input picture that cannot be read or has no place in the format (CMYK, several frames)."""
+    """An input picture that cannot be read or has no place in the format (floating point, no such frame)."""

@@ -14,16 +14,18 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from vaecodec.arguments import refuse_lossless
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.container import METADATA
 from vaecodec.bitstream.header import COLOURS, Header
 from vaecodec.bitstream.info import read_info
-from vaecodec.bitstream.limits import MAX_PIXELS
-from vaecodec.errors import UnsupportedError, VaecError
+from vaecodec.bitstream.limits import MAX_PIXELS, SCALES
+from vaecodec.errors import PictureError, UnsupportedError, VaecError
 from vaecodec.pictures.exif import EXIF_IDENTIFIER
 
 FORMAT, MIME, EXTENSION, NAME = "VAEC", "image/vaec", ".vaec", "vaecodec learned image"
 MODES = dict(zip(COLOURS, ("L", "RGB", "LA", "RGBA"), strict=True))
+REFUSED = ("F", "LAB")
 INFO = {"cicp": "cicp", "icc": "icc_profile", "exif": "exif", "xmp": "xmp"}  # Picture field -> key of Image.info
 CHUNK_MAX = 2**28  # of metadata that is read before the pixels
 
@@ -44,7 +46,8 @@ class VaecImageFile(ImageFile.ImageFile):
             header = Header.unpack(self._chunk("HEAD"))
         except VaecError as error:
             raise OSError(str(error)) from error
-        self._size = header.width, header.height
+        self._size = self._whole = header.width, header.height
+        self._scale = 1
         self._mode = MODES[COLOURS[header.colour]]
         self.custom_mimetype = MIME
         self.info |= {"quality": header.quality / 10, "model": header.model, "model_hash": header.model_hash.hex()}
@@ -86,6 +89,23 @@ class VaecImageFile(ImageFile.ImageFile):
                 raise OSError(str(error)) from error
         super().verify()
 
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Have it decoded at 1/2, 1/4 or 1/8 of its size, but not below `size`; the mode stays.
+
+        Returns the mode, and where in the smaller image the picture is; None where it stays as it is: as it has been
+        asked for before, or is loaded.
+        """
+        with self._loading:
+            if size is None or self._scale > 1 or self.tile or self._im is not None:
+                return None
+            least = min(side // max(1, wanted) for side, wanted in zip(self._whole, size, strict=True))
+            self._scale = max((scale for scale in SCALES if scale <= least), default=1)
+            if self._scale == 1:
+                return None
+            width, height = self._whole
+            self._size = -(-width // self._scale), -(-height // self._scale)
+            return self.mode, (0, 0, width / self._scale, height / self._scale)
+
     def load(self) -> Any:
         """Decode, once. Raises: OSError where the file is damaged."""
         if self._im is not None and not self.tile:
@@ -96,13 +116,13 @@ class VaecImageFile(ImageFile.ImageFile):
     def _load(self) -> Any:
         """`load`, in one thread."""
         if self.fp is not None and not self.tile and self._im is None:
-            from vaecodec.api import default_codec
+            from vaecodec.api import decoded, default_codec
 
             self.fp.seek(self._start)
             # How many pixels there may be is for Pillow to say; how much work they may be, is not.
-            limit = max(MAX_PIXELS, self.width * self.height)
+            limit = max(MAX_PIXELS, self._whole[0] * self._whole[1])
             try:
-                picture = default_codec().decode(self.fp.read(), max_pixels=limit)
+                picture = decoded(default_codec(), self.fp.read(), scale=self._scale, max_pixels=limit)
             except VaecError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:
@@ -116,20 +136,26 @@ class VaecImageFile(ImageFile.ImageFile):
 
 
 def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """What `Image.save` calls. Options: those of `vaecodec.encode`; metadata is the image's own unless given."""
+    """What `Image.save` calls. Options: those of `vaecodec.encode`; metadata is the image's own unless given.
+
+    Other modes than MODES become one of these as `vaecodec.encode` converts them. Of several frames the one that the
+    image is at is written.
+    """
     from vaecodec.api import encode
 
-    if image.mode not in MODES.values():
+    if image.mode in REFUSED:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
-    if options.get("lossless"):
-        raise ValueError(".vaec files are lossy: quality 100 is the best there is")
+    refuse_lossless(options.get("lossless"))
     known = {"quality", "effort", "tile", "preview", "progressive", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
     given = {name: options[name] for name in known & options.keys()}
     if given.get("icc_profile", b"") is None:  # as Pillow's own plugins have it
         given["icc_profile"] = b""
+    if image.mode == "CMYK" and "icc_profile" in given:  # it says what the inks are, and not what is written
+        image = image.copy()
+        image.info["icc_profile"] = given.pop("icc_profile")
     exif = options.get("exif")
     if exif is not None:
         exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
@@ -137,7 +163,8 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     try:
         stream.write(encode(image, **given))
     except VaecError as error:
-        raise (OSError if isinstance(error, UnsupportedError) else ValueError)(str(error)) from error
+        cannot = isinstance(error, (PictureError, UnsupportedError))
+        raise (OSError if cannot else ValueError)(str(error)) from error
 
 
 def accept(prefix: bytes) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +23,10 @@ from report_data import (
     make_data,
 )
 
+from tests.browser import chromium  # first: it skips the tests where there is no selenium
 from vaecodec.bench.page import render
 
-if not os.environ.get("VAECODEC_NEED_BROWSER"):  # CI has one, and tells where its driver is missing
-    pytest.importorskip("selenium")
+# isort: split
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -36,17 +34,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1000,900",
-)
 ASCII = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{MULTIPLICATION SIGN}": "x"})
 
 
@@ -118,25 +105,11 @@ class Page:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if missing := [name for name, path in programs.items() if path is None]:
-        reason = f"the report page is tested in a browser, and there is no {' and no '.join(missing)}"
-        if os.environ.get("VAECODEC_NEED_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(programs["chromium"])
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs["chromedriver"]))
-    try:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
         downloads = tmp_path_factory.mktemp("downloads")
         behaviour = {"behavior": "allow", "downloadPath": str(downloads)}
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
         yield Page(driver, downloads)
-    finally:
-        driver.quit()
 
 
 @pytest.fixture(scope="module")

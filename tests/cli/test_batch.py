@@ -49,8 +49,9 @@ TREE = ["a.vaec", "b.vaec", "sub/c.vaec", "sub/deep/d.vaec"]
 def test_a_folder_becomes_a_tree(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert vaecodec("encode", "-r", "in", "--out-dir", "out/new") == 0
     assert names("out/new") == TREE
-    lines = [line.split(" ")[0] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["in/a.png", "in/b.png", "in/sub/c.bmp", "in/sub/deep/d.PNG"], "sorted"
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["in/a.png", "in/b.png", "in/sub/c.bmp", "in/sub/deep/d.PNG"]
+    assert last == "vaecodec: 2 files left alone: 1 hidden, 1 with other endings"
     assert vaecodec("decode", "-r", "out", "--out-dir", "back") == 0
     assert names("back") == [f"new/{name.replace('.vaec', '.png')}" for name in TREE]
 
@@ -58,6 +59,27 @@ def test_a_folder_becomes_a_tree(tree: Path, capsys: pytest.CaptureFixture[str])
 def test_without_an_output_folder_outputs_lie_beside(tree: Path) -> None:
     assert vaecodec("encode", "-r", "in/sub") == 0
     assert {"sub/c.vaec", "sub/deep/d.vaec"} < set(names("in")) and "a.vaec" not in names("in")
+
+
+def test_what_is_left_alone_is_counted_by_reason(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("old.vaec", "a.mp4", "b.mp4"):
+        Path("in", name).write_bytes(b"")
+    os.mkfifo("in/pipe.png")
+    Path("in/round").symlink_to(Path("in").resolve())
+    assert vaecodec("encode", "-r", "in", "in/a.png", "--out-dir", "out", "--dry-run", "--quiet") == 2  # a.vaec twice
+    capsys.readouterr()
+    for options in ((), ("-j", "2"), ("--quiet",)):
+        assert vaecodec("encode", "-r", "in", "--out-dir", "out", "--dry-run", *options) == 0
+        told = [line for line in capsys.readouterr().err.splitlines() if "left alone" in line]
+        why = "3 with other endings, 1 hidden, 1 .vaec already, 1 no file, 1 link to a folder"
+        assert len(told) == ("--quiet" not in options)
+        assert not told or sorted(told[0].removeprefix("vaecodec: 7 files left alone: ").split(", ")) == sorted(
+            why.split(", ")
+        )
+    Path("empty").mkdir()
+    Path("empty/a.txt").write_bytes(b"")
+    assert vaecodec("encode", "-r", "empty", "--out-dir", "out") == 2
+    assert "nothing in the folder empty can be taken: 1 with other endings" in capsys.readouterr().err
 
 
 def test_processes_make_the_same_files(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

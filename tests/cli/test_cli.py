@@ -340,3 +340,26 @@ def test_real_damage_and_a_missing_model(real: Run) -> None:
     Path("b.vaec").write_bytes(data[:-20])
     assert real("decode", "b.vaec", "c.png").code == 3 and not Path("c.png").exists()
     assert not Path("a.png").exists()
+
+
+def test_a_frame_is_chosen(run: Run) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
+    first = run("encode", "a.gif", "first.vaec")
+    assert first.code == 0 and "note: the first of 3 pictures in the file is kept; --frame takes another" in first.err
+    second = run("encode", "--frame", 2, "a.gif", "second.vaec")
+    assert second.code == 0 and "first of" not in second.err
+    for name, place in (("first", 0), ("second", 1)):
+        assert run("decode", f"{name}.vaec").code == 0
+        assert pixels_of(f"{name}.png")[4, 4, place] == 250
+    fourth = run("encode", "--frame", 4, "a.gif", "fourth.vaec")
+    assert fourth.code == 1 and not Path("fourth.vaec").exists()
+    assert fourth.err == "vaecodec: a.gif: there is no picture 4 for --frame: the file has 3 pictures\n"
+    assert run("encode", "--frame", 0, "a.gif").code == 2
+
+
+def test_a_frame_is_restored(real: Run) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+    frames[0].save("a.tif", save_all=True, append_images=frames[1:])
+    assert real("denoise", "--frame", 2, "a.tif", "b.png").code == 0
+    assert pixels_of("b.png")[8, 8, 1] > 240

@@ -114,7 +114,7 @@ def test_streams(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ((), "Missing argument"),
+        ((), "IN is missing"),
         (("a.png", "b.png", "-o", "x.vaec"), "several inputs"),
         (("a.png", "b.png", "-o", "-"), "several inputs"),
         (("-", "-", "-o", "out"), "only once"),
@@ -128,13 +128,13 @@ def test_streams(run: Run) -> None:
         ((".",), "is a folder"),
         (("",), "is a folder"),
         (("a.png", "a.png"), "both become"),
-        (("-q", "101", "a.png"), "0<=x<=100"),
-        (("-q", "-1", "a.png"), "0<=x<=100"),
+        (("-q", "101", "a.png"), "between 0 and 100"),
+        (("-q", "-1", "a.png"), "between 0 and 100"),
         (("-q", "nan", "a.png"), "nan"),
-        (("-q", "best", "a.png"), "not a valid float"),
-        (("--threads", "0", "a.png"), "x>=1"),
-        (("--max-pixels", "-1", "a.png"), "x>=0"),
-        (("--quick", "a.png"), "No such option"),
+        (("-q", "best", "a.png"), "not a number"),
+        (("--threads", "0", "a.png"), "less than 1"),
+        (("--max-pixels", "-1", "a.png"), "less than 0"),
+        (("--quick", "a.png"), "no option"),
     ],
 )
 def test_usage_errors_of_encode(run: Run, arguments: tuple[str, ...], word: str) -> None:

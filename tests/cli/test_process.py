@@ -255,4 +255,4 @@ def test_the_list_names_every_command(run: Run) -> None:
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     result = run("nothing")
-    assert result.code == 2 and "No such command" in result.err
+    assert result.code == 2 and "no command" in result.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,9 +18,11 @@ import vaecodec.pictures.picture
 from tests.sample_pictures import picture
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import SIGNATURE, pack_chunk, read_chunks
+from vaecodec.bitstream.header import CELL
 from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.cli import main
 from vaecodec.codec import Codec
+from vaecodec.codec.decoder import ROWS
 from vaecodec.codec.encoder import with_index
 from vaecodec.errors import LimitError, PictureError
 from vaecodec.pictures.picture import Picture, Strips, from_above, row_chunks, strips
@@ -210,3 +213,17 @@ def test_python_has_a_limit_too(small: Codec) -> None:
             decode(forged)
     with pytest.raises(LimitError):
         small.decode_scaled(forged, 8, max_pixels=10**6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("effort", [2, 3])
+@pytest.mark.parametrize(("height", "width", "tile"), [(640, 96, 1024), (520, 200, 256)])
+def test_progress_goes_by_rows(small: Codec, threads: int, effort: int, height: int, width: int, tile: int) -> None:
+    """Not by tiles or bands of them: of a picture of one tile too it is told every few rows."""
+    codec, coding, decoding = copy.copy(small), list[float](), list[float]()
+    codec.threads = threads
+    data = codec.encode(picture(height, width), 50, tile=tile, effort=effort, progress=coding.append)
+    codec.decode(data, progress=decoding.append)
+    for shares in (coding, decoding):
+        assert shares == sorted(shares) and shares[-1] == 1
+        assert len({round(share, 6) for share in shares}) > height // CELL // ROWS

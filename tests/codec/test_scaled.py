@@ -102,6 +102,13 @@ def test_scaled_pictures_are_the_same_whatever_the_chunks(small: Codec, monkeypa
         np.testing.assert_array_equal(small.decode_scaled(data, scale).pixels, wanted)
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_sums_over_squares(scale: int) -> None:
+    cells = np.random.default_rng(scale).integers(-(2**31), 2**31, (5, 3, 16, 16), np.int32)
+    squares = cells.reshape(5, 3, 16 // scale, scale, 16 // scale, scale)
+    np.testing.assert_array_equal(scaled.summed(cells, scale), squares.sum((3, 5), dtype=np.int64))
+
+
 def test_overlays_and_transparency_are_averaged(small: Codec) -> None:
     pixels = drawn(128, 128, 4)
     data = small.encode(Picture(pixels), 90, tile=64)

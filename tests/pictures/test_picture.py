@@ -217,8 +217,6 @@ def test_colour_under_full_transparency_is_kept() -> None:
 @pytest.mark.parametrize(
     ("image", "format", "word"),
     [
-        (Image.new("CMYK", (8, 8)), "JPEG", "CMYK"),
-        (Image.new("CMYK", (8, 8)), "TIFF", "CMYK"),
         (Image.new("LAB", (8, 8)), "TIFF", "Lab"),
         (Image.new("F", (8, 8)), "TIFF", "floating-point"),
         (Image.new("I", (8, 8), 70000), "TIFF", "16 bits"),
@@ -228,21 +226,6 @@ def test_colour_under_full_transparency_is_kept() -> None:
 def test_colours_without_a_place_are_refused(image: Image.Image, format: str, word: str) -> None:
     with pytest.raises(PictureError, match=word):
         read_picture(save(image, format), None)
-
-
-@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_several_frames_are_refused(format: str) -> None:
-    frames = [Image.fromarray(noise(8, 8, 3, seed=s)) for s in range(3)]
-    data = save(frames[0], format, save_all=True, append_images=frames[1:])
-    with pytest.raises(PictureError, match="3 frames"):
-        read_picture(data, None)
-
-
-def test_the_first_picture_of_an_mpo_photograph_is_taken() -> None:
-    first, second = Image.new("RGB", (16, 8), (200, 10, 10)), Image.new("RGB", (16, 8), (10, 10, 200))
-    picture, notes = read_picture(save(first, "MPO", save_all=True, append_images=[second]), None)
-    assert picture.pixels[0, 0, 0] > 190
-    assert any("first of 2" in note for note in notes)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "JPEG2000", "AVIF"])

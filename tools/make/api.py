@@ -13,7 +13,7 @@ import vaecodec
 from vaecodec.bitstream.info import Info
 from vaecodec.codec.partial import Partial
 from vaecodec.codec.ratecontrol import Found
-from vaecodec.dataset import VaecDataset
+from vaecodec.dataset import VaecDataset, VaecFolder
 
 WIDTH = 100
 RETURNED = {"Info": Info, "Found": Found, "Partial": Partial}  # not made by callers, but given to them
@@ -30,7 +30,7 @@ def page() -> str:
     lines += ["Made from the docstrings by `python -m tools.make.api`; [the guide](../guide/python.md) has"]
     lines += ["examples."]
     lines += ["", "## Functions", "", *entries(functions), "## Classes", "", *entries(classes)]
-    lines += ["## `vaecodec.dataset`", "", *entries({"VaecDataset": VaecDataset})]
+    lines += ["## `vaecodec.dataset`", "", *entries({"VaecDataset": VaecDataset, "VaecFolder": VaecFolder})]
     lines += ["## What they return", "", *entries(RETURNED), "## Errors", "", *entries(errors)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -1,7 +1,8 @@
-"""What everyday use costs: python -m tools.measure.everyday PICTURES... [--only start,targets,batch,parts]
+"""What everyday use costs: python -m tools.measure.everyday PICTURES... [--only start,targets,batch,parts,thumbnails]
 
 start: seconds from the shell. targets: what --target-size gives at 20, 60 and 100 kB. batch: throughput of -j 2 against
 -j 1 --threads 1 on 1-megapixel pictures. parts: a region, scales and Image.open on 100 megapixels made of the pictures.
+thumbnails: the commands that make 256 pixels of 24 megapixels.
 Medians of three where nothing else is said.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tools.measure import measured
 from tools.train.data import load
 from vaecodec.codec import Codec
 from vaecodec.codec.ratecontrol import Target
@@ -122,19 +124,30 @@ def parts(pictures: list[Path], folder: Path) -> None:
         print(f"| `--scale 1/{scale}` of 6 megapixels, share of a full decode | {100 * share:.0f} % |", flush=True)
 
 
+def thumbnails(pictures: list[Path], folder: Path) -> None:
+    source, target = folder / "large.vaec", folder / "small.png"
+    source.write_bytes(Codec().encode(mosaic([load(path) for path in pictures], 4000, 6000)))
+    for arguments in (("decode", "--max-size", "256"), ("thumbnail", "-s", "256")):
+        whole = (*arguments, "-f", source, target)
+        seconds = median(partial(shell, *whole), 9)
+        busy = statistics.median(measured.vaecodec(*whole)[1] for _ in range(9))
+        print(f"| `{' '.join(arguments)}` | {seconds:.2f} s | {busy:.2f} s of processor time |", flush=True)
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path, nargs="+")
-    p.add_argument("--only", default="start,targets,batch,parts")
+    p.add_argument("--only", default="start,targets,batch,parts,thumbnails")
     p.add_argument("--count", type=int, default=200, help="pictures of the batch")
     args = p.parse_args()
     print("| What | Measured |\n| --- | ---: |")
+    measures = {"start": start, "targets": targets, "parts": parts, "thumbnails": thumbnails}
     with tempfile.TemporaryDirectory() as name:
         for what in args.only.split(","):
             if what == "batch":
                 batch(args.pictures, Path(name), args.count)
             else:
-                {"start": start, "targets": targets, "parts": parts}[what](args.pictures, Path(name))
+                measures[what](args.pictures, Path(name))
 
 
 if __name__ == "__main__":

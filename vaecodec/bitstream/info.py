@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vaecodec.arguments import BytesLike, as_bytes
+from vaecodec.arguments import Source, as_file, naming
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, unpack_varint
 from vaecodec.bitstream.cicp import name_of
@@ -39,18 +39,22 @@ class Info:
         return self.size * 8 / (self.width * self.height)
 
 
-def read_info(data: BytesLike | OnDemand) -> Info:
+def read_info(data: Source | OnDemand) -> Info:
     """Look through a file's structure, checksums included, without keeping any of it.
 
-    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError.
+    Args: data: the file's bytes, its path, or a file object, which is read from where it stands and not closed.
+    Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError; OSError where it cannot be read.
     """
+    with naming(data):
+        return _info(data if isinstance(data, OnDemand) else as_file(data))
+
+
+def _info(data: bytes | OnDemand) -> Info:
     parts = {"framing": len(SIGNATURE), "header": 0, "lanes": 0}
     parts |= dict.fromkeys(SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
     tiles, space = 0, ""
-    for header, chunk in container.walk(  # noqa: B007 (the last one is returned)
-        data if isinstance(data, OnDemand) else as_bytes(data)
-    ):
+    for header, chunk in container.walk(data):  # noqa: B007 (the last one is returned)
         parts["framing"] += CHUNK_OVERHEAD
         if chunk.type not in container.TILES:
             parts[names.get(chunk.type, "other")] += len(chunk.data)

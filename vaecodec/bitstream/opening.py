@@ -17,6 +17,7 @@ that a check in between comes first. The others, in Pillow 11.3 to 13:
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,19 +43,35 @@ BEGINNINGS = {  # of files, and the plugin that reads them: most pictures need n
     b"P5": "Ppm",
     b"P6": "Ppm",
 }
+# What Pillow reads with one more package only, by bytes 4 to 12: its name, the package's module, and what brings it.
+OTHERS = {
+    b"JXL \r\n\x87\n": ("JPEG XL", "pillow_jxl", "imagecodecs or pillow-jxl-plugin"),
+    **dict.fromkeys(
+        (b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")),
+        ("HEIF", "pillow_heif", "pillow-heif"),
+    ),
+}
+JXL_CODESTREAM = b"\xff\x0a"  # a JPEG XL file without boxes
 REFUSALS = (SyntaxError, IndexError, TypeError, struct.error)  # of a plugin: the file is none of its format
+UNSUPPORTED = re.compile(  # what plugins say of files that are whole, and yet nothing for them
+    "not supported|unsupported|unimplemented|unknown|cannot handle|not available|invalid palette size"
+    "|cannot find loader|unable to locate|cannot read this",
+    re.I,
+)
+RARE = ("lzma", "webp", "zstd")  # compressions of TIFF that not every libtiff has: it does not say so
 
 
 def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequence[str] | None = None) -> ImageFile:
     """Find a picture's format and read its header, not its pixels: see `load`.
 
     Args: file: seekable. max_pixels: None or 0 for no limit. formats: Pillow's names; by default all.
-    Raises: LimitError; PictureError where it is in none of the formats; for a damaged picture
-        whatever a plugin raises.
+    Raises: LimitError; PictureError where it is in none of the formats, or of a kind that a plugin does not support;
+        for a damaged picture whatever a plugin raises.
     """
     file.seek(0)
     start = file.read(WEBP_HEADER)
     asked: set[str] = set()
+    why = ""
     for make_known in (partial(_plugin_for, start), Image.preinit, Image.init):  # one, those for common formats, all
         make_known()
         for name in [name for name in formats or Image.ID if name in Image.OPEN and name not in asked]:
@@ -64,15 +81,43 @@ def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequenc
             try:
                 known = not accepts or accepts(start[:PREFIX])
                 if not known or isinstance(known, str):  # a reason why this Pillow cannot read it
+                    why = known or why
                     continue
                 if name == "WEBP":
                     check_size(*_webp_size(start), max_pixels)
                 image = factory(_Whole(file.read()) if name == "WEBP" else file, "")
-            except REFUSALS:
+            except REFUSALS as error:
+                why = _unsupported(name, error) if accepts and is_unsupported(error) else why
                 continue
+            except Exception as error:
+                if is_unsupported(error):
+                    raise PictureError(_unsupported(name, error)) from error
+                raise
             check_size(*image.size, max_pixels)
             return image
-    raise PictureError("not a picture in a format that can be read, or one damaged at its start")
+    raise PictureError(
+        why or _needed(start) or "not a picture in a format that can be read, or one damaged at its start"
+    )
+
+
+def is_unsupported(error: Exception) -> bool:
+    """Whether what a plugin raises says that a file is beyond it, not that the file is damaged."""
+    return isinstance(error, NotImplementedError) or bool(UNSUPPORTED.search(str(error)))
+
+
+def _unsupported(format: str, error: Exception) -> str:
+    return f"this kind of {format} file is not supported ({' '.join(str(error).split())})"
+
+
+def other_format(start: bytes) -> tuple[str, str, str] | None:
+    """One of OTHERS, by the first bytes of a file."""
+    return OTHERS[b"JXL \r\n\x87\n"] if start.startswith(JXL_CODESTREAM) else OTHERS.get(start[4:12])
+
+
+def _needed(start: bytes) -> str:
+    """Which package is missing for a file that begins so; "" where none is known that helps."""
+    other = other_format(start)
+    return f"{other[0]} is not supported without another package: pip install {other[2]}" if other else ""
 
 
 def _plugin_for(start: bytes) -> None:
@@ -81,6 +126,11 @@ def _plugin_for(start: bytes) -> None:
         if start.startswith(beginning):
             with suppress(ImportError):
                 import_module(f"PIL.{plugin}ImagePlugin")
+    if other := other_format(start):
+        with suppress(ImportError):
+            module = import_module(other[1])
+            if hasattr(module, "register_heif_opener"):
+                module.register_heif_opener()
 
 
 def load(image: Image.Image) -> None:
@@ -96,7 +146,13 @@ def load(image: Image.Image) -> None:
     if isinstance(image, TiffImageFile) and image.tile and image._im is None:
         size = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
         image.im = Image.new(image.mode, size, None).im  # None: not to be filled first
-    image.load()
+    compression = image.info.get("compression")
+    try:
+        image.load()
+    except OSError as error:
+        if compression in RARE:
+            raise NotImplementedError(f"TIFF with {compression}: {error}") from error
+        raise
 
 
 class _Whole(BytesIO):

@@ -15,6 +15,7 @@ import click
 
 from vaecodec.cli.lazy import Home, LazyGroup
 from vaecodec.cli.process import FAILED, Ended, ends_in_order, hold_streams
+from vaecodec.cli.usage import sentence
 from vaecodec.console import hush_warnings, printable, reason, say
 from vaecodec.errors import VaecError
 from vaecodec.version import __version__
@@ -27,7 +28,6 @@ HELP = """Learned image compression: pictures to .vaec files and back.
 Examples:
   vaecodec encode photo.jpg                   makes photo.vaec beside it
   vaecodec encode -q 40 -o small/ *.png       many at once, into a folder
-  vaecodec encode --target-size 80kB a.png    the best that fits
   vaecodec decode photo.vaec photo.png        the ending chooses the format
 
 \b
@@ -36,8 +36,7 @@ Examples:
 \b
 Exit codes:
   0  everything worked
-  1  a file failed: unreadable picture, output exists, I/O error;
-     with several inputs: at least one of them failed
+  1  a file failed, of several at least one: not readable, output exists, I/O error
   2  usage error
   3  not a .vaec file, or damaged (3, 4 and 5: when there is one input)
   4  made with a format version or a model that this program does not have
@@ -59,7 +58,7 @@ def code_of(argv: Sequence[str] | None) -> int:
         return cli.main(argv, prog_name="vaecodec", standalone_mode=False)
     except click.ClickException as error:
         with suppress(OSError):
-            click.UsageError(printable(error.format_message()), getattr(error, "ctx", None)).show()
+            click.UsageError(printable(sentence(error)), getattr(error, "ctx", None)).show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("vaecodec: interrupted")
@@ -81,6 +80,8 @@ COMMANDS = {
     "thumbnail": Home("vaecodec.cli.coding", "Make a PNG thumbnail of a .vaec file."),
     "info": Home("vaecodec.cli.looking", "Print what a .vaec file holds."),
     "verify": Home("vaecodec.cli.looking", "Check the structure and the checksums of .vaec files."),
+    "view": Home("vaecodec.cli.web", "Show .vaec files in the browser."),
+    "web": Home("vaecodec.cli.web", "Write a site that shows .vaec files."),
     "bench": Home("vaecodec.cli.bench", "Compare codecs on pictures."),
     "denoise": Home("vaecodec.cli.restoration", "Remove noise from pictures."),
     "inpaint": Home("vaecodec.cli.restoration", "Fill in missing parts of pictures."),

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Done, Work
-from vaecodec.cli.plan import Plan
+from vaecodec.cli.plan import Plan, because
 from vaecodec.cli.process import FAILED
 from vaecodec.console import Overall, Progress, count, hush_warnings, put, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
@@ -146,6 +146,8 @@ class Reports:
         total = len(self.plan.jobs)
         if self.plan.skipped and not self.how.quiet:
             say(f"vaecodec: {count(self.plan.skipped, 'file')} skipped: the output exists")
+        if (left := self.plan.left.total()) and not self.how.quiet:
+            say(f"vaecodec: {count(left, 'file')} left alone{because(self.plan.left)}")
         if total == 1 or not self.failures:
             return self.failures[0][1].code if self.failures else 0
         say(f"vaecodec: {len(self.failures)} of {total} failed:")

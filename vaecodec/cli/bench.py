@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaecodec.cli.values import Number, Whole
 from vaecodec.console import count, printable, put, say
 from vaecodec.errors import VaecError
 
@@ -83,20 +84,20 @@ class Choices:
 @click.option(
     "--check", type=click.Path(path_type=Path), metavar="CSV", help="Exit 1 where BD-rate is worse than this."
 )
-@click.option("--tolerance", default=1.0, show_default=True, metavar="PERCENT", help="What --check lets pass.")
+@click.option(
+    "--tolerance", type=Number(0), default=1.0, show_default=True, metavar="PERCENT", help="What --check lets pass."
+)
 @click.option("--only", type=click.Path(path_type=Path), metavar="FILE", help="Only pictures whose names it lists.")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE", help="Another model for vaec.")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run stopped.")
 @click.option("-f", "--force", is_flag=True, help="Start again over an earlier run.")
-@click.option(
-    "-j", "--jobs", default=1, show_default=True, type=click.IntRange(min=1), metavar="N", help="Pictures at a time."
-)
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="For each codec.  [default: cores / jobs]")
+@click.option("-j", "--jobs", default=1, show_default=True, type=Whole(1), metavar="N", help="Pictures at a time.")
+@click.option("--threads", type=Whole(1), metavar="N", help="For each codec.  [default: cores / jobs]")
 @click.option(
     "--repeats",
     default=1,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=Whole(1),
     metavar="N",
     help="Times are medians of so many.",
 )
@@ -117,11 +118,11 @@ def bench(
     if list_codecs:
         return list_all(programs)
     if not places:
-        raise click.UsageError("Missing argument 'PICTURES...'.")
+        raise click.UsageError("PICTURES is missing")
     chosen = tuple(name for name in metrics.split(",") if name)
     if unknown := set(chosen) - set(METRICS):
         raise click.BadParameter(
-            f"{', '.join(sorted(unknown))}: there are {', '.join(METRICS)}", param_hint="--metrics"
+            f"there is no metric {', '.join(sorted(unknown))}, only {', '.join(METRICS)}", param_hint="--metrics"
         )
     with ExitStack() as stack:
         if out is None and rest["check"]:

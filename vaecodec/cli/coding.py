@@ -16,10 +16,9 @@ from vaecodec.cli.batch import How, each, run
 from vaecodec.cli.jobs import CodecOnDemand, Decode, Encode
 from vaecodec.cli.options import (
     FileName,
-    Region,
-    Sigma,
     batch_options,
     denoising,
+    frame_option,
     inputs,
     metadata_options,
     options,
@@ -28,6 +27,7 @@ from vaecodec.cli.options import (
     strip_option,
 )
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.values import OneOf, Region, Sigma, Whole
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 
@@ -40,14 +40,15 @@ if TYPE_CHECKING:
 @rate_options
 @click.option(
     "--effort",
-    type=click.IntRange(1, 9),
+    type=Whole(1, 9),
     default=EFFORT,
     metavar="E",
-    help=f"Higher is slower and better for its size; {EFFORT} by default.",
+    help=f"1 to 9, higher is slower and better; {EFFORT} by default.",
 )
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
-@click.option("--preview/--no-preview", default=None, help="A small picture ahead; by default with large ones.")
+@click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive", is_flag=True, help="Its first part shows the whole picture.")
+@frame_option
 @strip_option
 @metadata_options
 @batch_options
@@ -58,6 +59,7 @@ def encode(
     denoise: float | str | None,
     preview: bool | None,
     progressive: bool,
+    frame: int | None,
     strip: str,
     metadata: dict[str, bytes],
     max_pixels: int,
@@ -68,13 +70,13 @@ def encode(
 
     Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
     ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
-    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); EXIF, ICC, XMP and transparency are kept.
+    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); keeps metadata and transparency.
     """
     recipe = None
     if denoise:
         with loading(how.quiet):
             recipe = denoising(denoise)
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive)
+    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive, frame=frame)
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 
@@ -82,8 +84,8 @@ def encode(
 @click.command()
 @inputs
 @click.option("--region", type=Region(), metavar="X,Y,W,H", help="Only this part, in pixels from the top left.")
-@click.option("--scale", type=click.Choice(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
-@click.option("--max-size", type=click.IntRange(min=1), metavar="N", help="No side longer than N pixels.")
+@click.option("--scale", type=OneOf(["1/2", "1/4", "1/8"]), help="Smaller, with a fraction of the work.")
+@click.option("--max-size", type=Whole(1), metavar="N", help="No side longer than N pixels.")
 @click.option("--preview", is_flag=True, help="The small picture in the file, or 1/8 if there is none.")
 @click.option("--partial", is_flag=True, help="What is left of a damaged file; exit code 3 says that it is.")
 @png_level_option
@@ -118,7 +120,7 @@ def decode(
 
 
 @click.command()
-@click.option("-s", "--size", type=click.IntRange(1, 4096), default=128, metavar="N", help="128 by default.")
+@click.option("-s", "--size", type=Whole(1, 4096), default=128, metavar="N", help="1 to 4096, 128 by default.")
 @options("force", "max_pixels")
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())

@@ -104,7 +104,7 @@ class Encode:
 
     rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
     preview, progressive: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch names
-    it.
+    it. frame: which picture of a file, from 1; None: the first, with a note.
     """
 
     rate: float | Target
@@ -116,6 +116,7 @@ class Encode:
     recipe: Recipe | None = None
     device: str = "cpu"
     progressive: bool = False
+    frame: int | None = None
 
     @property
     def pixel_bytes(self) -> int:
@@ -137,7 +138,7 @@ class Encode:
         from vaecodec.pictures.reading import read_picture
 
         by_rows = isinstance(self.rate, float) and not self.recipe  # else the whole is worked on
-        picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows)
+        picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows, frame=self.frame)
         picture = replaced(stripped(picture, self.strip), self.metadata)
         ready = codec()
         start = time.perf_counter()
@@ -204,7 +205,7 @@ class Restore:
         from vaecodec.pictures.reading import read_picture
         from vaecodec.pictures.writing import write_picture
 
-        picture, notes = read_picture(data, self.encode.max_pixels)
+        picture, notes = read_picture(data, self.encode.max_pixels, frame=self.encode.frame)
         ready = codec()
         start = time.perf_counter()
         picture, more = better(self.recipe, ready, self.encode.device, picture, data, progress)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,6 +14,7 @@ from vaecodec import files
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.cli.batch import How
 from vaecodec.cli.plan import Outputs
+from vaecodec.cli.values import Number, OneOf, Size, Whole
 from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
@@ -65,12 +64,10 @@ def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """The options of these names, shared by several commands."""
     known = {
         "force": click.option("-f", "--force", is_flag=True, help="Replace existing files."),
-        "threads": click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use, by default all."
-        ),
+        "threads": click.option("--threads", type=Whole(1), metavar="N", help="Threads to use, by default all."),
         "max_pixels": click.option(
             "--max-pixels",
-            type=click.IntRange(min=0),
+            type=Whole(0),
             default=MAX_PIXELS,
             metavar="N",
             help="Refuse larger pictures; 0: none.",
@@ -104,7 +101,7 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
     @options("force")
     @click.option("-p", "--preserve", is_flag=True, help="Give outputs the times of their inputs.")
     @click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would be.")
-    @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Files at a time.")
+    @click.option("-j", "--jobs", type=Whole(1), default=1, metavar="N", help="Files at a time.")
     @options("threads", "max_pixels")
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each file.")
     @options("quiet")
@@ -137,15 +134,22 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
 
 png_level_option = click.option(
     "--png-level",
-    type=click.IntRange(0, 9),
+    type=Whole(0, 9),
     default=PNG_LEVEL,
     metavar="N",
     help=f"Of PNG outputs: 0 is quick and large, 9 slow and small; {PNG_LEVEL} by default.",
 )
 
+frame_option = click.option(
+    "--frame",
+    type=Whole(1),
+    metavar="N",
+    help="Which frame or page; 1 by default.",
+)
+
 strip_option = click.option(
     "--strip",
-    type=click.Choice(["none", "private", "all"]),
+    type=OneOf(["none", "private", "all"]),
     default="none",
     help="Leave out EXIF and XMP; all: the ICC too.",
 )
@@ -174,58 +178,6 @@ def metadata_options(command: Callable[..., int]) -> Callable[..., int]:
     return with_metadata
 
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-class Size(click.ParamType):  # type: ignore[type-arg]
-    """Bytes: 80000, 80kB, 1.5MB, 64KiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"([0-9]+|[0-9]*[.][0-9]+) ?([A-Za-z]*)", value.strip())
-        if match is None or match[2].upper() not in UNITS:
-            self.fail(f"{value!r} is not a size such as 80000, 80kB or 1.5MB", param, ctx)
-        return float(match[1]) * UNITS[match[2].upper()]
-
-
-class Region(click.ParamType):  # type: ignore[type-arg]
-    """A part of a picture: left, top, width, height."""
-
-    name = "region"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10})", value)
-        if match is None:
-            self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in whole pixels", param, ctx)
-        return tuple(map(int, match.groups()))
-
-
-NOISE_MAX = 150.0  # levels
-AUTO = "auto"
-
-
-class Sigma(click.ParamType):  # type: ignore[type-arg]
-    """Levels of noise, or AUTO."""
-
-    name = "sigma"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            sigma = 0.0 if value == AUTO else float(value)
-        except ValueError:
-            sigma = -1.0
-        if not (value == AUTO or 0 < sigma <= NOISE_MAX):
-            self.fail(f"{value!r} is neither auto nor levels of noise within 0..{NOISE_MAX:g}", param, ctx)
-        return sigma or AUTO
-
-
 def denoising(sigma: float | str, fast: bool = False) -> Recipe:
     """For a value of `Sigma`."""
     need_torch("restoration")
@@ -240,14 +192,14 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
     @click.option(
         "-q",
         "--quality",
-        type=click.FloatRange(0, 100),
+        type=Number(0, 100),
         metavar="Q",
-        help=f"Larger is better and bigger; {QUALITY:g} by default.",
+        help=f"0 to 100, larger is better and bigger; {QUALITY:g} by default.",
     )
     @click.option("--target-size", type=Size(), metavar="SIZE", help="The best quality that fits: 80kB, 1.5MB, 64KiB.")
-    @click.option("--target-bpp", type=float, metavar="BPP", help="The same in bits per pixel.")
-    @click.option("--target-psnr", type=float, metavar="DB", help="The lowest quality that reaches this PSNR.")
-    @click.option("--target-ssimulacra2", type=float, metavar="SCORE", help="The same by SSIMULACRA2, below 100.")
+    @click.option("--target-bpp", type=Number(), metavar="BPP", help="The same in bits per pixel.")
+    @click.option("--target-psnr", type=Number(), metavar="DB", help="The lowest quality that reaches this PSNR.")
+    @click.option("--target-ssimulacra2", type=Number(), metavar="SCORE", help="The same by SSIMULACRA2, below 100.")
     @wraps(command)
     def with_rate(
         *arguments: Any,
@@ -264,8 +216,6 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
             given.insert(0, "--quality")
         if len(given) > 1:
             raise click.UsageError(f"{' and '.join(given)} exclude each other")
-        if quality is not None and math.isnan(quality):
-            raise click.BadParameter("nan is not a quality", param_hint="--quality")
         rate: float | Target = QUALITY if quality is None else quality
         if given and quality is None:
             from vaecodec.codec.ratecontrol import Target

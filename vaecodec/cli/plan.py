@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -14,8 +15,8 @@ from vaecodec import files
 from vaecodec.errors import VaecError
 
 PICTURES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".j2k", ".bmp"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+    | {".jp2", ".j2k", ".jxl", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
 )
 
 
@@ -47,10 +48,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Plan:
-    """Input and output of each job, in order, and how many were left out because their output exists."""
+    """Input and output of each job, in order, how many were left out because their output exists, and how many of what
+    lies in folders for what other reason."""
 
     jobs: list[tuple[Path, Path]]
     skipped: int = 0
+    left: Counter[str] = field(default_factory=Counter)
 
 
 def plan(
@@ -69,7 +72,8 @@ def plan(
     Raises: click.UsageError.
     """
     inputs, output = positionals(inputs, outputs, is_output)
-    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input)]
+    left: Counter[str] = Counter()
+    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input, left)]
     if [source for source, _ in sources].count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
     targets = name_targets(sources, output, outputs, ending)
@@ -77,7 +81,7 @@ def plan(
     jobs = [(source, target) for (source, _), target in zip(sources, targets, strict=True)]
     check_twice(jobs)
     wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
-    return Plan(wanted, len(jobs) - len(wanted))
+    return Plan(wanted, len(jobs) - len(wanted), left)
 
 
 def positionals(
@@ -111,8 +115,10 @@ def name_targets(sources: list[tuple[Path, Path]], output: Path | None, outputs:
     return [output]
 
 
-def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> list[tuple[Path, Path]]:
-    """The inputs that a name stands for, sorted, each with its place in a tree of outputs.
+def expand(
+    path: Path, recursive: bool, is_input: Callable[[Path], bool], left: Counter[str]
+) -> list[tuple[Path, Path]]:
+    """The inputs that a name stands for, sorted, each with its place in a tree of outputs; counts those that are left.
 
     Raises: click.UsageError for a folder that is not to be searched, or has nothing in it.
     """
@@ -121,11 +127,35 @@ def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool]) -> lis
     if not recursive:
         raise click.UsageError(f"{path} is a folder; -r takes what is in it")
     found = []
-    for folder, _, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
-        found += [p for p in (Path(folder, name) for name in names) if is_input(p) and os.path.isfile(p)]
+    for folder, folders, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
+        left[LINKED] += sum(os.path.islink(Path(folder, name)) for name in folders)
+        for each in (Path(folder, name) for name in names):
+            why = left_because(each, is_input)
+            if why:
+                left[why] += 1
+            else:
+                found.append(each)
     if not found:
-        raise click.UsageError(f"nothing in the folder {path} can be taken")
+        raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
     return [(p, p.relative_to(path)) for p in sorted(found)]
+
+
+HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other endings", "no file", "link to a folder"
+
+
+def left_because(path: Path, is_input: Callable[[Path], bool]) -> str:
+    """Why a file found in a folder is not taken; "" for one that is."""
+    if is_input(path):
+        return "" if os.path.isfile(path) else NO_FILE
+    if path.name.startswith("."):
+        return HIDDEN
+    return MADE if is_vaec(path) else OTHER
+
+
+def because(left: Counter[str]) -> str:
+    """How many were left for what reason, behind a colon; "" for none."""
+    counted = [f"{number} {why}" for why, number in left.most_common() if number]
+    return f": {', '.join(counted)}" if counted else ""
 
 
 def check_twice(jobs: list[tuple[Path, Path]]) -> None:

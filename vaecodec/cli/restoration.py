@@ -14,8 +14,9 @@ import click
 
 from vaecodec.cli.batch import How, run
 from vaecodec.cli.jobs import Encode, Restore
-from vaecodec.cli.options import AUTO, NOISE_MAX, FileName, Sigma, batch_options, denoising, inputs, rate_options
+from vaecodec.cli.options import FileName, batch_options, denoising, frame_option, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.values import AUTO, NOISE_MAX, Number, Sigma
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 from vaecodec.extras import need_torch
@@ -35,11 +36,13 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
         @inputs
         @rate_options
         @click.option("--device", default="cpu", metavar="NAME", help="Where to compute, as PyTorch names it: cuda.")
+        @frame_option
         @batch_options
         @wraps(recipe)
         def command(
             inputs: tuple[Path, ...],
             rate: float | Target,
+            frame: int | None,
             max_pixels: int,
             outputs: Outputs,
             how: How,
@@ -51,7 +54,7 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
                 what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
             formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
-            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device)
+            encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device, frame=frame)
             return run(planned, Restore(what, formats, encode), how)
 
         return command
@@ -87,7 +90,7 @@ def inpaint(mask: Path | None) -> Recipe:
 
 @click.command()
 @click.option("--operator", required=True, metavar="OPERATOR", help="blur:1.5, motion:9,30, downsample:2, jpeg.")
-@click.option("--noise", type=click.FloatRange(0, NOISE_MAX), default=1.0, help="Levels of noise besides; default 1.")
+@click.option("--noise", type=Number(0, NOISE_MAX), default=1.0, help="Levels of noise besides, 0 to 150; default 1.")
 @restoring(".restored.png")
 def restore(operator: str, noise: float) -> Recipe:
     """Undo what was done to pictures.

@@ -15,11 +15,12 @@ from vaecodec.cli.batch import each
 from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
+from vaecodec.cli.values import Number, Whole
 from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.console import put
 
 quality_option = click.option(
-    "-q", "--quality", type=click.FloatRange(0, 100), default=QUALITY, metavar="Q", help=f"{QUALITY:g} by default."
+    "-q", "--quality", type=Number(0, 100), default=QUALITY, metavar="Q", help=f"0 to 100, {QUALITY:g} by default."
 )
 
 
@@ -40,7 +41,7 @@ class Dimensions(click.ParamType):  # type: ignore[type-arg]
 @click.command()
 @click.option("--size", type=Dimensions(), metavar="WxH", help="In pixels; 512x512 by default.")
 @click.option("--like", type=FileName(), metavar="PICTURE", help="Keep the hyperprior of a picture, draw the rest.")
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Another picture for each; 0 by default.")
+@click.option("--seed", type=Whole(0), default=0, metavar="N", help="Another picture for each; 0 by default.")
 @quality_option
 @options("force", "threads", "max_pixels")
 @click.argument("target", metavar="OUT", type=FileName())
@@ -84,9 +85,7 @@ def sample(
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...", type=FileName(), callback=read_once)
 @quality_option
-@click.option(
-    "--effort", type=click.IntRange(1, 9), default=EFFORT, metavar="E", help=f"As of encode; {EFFORT} by default."
-)
+@click.option("--effort", type=Whole(1, 9), default=EFFORT, metavar="E", help=f"As of encode; {EFFORT} by default.")
 @options("threads", "max_pixels")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each picture.")
 def elbo(

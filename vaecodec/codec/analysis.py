@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vaecodec.bitstream.header import CELL
 from vaecodec.codec.pixels import as_rgb
+from vaecodec.codec.runtime import Progress
 from vaecodec.codec.team import Team
 from vaecodec.codec.windows import stripes
 from vaecodec.model.architecture import Z_CELL
@@ -45,24 +46,26 @@ class Analysis:
         self.y = np.zeros((0, self.w, networks.weights.cfg.M), np.float32)  # rows that are held, from `start` on
         self.start = 0
 
-    def band(self, first: int, last: int, team: Team) -> Analysed:
-        """The rows first..last of y, each band after the one above it."""
+    def band(self, first: int, last: int, team: Team, progress: Progress | None = None) -> Analysed:
+        """The rows first..last of y, each band after the one above it. progress: called with the share done."""
         low, high = max(0, first - H_MARGIN), min(self.h, last + H_MARGIN)
         held = self.y[low - self.start :]
         self.y = np.empty((high - low, *held.shape[1:]), np.float32)
         self.y[: len(held)], self.start = held, low
-        self._fill(self.y[len(held) :], team)
+        self._fill(self.y[len(held) :], team, progress)
         lefts = range(0, self.w, H_WINDOW)
         z = np.concatenate(team.map(self._z, lefts), axis=1)[(first - low) // Z_CELL :][: -(-(last - first) // Z_CELL)]
         return Analysed(self.y, z, low, slice(first - low, last - low))
 
-    def _fill(self, y: NDArray[np.float32], team: Team) -> None:
+    def _fill(self, y: NDArray[np.float32], team: Team, progress: Progress | None) -> None:
         """The next rows of y. Pixels are fetched here, once, as they may come from a file."""
         for stripe in self.stripes:
             stripe.left = y
         while missing := len(self.stripes[0].left):
             rows = self._cells(self.stripes[0].analysis.row, min(missing, ROWS))
             team.map(lambda stripe, rows=rows: stripe.push(rows), self.stripes)  # type: ignore[misc]
+            if progress:
+                progress(1 - len(self.stripes[0].left) / len(y))
 
     def _cells(self, row: int, count: int) -> NDArray[np.uint8]:
         """The pixels of some rows of positions, (16 n, 16 w, 3), by edge replication to whole positions."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from vaecodec.arguments import BytesLike, as_bytes, as_limit, as_region, as_whole
+from vaecodec.arguments import Source, as_file, as_limit, as_region, as_whole, naming
 from vaecodec.bitstream import container, limits, recovery
 from vaecodec.bitstream.container import File
 from vaecodec.bitstream.limits import MAX_PIXELS
@@ -21,10 +20,7 @@ from vaecodec.codec.ratecontrol import Found, Target
 from vaecodec.codec.region import decode_region
 from vaecodec.codec.runtime import Progress, Runtime
 from vaecodec.pictures.picture import Picture
-from vaecodec.pictures.reading import as_picture
-
-if TYPE_CHECKING:
-    from PIL import Image
+from vaecodec.pictures.reading import PictureLike, as_picture
 
 
 class Codec(Runtime):
@@ -40,7 +36,7 @@ class Codec(Runtime):
 
     def encode(
         self,
-        image: ArrayLike | Image.Image | Picture,
+        image: PictureLike,
         quality: float = QUALITY,
         *,
         effort: int = EFFORT,
@@ -52,7 +48,7 @@ class Codec(Runtime):
         """Code a picture.
 
         Args:
-            image: a Picture, a PIL image with its metadata, or an array (see `as_picture`).
+            image: a Picture, a PIL image with its metadata, an array, a tensor, or a file (see `as_picture`).
             quality: 0..100, steps of 0.1 count.
             effort: 1..9, higher is slower and better for its size; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
@@ -69,7 +65,7 @@ class Codec(Runtime):
 
     def encode_to(
         self,
-        image: ArrayLike | Image.Image | Picture,
+        image: PictureLike,
         target: Target,
         *,
         effort: int = EFFORT,
@@ -116,7 +112,7 @@ class Codec(Runtime):
 
     def decode(
         self,
-        data: BytesLike | File,
+        data: Source | File,
         *,
         max_pixels: int | None = MAX_PIXELS,
         out: NDArray[np.uint8] | None = None,
@@ -125,7 +121,7 @@ class Codec(Runtime):
         """Reconstruct a picture: the same pixels on every machine.
 
         Args:
-            data: a whole file, or what `open` made of it.
+            data: a whole file, as its bytes, its path or a file object; or what `open` made of it.
             max_pixels: refuse larger pictures before any work; None for no limit.
             out: an array (H, W, C) uint8 to write into, of any strides; undefined after an error.
 
@@ -138,7 +134,7 @@ class Codec(Runtime):
         return Picture(pixels, **file.metadata)
 
     def decode_rows(
-        self, data: BytesLike | File, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+        self, data: Source | File, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """Reconstruct a picture from above, (n, W, C) uint8 at a time, in memory that does not grow with its height.
 
@@ -147,16 +143,18 @@ class Codec(Runtime):
         file = self.open(data, max_pixels)
         return decoder.strips(self.of(file.header), file.header, file.unpacked(), progress)
 
-    def decode_partial(self, data: BytesLike, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
+    def decode_partial(self, data: Source, *, max_pixels: int | None = MAX_PIXELS) -> Partial:
         """Reconstruct what can be had of a truncated or damaged file: see `Partial`.
 
         Raises: NotVaecError, CorruptFileError, UnsupportedError, LimitError where nothing can be had.
         """
-        found = recovery.recover(as_bytes(data), as_limit(max_pixels, "max_pixels"))
+        limit = as_limit(max_pixels, "max_pixels")
+        with naming(data):
+            found = recovery.recover(as_file(data), limit)
         return partial.partial(self.of(found.header), found)
 
     def decode_region(
-        self, data: BytesLike | File, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
+        self, data: Source | File, region: tuple[int, int, int, int], *, max_pixels: int | None = MAX_PIXELS
     ) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
@@ -168,7 +166,7 @@ class Codec(Runtime):
         pixels = decode_region(self.of(file.header), file, wanted)
         return Picture(pixels, **file.metadata)
 
-    def decode_scaled(self, data: BytesLike | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
+    def decode_scaled(self, data: Source | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture at 1/scale of its size, rounded up, with a fraction of the work.
 
         Near to the whole picture's mean over squares of that many pixels, not equal to it; see `scaled.scaled`.
@@ -179,7 +177,7 @@ class Codec(Runtime):
         pixels = scaled.scaled(self.of(file.header), file.header, file.unpacked(), scale)
         return Picture(pixels, **file.metadata)
 
-    def decode_within(self, data: BytesLike | File, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
+    def decode_within(self, data: Source | File, size: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
         """Reconstruct a picture of at most `size` pixels each way, in proportion, with no more work than that needs.
 
         A smaller picture stays as it is. Args: max_pixels: of what is made; the whole may have twice as many.
@@ -191,12 +189,13 @@ class Codec(Runtime):
         picture = self.decode(file, max_pixels=None) if scale == 1 else self.decode_scaled(file, scale, max_pixels=None)
         return replace(picture, pixels=scaled.shrunk(picture.pixels, size))
 
-    def open(self, data: BytesLike | File, max_pixels: int | None = MAX_PIXELS) -> File:
+    def open(self, data: Source | File, max_pixels: int | None = MAX_PIXELS) -> File:
         """A file, parsed and its checksums compared, for one or more of the methods above: they take it in place of its
         bytes. Args and errors: as `decode`.
         """
         limit = as_limit(max_pixels, "max_pixels")
         if not isinstance(data, File):
-            return container.parse(as_bytes(data), max_pixels=limit)
+            with naming(data):
+                return container.parse(as_file(data), max_pixels=limit)
         container.check_header(data.header, data.size, limit)
         return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ from vaecodec.bitstream.header import ALPHA_CODED, ALPHA_CONSTANT, CELL, Header
 from vaecodec.bitstream.overlay import unpack_overlay
 from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.pixels import Rolling, paste
-from vaecodec.codec.runtime import Progress, Runtime
+from vaecodec.codec.runtime import Progress, Runtime, part_of
 from vaecodec.codec.synthesis import Synthesis, bands_of
 from vaecodec.codec.team import team
 from vaecodec.codec.windows import bands
 from vaecodec.errors import VaecError
 from vaecodec.model.loop_filter import Filters
+
+ROWS = 8  # of positions that are drawn together
 
 
 def whole(
@@ -56,15 +59,13 @@ def strips(
     rows, columns = header.grid
     boxes = [header.tile_box(index) for index in range(rows * columns)]
     done = 0
-    for last, written in reconstruct(runtime, header, tiles, filters, pixels):
+    for written in reconstruct(runtime, header, tiles, filters, pixels, progress=progress):
         while done < len(boxes) and sum(boxes[done][::2]) <= written:
             strip = pixels.take(boxes[done][2])
             for (_, left, _, width), tile in zip(boxes[done : done + columns], tiles[done:], strict=False):
                 finish_tile(header, tile, strip[:, left : left + width])
             yield strip
             done += columns
-        if progress:
-            progress(last / rows)
 
 
 def reconstruct(
@@ -74,18 +75,27 @@ def reconstruct(
     filters: Filters,
     pixels: NDArray[np.uint8] | Rolling,
     damaged: set[int] | None = None,
-) -> Iterator[tuple[int, int]]:
-    """Write what the networks make of tiles into pixels (H, W, C), from above. Yields how many rows of tiles are
-    decoded, and how many rows of pixels are there by then.
+    progress: Progress | None = None,
+) -> Iterator[int]:
+    """Write what the networks make of tiles into pixels (H, W, C), from above. Yields how many rows of them are there.
 
     damaged: takes the numbers of tiles that cannot be decoded; by default they raise CorruptFileError.
     """
+
+    def tell(start: int, count: int, share: float) -> None:
+        """Of so many rows of positions from `start` on; to decode and to draw them take about as long."""
+        if progress:
+            progress((start + count * share) / synthesis.height)
+
     with team(runtime.threads) as threads:
         synthesis = Synthesis(runtime.networks, header.quality, pixels, filters, threads)
         parts = bands_of(runtime.networks, header, tiles, list(bands(header)), threads, strict=damaged is None)
-        for rows, band in parts:
-            y_hat = band.y_hat(damaged)
+        for band in parts:
+            of_band = partial(tell, band.top, band.bottom - band.top)
+            y_hat = band.y_hat(damaged, part_of(of_band, 0, 0.5))
             for number in damaged or ():
                 filters.of_tile.pop(number, None)
-            synthesis.wait(synthesis.add(y_hat))
-            yield rows.stop, min(synthesis.done * CELL, header.height)
+            for row in range(0, len(y_hat), ROWS):
+                synthesis.wait(synthesis.add(y_hat[row : row + ROWS]))
+                yield min(synthesis.done * CELL, header.height)
+                of_band(0.5 + min(row + ROWS, len(y_hat)) / len(y_hat) / 2)

@@ -37,7 +37,7 @@ from vaecodec.codec.analysis import Analysed, Analysis
 from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
 from vaecodec.codec.latents import encode_tile
 from vaecodec.codec.pixels import as_rgb, paste, patched
-from vaecodec.codec.runtime import Progress, Runtime
+from vaecodec.codec.runtime import Progress, Runtime, part_of
 from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team, team
 from vaecodec.codec.trial import sampled_error
@@ -50,6 +50,7 @@ from vaecodec.pictures.picture import Picture, row_chunks
 from vaecodec.pictures.preview import FROM, make_preview
 
 TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
+REFINING_FROM, REFINING_TO = 0.05, 0.9  # shares of a band's time between which it is refined, where it is
 Look = Callable[[NDArray[np.int16], range], None]  # at y_hat of some rows of tiles
 
 
@@ -240,11 +241,7 @@ def code_bands(
         if decoded is not None:
             synthesis = Synthesis(networks, header.quality, decoded, filters, threads)
         for band in bands(header, 1 if alone else None):
-
-            def part(share: float, band: range = band) -> None:
-                if progress:
-                    progress((band.start + share * len(band)) / rows)
-
+            part = part_of(progress, band.start / rows, band.stop / rows)
             tiles, y_hat = encode_band(runtime, header, analysis, band, how, filters, covered, part, threads)
             if how.filters:
                 fit(runtime, header, analysis, band.start, y_hat, filters, tiles, covered)
@@ -253,7 +250,8 @@ def code_bands(
             if look:
                 look(y_hat, band)
             yield from (tiles[index] for index in sorted(tiles))
-            part(1)
+            if part:
+                part(1)
 
 
 def encode_band(
@@ -264,15 +262,18 @@ def encode_band(
     how: Effort,
     filters: Filters,
     covered: Collection[int],
-    progress: Progress,
+    progress: Progress | None,
     team: Team,
 ) -> tuple[dict[int, Tile], NDArray[np.int16]]:
     """Tiles of some rows by number, those covered without latents, and y_hat (n, w, M), in 1/16 step."""
     side, columns = header.tile_side // CELL, header.grid[1]
-    seen = analysis.band(band.start * side, min(band.stop * side, analysis.h), team)
+    seen_at, refined_at = (REFINING_FROM, REFINING_TO) if how.iterations else (0.5, 0.5)
+    rows = band.start * side, min(band.stop * side, analysis.h)
+    seen = analysis.band(*rows, team, part_of(progress, 0, seen_at))
     y, z = seen.y[seen.inner], seen.z
     if how.iterations:
-        y, z = refined(runtime, header, analysis, seen, filters, how.iterations, progress)
+        part = part_of(progress, seen_at, refined_at)
+        y, z = refined(runtime, header, analysis, seen, filters, how.iterations, part)
     tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
     y_hat = np.zeros(y.shape, np.int16)
 
@@ -285,7 +286,7 @@ def encode_band(
         made = encode_tile(runtime.networks, header.quality, z_tile, y_tile, how.rdoq_weight)
         tiles[index], y_hat[top : top + h, left : left + w] = made
 
-    team.map(encode, [index for index in tiles if index not in covered])
+    team.map(encode, [index for index in tiles if index not in covered], part_of(progress, refined_at, 1))
     return tiles, y_hat
 
 
@@ -296,7 +297,7 @@ def refined(
     seen: Analysed,
     filters: Filters,
     iterations: int,
-    progress: Progress,
+    progress: Progress | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """y and z of a band as efforts above 4 make them, by PyTorch."""
     from vaecodec.codec import refine, torch_settings
@@ -324,8 +325,3 @@ def fit(
     for index in fitted.keys() - covered:
         tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
         filters.add(index, tiles[index])
-
-
-def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:
-    """The progress of a part of the work, which ends where `last` of all is done."""
-    return (lambda share: progress(first + share * (last - first))) if progress else None

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]  # called with the share done, 0..1
 
 
+def part_of(progress: Progress | None, first: float, last: float) -> Progress | None:
+    """The progress of a part of the work, which ends where `last` of all is done."""
+    return (lambda share: progress(first + share * (last - first))) if progress else None
+
+
 class Runtime:
     """See `Codec` for the arguments and what they raise."""
 
@@ -32,7 +37,7 @@ class Runtime:
         self.threads = min(int(threads), os.cpu_count() or 1) if threads else available()
         if model is not None and not isinstance(model, (str, os.PathLike)):
             raise VaecError(f"a model is the path of a file, not {type(model).__name__}")
-        self._others: dict[tuple[str, bytes], Self] = {}  # by name and hash of their model
+        self._others: dict[tuple[str, bytes], Networks] = {}  # by name and hash of their model
         self.networks = Networks(load(Path(model) if model else DEFAULT))
 
     @property
@@ -46,7 +51,13 @@ class Runtime:
         if wanted == (self.weights.name, self.weights.hash):
             return self
         if wanted not in self._others:
-            other = copy.copy(self)
-            other.networks = Networks(find(*wanted))
-            self._others[wanted] = other
-        return self._others[wanted]
+            self._others[wanted] = Networks(find(*wanted))
+        other = copy.copy(self)
+        other.networks = self._others[wanted]
+        return other
+
+    def with_threads(self, threads: int) -> Self:
+        """The same with so many threads, at least one; the models are shared."""
+        other = copy.copy(self)
+        other.threads = threads
+        return other

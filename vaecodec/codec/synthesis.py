@@ -7,7 +7,6 @@ wide as what a pixel sees.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +16,8 @@ from vaecodec.bitstream.header import CELL, Header
 from vaecodec.bitstream.tiles import EMPTY, Tile
 from vaecodec.codec.latents import decode_tile
 from vaecodec.codec.pixels import paste
-from vaecodec.codec.team import Team
+from vaecodec.codec.runtime import Progress
+from vaecodec.codec.team import Coming, Team
 from vaecodec.codec.windows import inner, stripes, tile_shape
 from vaecodec.core.networks import filter_pixels
 from vaecodec.model.architecture import Config
@@ -59,7 +59,7 @@ class Band:
         self.bottom = min(rows.stop * side, -(-header.height // CELL))
         self.right = min(columns.stop * side, -(-header.width // CELL))
         self.channels = networks.weights.cfg.M
-        self.tiles: dict[tuple[int, int, int], Future[tuple[NDArray[np.int16], bool]]] = {}
+        self.tiles: dict[tuple[int, int, int], Coming[tuple[NDArray[np.int16], bool]]] = {}
         for row in rows:
             for column in columns:
                 number = row * header.grid[1] + column
@@ -71,19 +71,22 @@ class Band:
 
                     self.tiles[row, column, number] = team.begin(work)
 
-    def y_hat(self, damaged: set[int] | None = None) -> NDArray[np.int16]:
+    def y_hat(self, damaged: set[int] | None = None, progress: Progress | None = None) -> NDArray[np.int16]:
         """(n, w, M) in 1/16 step. damaged: gets the numbers of tiles that have a fault, of which y_hat is 0.
+        progress: called with the share done.
 
         Raises: CorruptFileError, where faults raise.
         """
         band = np.zeros((self.bottom - self.top, self.right - self.left, self.channels), np.int16)
-        for (row, column, number), coming in self.tiles.items():
+        for k, ((row, column, number), coming) in enumerate(self.tiles.items(), 1):
             y_hat, fault = coming.result()
             if not fault:
                 i, j = row * self.side - self.top, column * self.side - self.left
                 band[i : i + y_hat.shape[0], j : j + y_hat.shape[1]] = y_hat
             elif damaged is not None:
                 damaged.add(number)
+            if progress:
+                progress(k / len(self.tiles))
         self.tiles.clear()
         return band
 
@@ -100,13 +103,13 @@ class Synthesis:
         self.margin = synthesis_margin(networks.weights.cfg)
         self.added = self.done = 0
 
-    def add(self, y_hat: NDArray[np.int16]) -> list[Future[None]]:
+    def add(self, y_hat: NDArray[np.int16]) -> list[Coming[None]]:
         """The next rows (n, w, M) of y_hat. Their pixels are there once `wait` has been called with what this gives."""
         self.added += len(y_hat)
         last = self.added == self.height
         return [self.team.begin(lambda stripe=stripe: stripe.add(y_hat, last)) for stripe in self.stripes]  # type: ignore[misc]
 
-    def wait(self, begun: list[Future[None]]) -> None:
+    def wait(self, begun: list[Coming[None]]) -> None:
         """Until rows that were added are pixels, as far as those below them let them be."""
         for future in begun:
             future.result()
@@ -201,7 +204,7 @@ class Still:
 
 def bands_of(
     networks: Networks, header: Header, tiles: Sequence[Tile], bands: Sequence[range], team: Team, strict: bool = True
-) -> Iterator[tuple[range, Band]]:
+) -> Iterator[Band]:
     """The bands of a picture, each begun when the one before it is handed out."""
     coming: Band | None = None
     columns = range(header.grid[1])
@@ -210,4 +213,4 @@ def bands_of(
         coming = None
         if team.count > 1 and k + 1 < len(bands):
             coming = Band(networks, header, tiles, bands[k + 1], columns, team, strict=strict)
-        yield rows, now
+        yield now

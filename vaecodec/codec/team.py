@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A")
 
 
+class Coming(Protocol[T_co]):
+    """What a piece of work gives, once it is done."""
+
+    def result(self) -> T_co: ...
+
+
+class Later(Generic[T]):
+    """Work that is done when its result is asked for."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.work = work
+
+    def result(self) -> T:
+        return self.work()
+
+
 class Team:
-    """So many threads; one works in the caller's, and begins when it is asked."""
+    """So many threads; one works in the caller's, when a result is asked for."""
 
     def __init__(self, count: int, pool: ThreadPoolExecutor | None) -> None:
         self.count, self.pool = count, pool
 
-    def begin(self, work: Callable[[], T]) -> Future[T]:
-        """The result of a piece of work, to come."""
-        if self.pool:
-            return self.pool.submit(work)
-        done: Future[T] = Future()
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-        return done
+    def begin(self, work: Callable[[], T]) -> Coming[T]:
+        """The result of a piece of work, to come. It is asked for once."""
+        return self.pool.submit(work) if self.pool else Later(work)
 
-    def map(self, work: Callable[[A], T], over: Iterable[A]) -> list[T]:
-        """The results for all of them."""
-        return [future.result() for future in [self.begin(lambda one=one: work(one)) for one in over]]  # type: ignore[misc]
+    def map(
+        self, work: Callable[[A], T], over: Iterable[A], progress: Callable[[float], None] | None = None
+    ) -> list[T]:
+        """The results for all of them. progress: called with the share done."""
+        begun = [self.begin(lambda one=one: work(one)) for one in over]  # type: ignore[misc]
+        found = []
+        for coming in begun:
+            found.append(coming.result())
+            if progress:
+                progress(len(found) / len(begun))
+        return found
 
 
 @contextmanager

@@ -75,10 +75,10 @@ def colours_of(image: Image.Image, opened: Callable[[], BinaryIO] | None) -> Col
         return Colours(own)
     found: bytes | None = None
     if image.format == "PNG":
-        with _file(image, opened) as file:
+        with file_of(image, opened) as file:
             found = png_chunk(file, b"cICP") if file else None
     elif image.format == "AVIF" and not icc:
-        with _file(image, opened) as file:
+        with file_of(image, opened) as file:
             found = nclx(file.read(BOXES)) if file else None
     if found == SRGB and not icc:
         return Colours()
@@ -93,7 +93,7 @@ def colours_of(image: Image.Image, opened: Callable[[], BinaryIO] | None) -> Col
 
 
 @contextmanager
-def _file(image: Image.Image, opened: Callable[[], BinaryIO] | None) -> Iterator[BinaryIO | None]:
+def file_of(image: Image.Image, opened: Callable[[], BinaryIO] | None) -> Iterator[BinaryIO | None]:
     """The file of an image from its beginning, if there still is one."""
     if opened:
         with opened() as file:

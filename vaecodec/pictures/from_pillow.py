@@ -17,10 +17,12 @@ from PIL import ExifTags, Image
 
 from vaecodec.bitstream.opening import load, open_picture
 from vaecodec.errors import PictureError
+from vaecodec.pictures.cmyk import to_rgb
 from vaecodec.pictures.colour import colours_of
-from vaecodec.pictures.exif import EXIF_IDENTIFIER, density_exif, descriptive, sentence
+from vaecodec.pictures.frames import count_of
 from vaecodec.pictures.picture import Picture, is_large, strips
 from vaecodec.pictures.png_rows import Rows, survey
+from vaecodec.pictures.stored import before_loading, metadata_of
 
 MODES = ("", "L", "LA", "RGB", "RGBA")  # Pillow's mode by number of channels
 
@@ -32,18 +34,13 @@ def from_image(
 
     opened: opens the file it was opened from once more, which helps to keep 16-bit precision.
 
-    Raises: PictureError for CMYK, several frames and other things without a place in the format.
+    Raises: PictureError for Lab, floating-point and other colours without a place in the format.
     """
-    notes = []
-    frames = getattr(image, "n_frames", 1)
-    if image.format == "MPO" and frames > 1:  # a camera's photograph with a preview or a second view behind it
-        notes.append(f"the first of {frames} pictures in the file is kept")
-    elif frames > 1 and image.format != "PSD":  # PSD: the "frames" are layers, Pillow gives them merged
-        raise PictureError(f"the file has {frames} frames or pages; extract the one to encode first")
+    notes: list[str] = []
     # What loading takes away: the layout of the samples, and with a TIFF the open file that holds its tags.
-    raw = _rawmode(image)
-    exif = _tiff_exif(image, notes) if image.format == "TIFF" else None
-    deep = _deep_samples(raw, opened) if opened else None
+    raw, held = _rawmode(image), before_loading(image, opened)
+    single = image.format == "TIFF" or count_of(image) == 1  # pages stand for themselves
+    deep = _deep_samples(raw, opened, image.tell()) if opened and single else None
     colours = colours_of(image, opened)
     pixels, large = None, by_rows and is_large(*image.size)
     if large and image.format == "PNG" and opened and (found := _png_by_rows(opened)):
@@ -56,51 +53,10 @@ def from_image(
         load(image)
         pixels = _in_pillow(image) if large and plain else _pixels(image, raw, deep, notes)
     pixels = colours.apply(pixels, notes)
-    if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in getattr(image, "applist", ())):
-        notes.append("the extended part of its XMP is not kept")
-    icc, xmp = image.info.get("icc_profile"), image.info.get("xmp")
-    exif = exif or _stored_exif(image) or _density(image)
-    return Picture(pixels, _stored(icc), exif, _stored(xmp), colours.cicp), notes
-
-
-def _stored(value: object) -> bytes | None:
-    """Bytes from `Image.info`, where a text chunk of the same name may have put something else."""
-    return value if isinstance(value, bytes) and value else None
-
-
-def _stored_exif(image: Image.Image) -> bytes | None:
-    """EXIF from its TIFF header on, byte for byte."""
-    exif = _stored(image.info.get("exif"))
-    profile = image.info.get("Raw profile type exif")  # ImageMagick's text chunk in older PNG files
-    if exif is None and isinstance(profile, str):
-        try:
-            exif = bytes.fromhex("".join(profile.split("\n")[3:]))
-        except ValueError:
-            return None
-    return exif.removeprefix(EXIF_IDENTIFIER) or None if exif else None
-
-
-def _density(image: Image.Image) -> bytes | None:
-    """The resolution that a JPEG or PNG file names outside of EXIF, as EXIF; None for what viewers assume anyway."""
-    dpi = image.info.get("dpi")
-    if image.format not in ("PNG", "JPEG", "MPO") or not isinstance(dpi, tuple) or len(dpi) != 2:
-        return None
-    x, y = (float(v) for v in dpi)
-    sensible = 1 <= x < 65536 and 1 <= y < 65536
-    return density_exif((x, y)) if sensible and (round(x), round(y)) != (72, 72) else None
-
-
-def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
-    """EXIF made from a TIFF's tags. Pillow turns the pixels of a TIFF as it loads, so orientation 1 is stored."""
-    try:
-        exif = descriptive(image.getexif())
-        if not len(exif):
-            return None
-        exif[ExifTags.Base.Orientation] = 1
-        return exif.tobytes().removeprefix(EXIF_IDENTIFIER)
-    except Exception as error:  # Pillow raises all kinds of errors for bad bytes
-        notes.append(f"its EXIF is damaged and not kept ({sentence(error)})")
-        return None
+    metadata = metadata_of(image, held)
+    if image.mode == "CMYK":
+        metadata["icc"] = None
+    return Picture(pixels, **metadata, cicp=colours.cicp), notes + held.notes
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -180,7 +136,7 @@ def _in_pillow(image: Image.Image) -> NDArray[np.uint8]:
     return strips((image.height, image.width, len(image.mode)), fetch)
 
 
-def _deep_samples(raw: str, opened: Callable[[], BinaryIO]) -> NDArray[np.uint16] | None:
+def _deep_samples(raw: str, opened: Callable[[], BinaryIO], page: int) -> NDArray[np.uint16] | None:
     """(H, W, C) of a 16-bit colour picture in full precision; None for all others.
 
     Pillow keeps the high byte of such samples. Read with the byte order swapped it keeps the low byte, so that
@@ -189,6 +145,7 @@ def _deep_samples(raw: str, opened: Callable[[], BinaryIO]) -> NDArray[np.uint16
 
     def read(rawmode: str) -> NDArray[np.uint16]:
         with opened() as file, open_picture(file) as image:
+            image.seek(page)
             image.tile = [
                 tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
                 for tile in image.tile
@@ -226,6 +183,8 @@ def _pixels(image: Image.Image, raw: str, deep: NDArray[np.uint16] | None, notes
     if mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         notes.append("its palette is converted to RGB")
+    elif mode == "CMYK":
+        image = to_rgb(image, image.info.get("icc_profile"), notes)
     elif mode in _CONVERSIONS:
         image = image.convert(_CONVERSIONS[mode])
         if mode == "1":

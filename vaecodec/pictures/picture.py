@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from vaecodec.bitstream.cicp import is_cicp
 from vaecodec.bitstream.header import SIDE_MAX
 from vaecodec.errors import PictureError
+from vaecodec.pictures.exif import orientation, with_orientation
 
 BY_ROWS_FROM = 2**25  # pixels of a picture whose copies in memory are worth some trouble to avoid
 
@@ -53,6 +55,31 @@ class Picture:
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
+
+    @property
+    def orientation(self) -> int:
+        """How the pixels are to be turned, as EXIF counts: 1..8, 1 for upright."""
+        return orientation(self.exif)
+
+    def upright(self) -> Picture:
+        """Turned as its EXIF says, and with an EXIF and XMP that say so; itself where nothing is to be turned."""
+        turn = self.orientation
+        if turn == 1:
+            return self
+        exif = with_orientation(self.exif or b"", 1)
+        xmp = self.xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", self.xmp)
+        return replace(self, pixels=turned(np.asarray(self.pixels), turn), exif=exif, xmp=xmp)
+
+
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:>|=["']))[2-8]""")
+
+
+def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Pixels (H, W, C) as an EXIF orientation wants them: (W, H, C) from 5 on."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    down, across = (-1 if orientation in turns else 1 for turns in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return np.ascontiguousarray(pixels[::down, ::across])
 
 
 class Strips:

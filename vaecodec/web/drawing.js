@@ -110,7 +110,7 @@ async function latentsOf(work, number, groups = 2) {
   try {
     const tile = await work.tile(number);
     if (tile.missing || tile.present < 3) damaged?.add(number);
-    if (!tile.lanes || tile.cut) return {};
+    if (!tile.lanes || (tile.cut && tile.present < 2)) return {}; // the low channels alone are worth showing
     const { height: h, width: w } = positionsOf(header, number);
     const some = tile.present === 2 ? 1 : groups;
     return await engines.run("latents", { quality: header.quality, tile, h, w, groups: some });

@@ -4,6 +4,7 @@ makes of the file, and every browser unpacks it."""
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from vaecodec.model.weights import DEFAULT, ENCODER
 
 def packed(path: Path = DEFAULT) -> bytes:
     """A model file's header as it is; then of each tensor, in order, first the low bytes of all numbers, then the next
-    ones; int16 as 0, -1, 1, -2, ... for 0, 1, 2, 3, ... modelfile.js reads it.
+    ones; int16 as 0, -1, 1, -2, ... for 0, 1, 2, 3, ... modelfile.js reads it, and
+    `python -m vaecodec.web.packing > model.gz` writes it.
 
     Raises: UnsupportedError where it is no such file, ValueError where it has an encoder's numbers.
     """
@@ -31,3 +33,7 @@ def packed(path: Path = DEFAULT) -> bytes:
         raw = np.ascontiguousarray(tensor.astype(tensor.dtype.newbyteorder("<"))).reshape(-1).view(np.uint8)
         out += raw.reshape(-1, tensor.itemsize).T.tobytes()
     return gzip.compress(bytes(out), 9, mtime=0)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(packed())

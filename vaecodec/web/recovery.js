@@ -57,7 +57,7 @@ function tilesLeft(header, chunks) {
     const there = found.map((of) => of.get(number));
     const lost = there.findIndex((part) => !part?.whole);
     const parts = there.slice(0, lost < 0 ? kinds.length : lost + 1).flatMap((part) => (part ? [part.data] : []));
-    const read = () => (lost < 0 ? readTile(header, parts) : readTruncated(parts, lost));
+    const read = () => (lost < 0 ? readTile(header, parts) : readTruncated(header, parts, lost));
     return (parts.length && attempt(read)) || missingTile();
   });
 }
@@ -89,7 +89,8 @@ function chunksLeft(bytes) {
     if (!signed && !chunks.length && at > HEAD_WITHIN) break;
     const type = nameAt(bytes, at, inStep);
     const end = at + OVERHEAD + u32(bytes, at);
-    if (type && end > bytes.length) cut ??= { type, data: bytes.subarray(at + 8, end - 4), whole: false };
+    // The last such name: an earlier one has a wrong length.
+    if (type && end > bytes.length) cut = { type, data: bytes.subarray(at + 8, end - 4), whole: false };
     if (type && end <= bytes.length && end - at <= left) {
       left -= end - at;
       if (crc32(bytes, at + 4, end - 4) === u32(bytes, end - 4)) {

@@ -49,9 +49,7 @@ export function readTile(header, parts) {
   if (parts.length > 1 && (parts[0].length !== base || parts[1].length !== lowc - base)) {
     throw corrupt("T7", "a tile is not divided where it must be");
   }
-  if (head.lengths.alpha > 0 !== (header.alpha === 2)) {
-    throw corrupt("P2", "a tile's alpha section contradicts the header");
-  }
+  checkAlpha(header, head.lengths.alpha);
   // No section goes over the end of a part, so each is a view of the part that it is in.
   const starts = parts.length > 1 ? [0, base, lowc] : [0];
   const view = (/** @type {number} */ start, /** @type {number} */ end) => {
@@ -63,11 +61,12 @@ export function readTile(header, parts) {
 
 /**
  * What can be used of a tile whose end is missing.
+ * @param {import("./header.js").Header} header
  * @param {Uint8Array[]} parts data of its chunks, behind the tile's number, up to what is missing
  * @param {number} present how many of them are whole
  * @returns {Tile}
  */
-export function readTruncated(parts, present) {
+export function readTruncated(header, parts, present) {
   const data = joined(parts);
   const head = readHead([data]);
   if (head.first > data.length) throw corrupt("T3", "a tile's entropy coder states are missing");
@@ -77,10 +76,20 @@ export function readTruncated(parts, present) {
     const words = Math.max(data.length - start, 0) >> 1;
     return name in FLAGS ? NOTHING : data.subarray(start, start + 2 * words);
   };
-  const tile = assemble(head, view, Math.max(data.length, head.end), { present, cut });
-  const odd = tile.z.length | tile.low.length | tile.high.length;
-  if (odd & 1) throw corrupt("T3", "a tile's coded section has an odd length");
+  if ((head.lengths.z | head.lengths.low) & 1) throw corrupt("T3", "a tile's coded section has an odd length");
+  const high = Math.max(data.length - head.end, 0) & ~1;
+  if (!head.lanes && high) throw corrupt("T4", "a tile without latents has data for them");
+  const tile = assemble(head, view, head.end + high, { present, cut });
+  if (!tile.lanes) checkAlpha(header, tile.alpha.length); // nothing else is there to be shown
   return tile;
+}
+
+/**
+ * @param {import("./header.js").Header} header
+ * @param {number} length of a tile's section
+ */
+function checkAlpha(header, length) {
+  if (length > 0 !== (header.alpha === 2)) throw corrupt("P2", "a tile's alpha section contradicts the header");
 }
 
 /** @typedef {ReturnType<typeof readHead>} Head */

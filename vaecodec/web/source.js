@@ -29,26 +29,26 @@ const STEP = 2 ** 18; // bytes of a file that are read at a time
  */
 export async function sourceOf(source, options = {}) {
   options.signal?.throwIfAborted();
-  if (ArrayBuffer.isView(source)) {
-    return inMemory(new Uint8Array(source.buffer, source.byteOffset, source.byteLength), options);
+  const given = /** @type {any} */ (source);
+  if (ArrayBuffer.isView(given)) {
+    return inMemory(new Uint8Array(given.buffer, given.byteOffset, given.byteLength), options);
   }
-  if (isA(source, "ArrayBuffer") || isA(source, "SharedArrayBuffer")) return inMemory(new Uint8Array(source), options);
-  if (isA(source, "Blob") || isA(source, "File")) return ofBlob(source, options);
-  if (isA(source, "Response")) return ofResponse(source, options);
-  if (typeof source === "string" || isA(source, "URL")) {
-    return isPath(String(source)) ? ofPath(source, options) : new Remote(String(source), options);
+  // By name: a class of another window is another class.
+  switch (Object.prototype.toString.call(given).slice(8, -1)) {
+    case "ArrayBuffer":
+    case "SharedArrayBuffer":
+      return inMemory(new Uint8Array(given), options);
+    case "Blob":
+    case "File":
+      return ofBlob(given, options);
+    case "Response":
+      return ofResponse(given, options);
+    case "URL":
+    case "String":
+      return isPath(String(given)) ? ofPath(given, options) : new Remote(String(given), options);
+    default:
+      throw new VaecError("argument", "a source is bytes, a Blob, a Response, a URL or a path");
   }
-  throw new VaecError("argument", "a source is bytes, a Blob, a Response, a URL or a path");
-}
-
-/**
- * Whether it is of a class, of another window's too.
- * @param {any} value
- * @param {string} name
- * @returns {value is any}
- */
-function isA(value, name) {
-  return Object.prototype.toString.call(value) === `[object ${name}]`;
 }
 
 /**

@@ -70,6 +70,7 @@ class Drawing {
     this.pointers = core.take(12);
     this.rgb = core.take(3 * CELL * CELL * wanted.width);
     this.out = new Uint8ClampedArray(4 * CELL * CELL * wanted.width * wanted.height);
+    this.still = this.skipped = 0; // rows of zeros that came last; those that the core has not seen
   }
 
   all() {
@@ -80,7 +81,7 @@ class Drawing {
       if (out) this.#draw(out - 1, CELL - REACH, REACH, 0);
       this.#draw(out, 0, CELL - REACH, REACH);
       out++;
-      for (const at of this.planes) this.core.i16(at, this.stride * this.rows).copyWithin(0, CELL * this.stride);
+      for (const at of this.planes) this.core.i16(at, this.stride * this.rows).copyWithin(0, CELL * this.stride, (CELL + AHEAD) * this.stride);
     }
     for (const at of this.planes) for (let k = 0; k < REACH; k++) this.#copyRow(at, AHEAD - 1, AHEAD + k);
     this.#draw(height - 1, CELL - REACH, REACH, 0);
@@ -89,12 +90,8 @@ class Drawing {
 
   /** Whether samples of a row of positions have come; then they are there, and repeated at the sides. */
   #push(row) {
-    const { core, window, model } = this, { height, width } = window;
-    const there = row < height, n = this.rowBytes / 2;
-    if (there) core.i16(this.y, n).set(window.y.subarray(row * n, (row + 1) * n));
-    const came = core.must("synthesis_row", model.synthesis, this.step, this.film, BigInt(height), width, BigInt(row),
-      there ? this.y : 0, this.fresh, BigInt(this.stride), this.work, BigInt(this.size));
-    if (!came) return false;
+    const { core, model } = this;
+    if (!this.#isStill(row) && !this.#synthesised(row)) return false;
     const first = row === Math.ceil(model.config.blocks_s / 2);
     for (const at of this.planes) {
       const plane = core.i16(at, this.stride * this.rows);
@@ -105,6 +102,26 @@ class Drawing {
       if (first) for (let k = REACH; k < AHEAD; k++) this.#copyRow(at, AHEAD, k);
     }
     return true;
+  }
+
+  /** Whether zeros have come for so long that a row more changes nothing: in files that say much and hold little. */
+  #isStill(row) {
+    const { y, height } = this.window, n = this.rowBytes / 2;
+    const zeros = row < height && y.subarray(row * n, (row + 1) * n).every((v) => v === 0);
+    this.still = zeros ? this.still + 1 : 0;
+    if (this.still <= 2 * Math.ceil(this.model.config.blocks_s / 2) + 3) return false;
+    this.skipped++;
+    return true;
+  }
+
+  /** Whether g_s gave a row of positions for the one that goes in; nothing goes in behind the last. */
+  #synthesised(row) {
+    const { core, window, model } = this, { width } = window;
+    const there = row < window.height, n = this.rowBytes / 2, place = BigInt(row - this.skipped);
+    if (there) core.i16(this.y, n).set(window.y.subarray(row * n, (row + 1) * n));
+    const height = BigInt(window.height - this.skipped);
+    return core.must("synthesis_row", model.synthesis, this.step, this.film, height, width, place,
+      there ? this.y : 0, this.fresh, BigInt(this.stride), this.work, BigInt(this.size));
   }
 
   #copyRow(plane, from, to) {

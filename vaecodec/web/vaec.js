@@ -172,8 +172,8 @@ function seen(bytes, size, { maxPixels = MAX_PIXELS }) {
   try {
     const file = parse(bytes, { partial: true, size, maxPixels });
     // Of a progressive file nothing is worth showing before the low channels are all there.
-    const there = file.tiles.filter((tile) => !tile.missing && !tile.cut && tile.present > 1).length;
-    const all = file.tiles.reduce((sum, tile) => sum + (tile.missing || tile.cut ? 0 : tile.present), 0);
+    const there = file.tiles.filter((tile) => !tile.missing && tile.present > 1).length;
+    const all = file.tiles.reduce((sum, tile) => sum + (tile.missing ? 0 : tile.present), 0);
     return there ? { file, there: all } : undefined;
   } catch {
     return undefined; // the header is not all there, or the file is none: the end will tell
