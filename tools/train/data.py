@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from tools.train.ranks import ALONE, Ranks
 from vaecodec.model.exact import space_to_depth
 from vaecodec.model.networks import dct_basis
 
@@ -36,6 +39,17 @@ def load(path: Path) -> np.ndarray:
         return np.asarray(im.convert("RGB"))
 
 
+class Cut(NamedTuple):
+    """Where a crop is, and what is done to it."""
+
+    picture: int
+    reduced: int  # 2: twice as large, reduced by a box filter
+    top: int
+    left: int
+    flip: bool
+    transpose: bool
+
+
 class Crops:
     """Random crops from pictures held in memory, flipped and transposed, some reduced 2x by a box filter
     (the photographs are stored with 4:2:0 chroma; reduced ones show the model full chroma)."""
@@ -50,21 +64,32 @@ class Crops:
         weight = np.array([math.sqrt(p.shape[0] * p.shape[1]) for p in self.pictures])
         self.weight = weight / weight.sum()
 
-    def one(self) -> np.ndarray:
-        p = self.pictures[self.rng.choice(len(self.pictures), p=self.weight)]
-        n = 2 if min(p.shape[:2]) >= 2 * self.size and self.rng.random() < 0.5 else 1
-        side = self.size * n
-        i, j = (int(self.rng.integers(s - side + 1)) for s in p.shape[:2])
-        crop = p[i : i + side, j : j + side]
-        if n == 2:
-            crop = np.round(crop.reshape(self.size, 2, self.size, 2, 3).mean((1, 3), dtype=np.float32)).astype(np.uint8)
-        if self.rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        return crop.transpose(1, 0, 2) if self.rng.random() < 0.5 else crop
+    def draw(self) -> Cut:
+        """A random crop, before any pixel is touched."""
+        picture = int(self.rng.choice(len(self.pictures), p=self.weight))
+        height, width = self.pictures[picture].shape[:2]
+        n = 2 if min(height, width) >= 2 * self.size and self.rng.random() < 0.5 else 1
+        top, left = (int(self.rng.integers(s - self.size * n + 1)) for s in (height, width))
+        return Cut(picture, n, top, left, self.rng.random() < 0.5, self.rng.random() < 0.5)
 
-    def batch(self, n: int) -> Tensor:
-        """(n, size, size, 3) uint8."""
-        return torch.from_numpy(np.ascontiguousarray(np.stack([self.one() for _ in range(n)])))
+    def pixels(self, cut: Cut) -> np.ndarray:
+        """(size, size, 3) uint8."""
+        side = self.size * cut.reduced
+        crop = self.pictures[cut.picture][cut.top : cut.top + side, cut.left : cut.left + side]
+        if cut.reduced == 2:
+            crop = np.round(crop.reshape(self.size, 2, self.size, 2, 3).mean((1, 3), dtype=np.float32)).astype(np.uint8)
+        if cut.flip:
+            crop = crop[:, ::-1]
+        return crop.transpose(1, 0, 2) if cut.transpose else crop
+
+    def batch(self, n: int, ranks: Ranks = ALONE) -> Tensor:
+        """(n, size, size, 3) uint8; of several processes each gets its share of the n."""
+        cuts = ranks.share([self.draw() for _ in range(n)])
+        return torch.from_numpy(np.ascontiguousarray(np.stack([self.pixels(cut) for cut in cuts])))
+
+    def checksums(self) -> list[int]:
+        """One for each picture: what processes compare that must have the same ones."""
+        return [zlib.crc32(p.data) for p in self.pictures]
 
     def spectrum(self, n: int = 256) -> Tensor:
         """(768,) mean square of the block-DCT coefficients (see `dct_basis`) of n crops, in levels squared."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tools.train.candidates import Candidate, nearest_anchor
+from tools.train.ranks import ALONE, Ranks
 from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.codec.defaults import RDOQ_WEIGHT
 from vaecodec.metrics.ms_ssim import dissimilarity
@@ -133,11 +134,12 @@ def forward(
     return bits, x_hat * (1 / PIXEL_ONE)
 
 
-def uniform_noise(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Noise in [-1/2, 1/2) of the shapes of z and y for pictures x (B,H,W,3)."""
+def uniform_noise(model: Model, x: Tensor, ranks: Ranks = ALONE) -> tuple[Tensor, Tensor]:
+    """Noise in [-1/2, 1/2) of the shapes of z and y for pictures x (B,H,W,3), this process's share of a batch."""
     b, h, w, _ = x.shape
-    z = torch.rand(b, h // 64, w // 64, model.cfg.N, device=x.device)
-    return z - 0.5, torch.rand(b, h // 16, w // 16, model.cfg.M, device=x.device) - 0.5
+    z = ranks.share(torch.rand(b * ranks.size, h // 64, w // 64, model.cfg.N, device=x.device))
+    y = ranks.share(torch.rand(b * ranks.size, h // 16, w // 16, model.cfg.M, device=x.device))
+    return z - 0.5, y - 0.5
 
 
 class Loss:
@@ -153,20 +155,22 @@ class Loss:
         compiled: bool = False,
         structure: float = 0.0,
         unlike: Callable[[Tensor, Tensor], Tensor] = dissimilarity,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.device, self.structure, self.unlike = device, structure, unlike
-        self.bf16 = fast_bf16(device)
+        self.device, self.structure, self.unlike, self.ranks = device, structure, unlike, ranks
+        self.bf16 = ranks.from_first(fast_bf16(device))
         self.forward = torch.compile(forward, dynamic=False) if compiled else forward
 
     def __call__(self, model: Model, x: Tensor, settle: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, mean bpp, mean MSE of a batch (B,H,W,3) uint8; see `forward` for settle.
+        """Loss, mean bpp, mean MSE of this process's share (B,H,W,3) uint8 of a batch; see `forward` for settle.
 
         With a share for structure the loss stands for its gradient alone: its value means nothing.
         """
         # Stratified: each batch spans the whole dial.
-        q = (torch.arange(len(x)) + torch.rand(len(x))) / len(x) * (QUALITY_MAX + 1)
-        q = q.long().clamp(0, QUALITY_MAX).to(self.device)
-        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x), self.bf16, settle)
+        whole = len(x) * self.ranks.size
+        q = (torch.arange(whole) + torch.rand(whole)) / whole * (QUALITY_MAX + 1)
+        q = self.ranks.share(q.long().clamp(0, QUALITY_MAX)).to(self.device)
+        bits, x_hat = self.forward(model, x, q, uniform_noise(model, x, self.ranks), self.bf16, settle)
         bpp = bits / (x.shape[1] * x.shape[2])
         mse = (x_hat - (x.float() - 128)).square().mean((1, 2, 3))
         lam, distortion = quality_lambda(q), mse

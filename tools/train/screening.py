@@ -25,6 +25,7 @@ from tools.train import train
 from tools.train.candidates import Candidate, candidate, fold
 from tools.train.data import Crops, jpeg
 from tools.train.loss import Loss, reconstruct
+from tools.train.ranks import needs_one
 from tools.train.ssimulacra2_loss import distance
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.metrics.scores import decibel, ms_ssim, psnr
@@ -125,6 +126,7 @@ def main() -> None:
     p.add_argument("--jobs", nargs="+", required=True, help="candidate:seed")
     p.set_defaults(steps=600, size=128, adam=float("inf"), interval=50, config="C=80,D=96,N=48,M=384", device="cpu")
     args = p.parse_args()
+    needs_one("tools.train.screening")
     args.out.mkdir(parents=True, exist_ok=True)
     summary = args.out / "summary.csv"
     if not summary.exists():

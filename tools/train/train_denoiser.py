@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tools.train.checkpoint import load_any
 from tools.train.data import Crops, find_pictures, load
 from tools.train.loss import fast_bf16, forward, uniform_noise
+from tools.train.ranks import needs_one
 from tools.train.train import optimisers
 from vaecodec.bitstream.header import QUALITY_MAX
 from vaecodec.model.architecture import PIXEL_ONE, STEP_ONE, Config, quality_lambda
@@ -210,6 +211,7 @@ def heldout(folder: Path, device: torch.device, count: int = 8, side: int = 384)
 
 def main() -> None:
     args = arguments()
+    needs_one("tools.train.train_denoiser")
     args.out.mkdir(parents=True, exist_ok=True)
     run, bf16 = Run(args), fast_bf16(torch.device(args.device))
     losses = tuple(torch.compile(f, dynamic=False) if args.compile else f for f in (latent_loss, coded_loss))
