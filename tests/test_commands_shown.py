@@ -60,11 +60,12 @@ def do(command: str, run: Run) -> None:
 
 
 def test_readme(real: Run) -> None:
-    pictures("tests/data/kodim23.png", "photo.png", "photo.jpg", "b.jpg", "noisy.png", "a.png")
+    pictures("tests/data/kodim23.png", "photo.png", "photo.jpg", "b.jpg", "c.jpg", "noisy.png", "a.png")
     pictures("album/a.png", "album/2024/b.png", "photos/c.png")
     pictures("big.png", "card/broken.png")
     with Image.open("big.png") as image:
         image.resize((600, 520)).save("big.png")
+    Path("names").write_text("photos/c.png\n")
     for name in ("big", "card/broken"):
         do(f"vaecodec encode -f {name}.png", real)
         Path(f"{name}.png").unlink()

@@ -22,13 +22,14 @@ CONSOLE, PYTHON = (re.compile(rf"^```{name}\n(.*?)^```", re.M | re.S) for name i
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: photo.png, and an album with folders in it."""
+    """The current folder: photo.png, an album with folders in it, and the names of what is in that."""
     monkeypatch.chdir(tmp_path)
     with Image.open(ROOT / "tests" / "data" / "kodim23.png") as image:
         image.crop((100, 100, 500, 420)).save("photo.png")
     Path("album/2024").mkdir(parents=True)
     for name in ("album/a.png", "album/2024/b.png"):
         shutil.copy("photo.png", name)
+    Path("names.txt").write_text("album/a.png\nalbum/2024/b.png\n")
     return tmp_path
 
 

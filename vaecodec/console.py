@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 PROGRESS_AFTER = 1.0  # seconds until a progress bar shows
+LONG = 10.0  # seconds of work of which it is said how long it takes
 
 
 def say(message: str) -> None:
@@ -82,6 +83,13 @@ def human(size: int) -> str:
     return f"{size / 1e3:.1f} kB" if size < 999_950 else f"{size / 1e6:.1f} MB"
 
 
+def duration(seconds: float) -> str:
+    """Time for people: 40 s, 12 min, 3 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -126,7 +134,7 @@ class Overall:
         if not self.wanted or now - self.start < PROGRESS_AFTER or (now - self.shown < self.EVERY and done % 1):
             return
         self.shown = now
-        left = f", about {(now - self.start) * (self.total / done - 1):.0f} s left" if done else ""
+        left = f", about {duration((now - self.start) * (self.total / done - 1))} left" if done else ""
         status(f"{int(done)} of {self.total} files{left}")
 
     def part(self, number: int, share: float) -> None:
@@ -140,22 +148,38 @@ class Overall:
 
 
 class Progress:
-    """A bar on a terminal for work that takes more than a second. Call it with the share done, 0..1."""
+    """For work that takes more than a second: a bar on a terminal, and anywhere a line on how long it takes, if that is
+    long. Call it with the share done, 0..1."""
 
     STEPS = 1000
+    TOLD_FROM = 0.01  # share that must be done before anything is said of the rest
 
     def __init__(self, source: Path, quiet: bool) -> None:
         self.start = time.perf_counter()
+        self.source, self.told = source, quiet
+        self.first: tuple[float, float] | None = None  # when it was called first, and with what
         self.wanted = not quiet and sys.stderr.isatty()
         label = printable(source.name)
         self.make = partial(click.progressbar, length=self.STEPS, label=label, file=sys.stderr)
         self.bar: Any = None
 
     def __call__(self, share: float) -> None:
+        self._tell(share)
         if self.bar is None and self.wanted and time.perf_counter() - self.start > PROGRESS_AFTER:
             self.bar = self.make().__enter__()
         if self.bar is not None:
             self.bar.update(round(min(share, 1.0) * self.STEPS) - self.bar.pos)
+
+    def _tell(self, share: float) -> None:
+        """Say once how long all of it will take, by what was done since the first call."""
+        now = time.perf_counter()
+        self.first = self.first or (now, share)
+        spent, done = now - self.first[0], share - self.first[1]
+        if self.told or done < self.TOLD_FROM or spent < PROGRESS_AFTER:
+            return
+        self.told = True
+        if spent / done >= LONG:
+            say(f"vaecodec: {self.source}: this takes about {duration(spent / done)}")
 
     def __enter__(self) -> Progress:
         return self

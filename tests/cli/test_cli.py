@@ -68,6 +68,24 @@ def test_progress_shows_on_a_terminal_after_a_second(run: Run, monkeypatch: pyte
     assert "%" not in run("encode", "-f", "--quiet", "a.png", terminal=True).err
 
 
+def test_long_work_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Since its first part was done: a model may have been loaded before."""
+    for quiet, spent, share, said in (
+        (False, 5, 0.1, "vaecodec: a.png: this takes about 50 s"),
+        (False, 60, 0.05, "vaecodec: a.png: this takes about 20 min"),
+        (False, 5, 0.9, ""),
+        (False, 0.5, 0.01, ""),
+        (True, 60, 0.05, ""),
+    ):
+        times = iter([0.0, 30.0, 30.0 + spent])
+        monkeypatch.setattr(console.time, "perf_counter", lambda times=times: next(times))
+        with console.Progress(Path("a.png"), quiet) as progress:
+            progress.wanted = False
+            progress(0.01)
+            progress(0.01 + share)
+        assert capsys.readouterr().err.strip() == said
+
+
 def test_options_reach_the_codec(run: Run) -> None:
     picture_file("a.png"), picture_file("b.png")
     run("encode", "-q", "12.5", "--threads", "3", "a.png", "b.png")

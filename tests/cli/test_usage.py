@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 import pytest
+from PIL import Image
 
-from tests.commands import Run
+from tests.commands import FakeCodec, Run, picture_file, vaec
 from vaecodec.cli.app import cli
 from vaecodec.cli.usage import name_of
 from vaecodec.cli.values import Number, OneOf, Whole
+from vaecodec.pictures.picture import Picture
 
 SENTENCES = {
     "encode": "IN is missing",
@@ -66,3 +68,37 @@ def test_every_option_says_it_plainly() -> None:
 )
 def test_values(kind: click.ParamType, value: object, found: float) -> None:  # type: ignore[type-arg]
     assert kind.convert(value, None, None) == found
+
+
+# Presets
+
+
+def test_presets_are_named_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, dict[str, object]]] = []
+
+    def encode(_: FakeCodec, picture: Picture, quality: float, **options: object) -> bytes:
+        asked.append((quality, options | {"exif": picture.exif}))
+        return vaec(picture, quality)
+
+    monkeypatch.setattr(FakeCodec, "encode", encode)
+    picture_file("a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    for arguments, quality, options in (
+        ("--preset web", 65, {"progressive": True, "preview": False, "exif": None}),
+        ("--preset archive", 95, {"progressive": False, "preview": True}),
+        ("--preset thumbnail", 45, {"progressive": False, "preview": False, "exif": None}),
+        ("-q 30 --preset web", 30, {"progressive": True, "preview": False}),
+        ("--preset web --sequential --preview --effort 2", 65, {"progressive": False, "preview": True, "effort": 2}),
+        ("", 75, {"progressive": False, "preview": None, "effort": 3}),
+    ):
+        assert run("encode", "-f", *arguments.split(), "a.jpg").code == 0
+        assert asked[-1][0] == quality and asked[-1][1].items() >= options.items(), arguments
+    assert run("encode", "-f", "--preset", "web", "--strip", "none", "a.jpg").code == 0
+    assert asked[-1][1]["exif"]
+
+
+def test_a_target_goes_before_the_quality_of_a_preset(real: Run) -> None:
+    Image.effect_mandelbrot((64, 48), (-2, -1, 1, 1), 50).convert("RGB").save("a.png")
+    result = real("encode", "--preset", "web", "--target-bpp", "2", "a.png")
+    assert result.code == 0 and "quality" in result.err, result.err
+    assert "exclude each other" in real("encode", "--preset", "web", "-q", "3", "--target-bpp", "2", "a.png").err
+    assert "--preset: 'print' is not one of these: web, archive or thumbnail" in real("encode", "--preset", "print").err

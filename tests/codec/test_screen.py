@@ -245,6 +245,12 @@ def test_line_art_with_smooth_edges_is_an_overlay(shipped: Codec, quality: float
     assert psnr(shipped.decode(data).pixels, pixels) > psnr(shipped.decode(plain).pixels, pixels) + 2
 
 
+@pytest.mark.parametrize("jpeg", [30, 75, 95])
+def test_the_many_colours_of_line_art_are_those_of_edges(photo: np.ndarray, jpeg: int) -> None:
+    for pixels, expected in ((line_art(256, 384), True), (through_jpeg(photo[:256, :384], jpeg), False)):
+        assert screen.many_are_edges(pixels, screen.few_colours(pixels)) == expected
+
+
 def test_at_a_low_quality_a_drawing_has_fewer_than_sixteen_colours(shipped: Codec) -> None:
     decoded = shipped.decode(shipped.encode(line_art(192, 256), 10)).pixels
     assert len(np.unique(decoded.reshape(-1, 3), axis=0)) < 16

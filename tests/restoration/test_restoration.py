@@ -201,7 +201,11 @@ def test_deblurring_and_superresolution(prior: Prior, clean: np.ndarray) -> None
     blur = Blur.gaussian(1.5)
     big = load(KODAK)[64 - 5 : 224 + 5, 360 - 5 : 552 + 5].astype(np.float32)
     observed = blur.forward(big) + np.random.default_rng(7).normal(0, 1, clean.shape).astype(np.float32)
-    assert close(restore(prior, blur, observed, 1.0), clean) > close(observed, clean) + 3
+    shares: list[float] = []
+    found = restore(prior, blur, observed, 1.0, progress=shares.append)
+    assert close(found, clean) > close(observed, clean) + 3.6
+    assert len(blur.turns(1).levels) <= 20, "a third of what others take"
+    assert shares == sorted(shares) and shares[-1] == 1 and len(set(shares)) > len(blur.turns(1).levels)
     fewer = Downsampling(2)
     small = fewer.forward(clean.astype(np.float32))
     assert close(restore(prior, fewer, small), clean) > close(fewer.start(small), clean) + 0.5

@@ -348,7 +348,7 @@ def test_all_that_modules_import_is_there() -> None:
             continue
         assert isinstance(content, Path)
         text = content.read_text("utf-8")
-        for target in re.findall(r'(?m)^(?:import|export)\b[^";]*"(\.[^"]+)"|"(\.[^"]+)", import\.meta\.url', text):
+        for target in re.findall(r'(?m)(?:\bfrom|^import) "(\.[^"]+)"|"(\.[^"]+)", import\.meta\.url', text):
             path = os.path.join(os.path.dirname(name), "".join(target))
             assert os.path.normpath(path) in made, (name, target)
 

@@ -26,6 +26,22 @@ window.outcomesOf = async (model, names, options) => {
   return outcomes({ decode, VaecError }, names, load, options);
 };
 """
+WORKER = b"""
+import { decode, setup, VaecError } from "./vaec/vaec.js";
+import { outcomes } from "./conformance.js";
+self.onmessage = async ({ data: { model, name, options } }) => {
+  await setup({ model });
+  const load = async () => fetch(name);
+  self.postMessage(await outcomes({ decode, VaecError }, [name], load, options));
+};
+"""
+IN_A_WORKER = """
+const [model, name, options, done] = arguments;
+const worker = new Worker("worker.js", { type: "module" });
+worker.onmessage = ({ data }) => (worker.terminate(), done(data));
+worker.onerror = (event) => done(String(event.message));
+worker.postMessage({ model: new URL(model, location.href).href, name: new URL(name, location.href).href, options });
+"""
 CALL = """
 const [model, names, options, done] = arguments;
 outcomesOf(model, names, options).then(done, (error) => done(String(error)));
@@ -50,6 +66,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         f"{kind}/{name}.vaec": VECTORS / kind / f"{name}.vaec" for kind in RECORD for name in RECORD[kind]
     }
     site |= {"small.gz": VECTORS / "small.safetensors", "conformance.js": HERE / "conformance.mjs", "module.js": MODULE}
+    site["worker.js"] = WORKER
     site |= damaged()
     site["index.html"] = b'<!doctype html><title>Conformance</title><script type="module" src="module.js"></script>'
     with browsing(site, tmp_path_factory.mktemp("profile")) as web:
@@ -92,3 +109,10 @@ def test_damaged_files(web: Web) -> None:
         assert not [(name, fact) for name, fact in found.items() if fact.get("code") == "crash"]
     whole = "valid/small-alpha.vaec"
     assert outcomes(web, "small.gz", [whole])[whole]["sha256"] == RECORD["valid"]["small-alpha"]["sha256"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_in_a_worker(web: Web, workers: int) -> None:
+    name = "valid/small-tiles-64-200x150.vaec"
+    found = web.driver.execute_async_script(IN_A_WORKER, "small.gz", name, {"workers": workers})
+    assert [fact.get("sha256") for fact in found.values()] == [RECORD["valid"][Path(name).stem]["sha256"]], found

@@ -9,13 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Done, Work
 from vaecodec.cli.plan import Plan, because
 from vaecodec.cli.process import FAILED
-from vaecodec.console import Overall, Progress, count, hush_warnings, put, reason, report, say
+from vaecodec.cli.results import failed, results, succeeded
+from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
 
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
@@ -33,6 +34,7 @@ class How:
 
     workers: processes. threads: of each; by default the cores are shared out among the workers.
     folders: missing folders of outputs are made. preserve: outputs get the times of their inputs.
+    results: a file of JSON lines. more: they are added to it.
     """
 
     workers: int = 1
@@ -43,6 +45,8 @@ class How:
     dry_run: bool = False
     preserve: bool = False
     folders: bool = False
+    results: Path | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ def run(plan: Plan, work: Work, how: How) -> int:
     workers = affordable(plan.jobs, work, how) if len(plan.jobs) > 1 else 1
     if workers < how.workers and workers < len(plan.jobs) and not how.quiet:
         say(f"vaecodec: note: memory allows {count(workers, 'job')} at a time")
-    batch = Reports(plan, how)
-    if workers > 1:
-        batch.overall.begin()
-    outcomes = in_workers(plan.jobs, work, workers, how) if workers > 1 else here(plan.jobs, work, how, batch)
-    with closing(outcomes):  # the workers end with it
-        for job, outcome in zip(plan.jobs, outcomes, strict=True):
-            batch.finish(*job, outcome)
+    with results(how.results, how.as_json, how.force, how.more) as record:
+        batch = Reports(plan, how, record)
+        if workers > 1:
+            batch.overall.begin()
+        outcomes = in_workers(plan.jobs, work, workers, how) if workers > 1 else here(plan.jobs, work, how, batch)
+        with closing(outcomes):  # the workers end with it
+            for job, outcome in zip(plan.jobs, outcomes, strict=True):
+                batch.finish(*job, outcome)
     return batch.end()
 
 
@@ -106,6 +111,7 @@ class Reports:
 
     plan: Plan
     how: How
+    record: Callable[[dict[str, Any]], None]
     failures: list[tuple[Path, Failure]] = field(default_factory=list)
     done: int = 0
 
@@ -125,8 +131,10 @@ class Reports:
             seconds = outcome.seconds + time.perf_counter() - start
             figures = outcome.figures + ("  (not written)" if self.how.dry_run else "")
             report(source, target, outcome.notes, figures, seconds, self.how.quiet)
-        if self.how.as_json:
-            put(as_json(source, target, outcome))
+        if isinstance(outcome, Failure):
+            self.record(failed(source, target, outcome.message, outcome.code))
+        else:
+            self.record(succeeded(source, target, outcome))
         if isinstance(outcome, Done) and outcome.fault:
             say(f"vaecodec: {source}: {outcome.fault}")
             self.failures.append((source, Failure(outcome.fault, CorruptFileError.exit_code)))
@@ -148,27 +156,14 @@ class Reports:
             say(f"vaecodec: {count(self.plan.skipped, 'file')} skipped: the output exists")
         if (left := self.plan.left.total()) and not self.how.quiet:
             say(f"vaecodec: {count(left, 'file')} left alone{because(self.plan.left)}")
+        if not (total or self.plan.skipped or self.how.quiet):
+            say("vaecodec: there is nothing to do")
         if total == 1 or not self.failures:
             return self.failures[0][1].code if self.failures else 0
         say(f"vaecodec: {len(self.failures)} of {total} failed:")
         for source, failure in self.failures:
             say(f"  {source}: {failure.message}")
         return FAILED
-
-
-def as_json(source: Path, target: Path, outcome: Done | Failure) -> str:
-    """One line for programs."""
-    import json
-
-    facts: dict[str, object] = {"input": str(source), "output": str(target), "ok": isinstance(outcome, Done)}
-    if isinstance(outcome, Failure):
-        return json.dumps(facts | {"error": outcome.message, "code": outcome.code})
-    return json.dumps(
-        facts
-        | {"bytes": outcome.size}
-        | outcome.facts
-        | {"seconds": round(outcome.seconds, 3), "notes": outcome.notes, "fault": outcome.fault}
-    )
 
 
 # Here, one after the other

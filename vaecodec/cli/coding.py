@@ -27,6 +27,7 @@ from vaecodec.cli.options import (
     strip_option,
 )
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.presets import preset_option
 from vaecodec.cli.values import OneOf, Region, Sigma, Whole
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
@@ -37,17 +38,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @inputs
+@preset_option
 @rate_options
 @click.option(
     "--effort",
     type=Whole(1, 9),
     default=EFFORT,
     metavar="E",
-    help=f"1 to 9, higher is slower and better; {EFFORT} by default.",
+    help=f"1 to 9, slower and better; {EFFORT} by default.",
 )
-@click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise first, of so many levels, or auto.")
+@click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise of so many levels first; or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
-@click.option("--progressive", is_flag=True, help="Its first part shows the whole picture.")
+@click.option("--progressive/--sequential", help="Its first part shows the whole picture.")
 @frame_option
 @strip_option
 @metadata_options
@@ -68,9 +70,8 @@ def encode(
 ) -> int:
     """Make .vaec files of pictures.
 
-    Each output lies beside its input with the ending .vaec unless -o says otherwise. Of two names, a second one that
-    ends in .vaec or is - is the output. Instead of a quality a target can be given, which takes several trials.
-    Reads what Pillow reads (PNG, JPEG, WebP, TIFF, AVIF ...); keeps metadata and transparency.
+    Each output lies beside its input unless -o says otherwise. Of two names, a second one that ends in .vaec or is - is
+    the output. Metadata and transparency are kept. A target takes several trials.
     """
     recipe = None
     if denoise:

@@ -14,7 +14,8 @@ from vaecodec import files
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.cli.batch import How
 from vaecodec.cli.plan import Outputs
-from vaecodec.cli.values import Number, OneOf, Size, Whole
+from vaecodec.cli.presets import from_preset
+from vaecodec.cli.values import Number, OneOf, Shard, Size, Whole
 from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
@@ -83,24 +84,27 @@ def options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return decorate
 
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=FileName())
+inputs = click.argument("inputs", nargs=-1, metavar="IN...", type=FileName())
 
 
 def batch_options(command: Callable[..., int]) -> Callable[..., int]:
     """What goes where and how it is run, which the command gets as `outputs` and `how`, and max_pixels."""
 
-    @click.option("-o", "--output", metavar="PATH", help="File, folder (FOLDER/ is made), or - for stdout.")
+    @click.option("-o", "--output", metavar="PATH", help="File, folder (FOLDER/ is made), - for stdout.")
     @click.option(
         "--out-dir",
         type=FileName(new_folder=True),
         metavar="DIR",
-        help="Folder for outputs, as a tree like the inputs'.",
+        help="Folder for outputs, a tree like the inputs'.",
     )
+    @click.option("--manifest", type=FileName(), metavar="FILE", help="Take the names of inputs from it, one a line.")
+    @click.option("--results", type=FileName(), metavar="FILE", help="Write what --json prints into it.")
+    @click.option("--shard", type=Shard(), metavar="K/N", help="Only the K-th of N parts of the inputs.")
     @click.option("-r", "--recursive", is_flag=True, help="Take what is in folders, at any depth.")
     @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
     @options("force")
     @click.option("-p", "--preserve", is_flag=True, help="Give outputs the times of their inputs.")
-    @click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would be.")
+    @click.option("--dry-run", is_flag=True, help="Do all but write, and say what would be.")
     @click.option("-j", "--jobs", type=Whole(1), default=1, metavar="N", help="Files at a time.")
     @options("threads", "max_pixels")
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each file.")
@@ -110,6 +114,9 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
         *arguments: Any,
         output: str | None,
         out_dir: Path | None,
+        manifest: Path | None,
+        results: Path | None,
+        shard: tuple[int, int] | None,
         recursive: bool,
         skip_existing: bool,
         force: bool,
@@ -121,12 +128,15 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
         quiet: bool,
         **others: Any,
     ) -> int:
+        if bool(others["inputs"]) == bool(manifest):
+            raise click.UsageError("IN and --manifest exclude each other" if manifest else "IN is missing")
         target = None if output is None else FileName(new_folder=True).convert(output, None, None)
         if output is not None and is_folder(output) and out_dir is None:
             target, out_dir = None, target
-        outputs = Outputs(target, out_dir, recursive, skip_existing, force, as_json)
-        folders = out_dir is not None or recursive
-        how = How(jobs, threads, force, quiet, as_json, dry_run, preserve, folders)
+        as_json, results = as_json or results == files.STREAM, None if results == files.STREAM else results
+        outputs = Outputs(target, out_dir, recursive, skip_existing, force, as_json, manifest, shard)
+        folders = out_dir is not None or recursive or manifest is not None
+        how = How(jobs, threads, force, quiet, as_json, dry_run, preserve, folders, results, skip_existing)
         return command(*arguments, outputs=outputs, how=how, **others)
 
     return with_batch
@@ -194,9 +204,9 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
         "--quality",
         type=Number(0, 100),
         metavar="Q",
-        help=f"0 to 100, larger is better and bigger; {QUALITY:g} by default.",
+        help=f"0 to 100, higher is better; {QUALITY:g} by default.",
     )
-    @click.option("--target-size", type=Size(), metavar="SIZE", help="The best quality that fits: 80kB, 1.5MB, 64KiB.")
+    @click.option("--target-size", type=Size(), metavar="SIZE", help="The best that fits: 80kB, 1.5MB, 64KiB.")
     @click.option("--target-bpp", type=Number(), metavar="BPP", help="The same in bits per pixel.")
     @click.option("--target-psnr", type=Number(), metavar="DB", help="The lowest quality that reaches this PSNR.")
     @click.option("--target-ssimulacra2", type=Number(), metavar="SCORE", help="The same by SSIMULACRA2, below 100.")
@@ -212,6 +222,8 @@ def rate_options(command: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
         given = [f"--target-{name}" for name, value in targets.items() if value is not None]
+        if given and from_preset("quality"):
+            quality = None
         if quality is not None:
             given.insert(0, "--quality")
         if len(given) > 1:

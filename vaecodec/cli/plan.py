@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from vaecodec import files
+from vaecodec.cli.manifest import Named, in_shard, read_manifest
 from vaecodec.errors import VaecError
 
 PICTURES = frozenset(
@@ -35,7 +36,7 @@ class Outputs:
     """Where outputs go, as the command line says it.
 
     output: -o. folder: --out-dir, made where it is missing. recursive: -r. skip: --skip-existing.
-    stdout_taken: by something else than data.
+    stdout_taken: by something else than data. manifest: a file that names the inputs. shard: the part k of n to do.
     """
 
     output: Path | None
@@ -44,6 +45,8 @@ class Outputs:
     skip: bool = False
     force: bool = False
     stdout_taken: bool = False
+    manifest: Path | None = None
+    shard: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,18 @@ def plan(
     """
     inputs, output = positionals(inputs, outputs, is_output)
     left: Counter[str] = Counter()
-    sources = [pair for path in inputs for pair in expand(path, outputs.recursive, is_input, left)]
-    if [source for source, _ in sources].count(files.STREAM) > 1:
+    if outputs.manifest:
+        sources = read_manifest(outputs.manifest)
+    else:
+        sources = [found for path in inputs for found in expand(path, outputs.recursive, is_input, left)]
+    if [found.source for found in sources].count(files.STREAM) > 1:
         raise click.UsageError("stdin can be read only once")
     targets = name_targets(sources, output, outputs, ending)
     check_streams(targets, outputs)
-    jobs = [(source, target) for (source, _), target in zip(sources, targets, strict=True)]
+    jobs = [(found.source, target) for found, target in zip(sources, targets, strict=True)]
     check_twice(jobs)
+    if outputs.shard:
+        jobs = [job for job, found in zip(jobs, sources, strict=True) if in_shard(found.place, outputs.shard)]
     wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
     return Plan(wanted, len(jobs) - len(wanted), left)
 
@@ -100,30 +108,28 @@ def positionals(
     return inputs, output
 
 
-def name_targets(sources: list[tuple[Path, Path]], output: Path | None, outputs: Outputs, ending: str) -> list[Path]:
-    """The output of each input, whose place in a tree is known: see `expand`. Raises: click.UsageError."""
+def name_targets(sources: list[Named], output: Path | None, outputs: Outputs, ending: str) -> list[Path]:
+    """The output of each input. Raises: click.UsageError."""
     if output is None:
-        return [path if path == files.STREAM else path.with_suffix(ending) for path, _ in sources]
+        return [s.source if s.source == files.STREAM else s.target or s.source.with_suffix(ending) for s in sources]
     if output != files.STREAM and (outputs.folder or os.path.isdir(output)):
-        if any(path == files.STREAM for path, _ in sources):
+        if any(found.source == files.STREAM for found in sources):
             raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
-        return [output / place.with_suffix(ending) for _, place in sources]
+        return [output / (found.target or found.place.with_suffix(ending)) for found in sources]
     if len(sources) > 1 or outputs.recursive:
         missing = f"go into one file; there is no folder {output}, -o {output}/ makes it"
         where = "go to stdout" if output == files.STREAM else missing
         raise click.UsageError(f"several inputs cannot {where}")
-    return [output]
+    return [output] * len(sources)
 
 
-def expand(
-    path: Path, recursive: bool, is_input: Callable[[Path], bool], left: Counter[str]
-) -> list[tuple[Path, Path]]:
-    """The inputs that a name stands for, sorted, each with its place in a tree of outputs; counts those that are left.
+def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool], left: Counter[str]) -> list[Named]:
+    """The inputs that a name stands for, sorted; counts those that are left.
 
     Raises: click.UsageError for a folder that is not to be searched, or has nothing in it.
     """
     if path == files.STREAM or not os.path.isdir(path):
-        return [(path, Path(path.name))]
+        return [Named(path, Path(path.name))]
     if not recursive:
         raise click.UsageError(f"{path} is a folder; -r takes what is in it")
     found = []
@@ -137,7 +143,7 @@ def expand(
                 found.append(each)
     if not found:
         raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
-    return [(p, p.relative_to(path)) for p in sorted(found)]
+    return [Named(p, p.relative_to(path)) for p in sorted(found)]
 
 
 HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other endings", "no file", "link to a folder"

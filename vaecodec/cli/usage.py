@@ -19,7 +19,7 @@ PLAIN = {
 def sentence(error: click.ClickException) -> str:
     """Without the full stop, as all messages."""
     if isinstance(error, click.NoSuchOption):
-        near = [name for name in error.possibilities or () if name.startswith("--")]
+        near = [name for name in error.possibilities or () if name.startswith("--")][:2]
         return f"there is no option {error.option_name}" + (f"; is {' or '.join(near)} meant?" if near else "")
     if isinstance(error, click.MissingParameter) and error.param:
         return f"{name_of(error.param)} is missing"

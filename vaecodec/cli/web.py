@@ -50,7 +50,7 @@ def open_browser(url: str) -> None:
 @click.argument("inputs", nargs=-1, metavar="[FILE]...", type=FileName())
 @options("force", "quiet")
 def web(folder: Path, inputs: tuple[Path, ...], force: bool, quiet: bool) -> int:
-    """Write a site with the viewer, the decoder and .vaec files into a folder, for any web server.
+    """Write a site that shows .vaec files into a folder: the viewer, the decoder and the files, for any web server.
 
     The page lists the files that are given, which are copied, and those that are in the folder already. Pictures that
     browsers read are what they are compared with, as with `view`. The folder vaec/ in it has what pages of your own

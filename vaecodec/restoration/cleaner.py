@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaecodec.bitstream.header import CELL, QUALITY_MAX
+from vaecodec.codec.runtime import Progress, part_of
 from vaecodec.model import trained
 from vaecodec.model.architecture import LAMBDA_RANGE, MEAN_ONE, PIXEL_ONE, Z_CELL
 from vaecodec.model.exact import half
@@ -43,7 +44,7 @@ class Cleaner(ABC):
         sigma: float,
         shifts: Sequence[Shift] = ((0, 0),),
         guide: Levels | None = None,
-        progress: Callable[[float], None] | None = None,
+        progress: Progress | None = None,
     ) -> Levels:
         """The mean picture behind x, if x has normal noise of `sigma` levels in each sample.
 
@@ -53,12 +54,11 @@ class Cleaner(ABC):
         """
         total = np.zeros_like(x)
         for k, shift in enumerate(shifts):
-            total += self._clean(x, sigma, shift, guide)
-            if progress:
-                progress((k + 1) / len(shifts))
+            part = part_of(progress, k / len(shifts), (k + 1) / len(shifts))
+            total += self._clean(x, sigma, shift, guide, part)
         return total / np.float32(len(shifts))
 
-    def _clean(self, x: Levels, sigma: float, shift: Shift, guide: Levels | None) -> Levels:
+    def _clean(self, x: Levels, sigma: float, shift: Shift, guide: Levels | None, progress: Progress | None) -> Levels:
         height, width, _ = x.shape
         pad = [(s, (-size - s) % MARGIN) for s, size in zip(shift, (height, width), strict=True)]
         padded = [np.pad(p, (*pad, (0, 0)), mode="symmetric") for p in (x, guide) if p is not None]
@@ -72,6 +72,9 @@ class Cleaner(ABC):
                     y_hat = self.latents(q, step, sigma, *parts)
                     x_hat = self.model.g_s(y_hat * MEAN_ONE, q, step)[0].float() * (1 / PIXEL_ONE) + 128
                 out[rows, columns] = x_hat[inner_rows, inner_columns].cpu().numpy()
+                if progress:  # of the windows above, and of those in this row of them
+                    done = rows.start * out.shape[1] + (rows.stop - rows.start) * columns.stop
+                    progress(done / out[..., 0].size)
         return out[shift[0] :, shift[1] :][:height, :width]
 
     @abstractmethod

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vaecodec.errors import VaecError
 from vaecodec.restoration.cleaner import Levels
-from vaecodec.restoration.operators import Floats, Operator
+from vaecodec.restoration.operators import Floats, Operator, Turns
 
 NARROW = 0.3  # of a step: most coefficients lie nearer to the middle than half a step
 
@@ -44,9 +44,9 @@ class Jpeg(Operator):
     def start(self, observed: Floats) -> Levels:
         return observed
 
-    def levels(self, noise: float) -> Floats:
+    def turns(self, noise: float) -> Turns:
         """The same level all the time, above that of the steps of the lowest frequencies."""
-        return np.full(16, math.sqrt(float(self.tables[0][:3, :3].mean())), np.float32)
+        return Turns(np.full(16, math.sqrt(float(self.tables[0][:3, :3].mean())), np.float32))
 
     def fit(self, v: Levels, observed: Floats, noise: float, sigma: float) -> Levels:
         """The nearest picture to v in whose blocks each coefficient is where the file says, to NARROW steps."""

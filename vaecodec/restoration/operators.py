@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,18 @@ CONJUGATE = 8  # steps of conjugate gradients at most
 FLOOR = 0.5  # levels: noise below this is taken as this, so that equations stay well posed
 
 
+@dataclass(frozen=True)
+class Turns:
+    """How a picture is found (solver.py). levels: of noise, that it is taken to have turn by turn. averaged: last turns
+    whose mean is taken. momentum: share of a turn's change that is made once more. loose: how many times the level of
+    noise a fit may be away from the clean picture."""
+
+    levels: Floats
+    averaged: int = 8
+    momentum: float = 0.0
+    loose: float = 1.0
+
+
 class Operator(ABC):
     """How `observed` came from a picture (H, W, 3)."""
 
@@ -29,9 +42,9 @@ class Operator(ABC):
     def start(self, observed: Floats) -> Levels:
         """A first guess at the picture."""
 
-    def levels(self, noise: float) -> Floats:
-        """Of noise, that the picture is taken to have turn by turn, where that of the observation is `noise`."""
-        return np.geomspace(40, max(3, min(noise, 40)), 60, dtype=np.float32)
+    def turns(self, noise: float) -> Turns:
+        """Where the noise of the observation is `noise`."""
+        return Turns(falling(40, noise, 60))
 
     @abstractmethod
     def fit(self, v: Levels, observed: Floats, noise: float, sigma: float) -> Levels:
@@ -142,6 +155,10 @@ class Blur(Linear):
     def start(self, observed: Floats) -> Levels:
         return np.pad(observed, [(m, m) for m in self.margin] + [(0, 0)], mode="edge")
 
+    def turns(self, noise: float) -> Turns:
+        """Few ones: what was observed is near to the picture, and each turn goes far."""
+        return Turns(falling(max(10, 2 * noise), noise, 14), averaged=6, momentum=0.8, loose=2)
+
     def crop(self, x: Levels) -> Levels:
         """Without the border that was only needed to explain what was observed."""
         (top, left), (h, w) = self.margin, x.shape[:2]
@@ -183,9 +200,9 @@ class Projections(Linear):
         grey = np.full((*self.shape, 3), 128, np.float32)
         return self.fit(grey, observed, 0, 1000)
 
-    def levels(self, noise: float) -> Floats:
+    def turns(self, noise: float) -> Turns:
         """From far away and slowly: nothing is known where it is."""
-        return np.geomspace(100, max(3, min(noise, 100)), 120, dtype=np.float32)
+        return Turns(falling(100, noise, 120))
 
     def forward(self, x: Levels) -> Floats:
         """(squares, colours, products)."""
@@ -197,6 +214,11 @@ class Projections(Linear):
         (h, w), s = self.shape, self.side
         squares = (observed @ self.basis.T).reshape(h // s, w // s, 3, s, s)
         return np.ascontiguousarray(squares.transpose(0, 3, 1, 4, 2)).reshape(h, w, 3)
+
+
+def falling(first: float, last: float, count: int) -> Floats:
+    """Levels of noise from `first` to `last`, in equal ratios."""
+    return np.geomspace(first, max(3, min(last, first)), count, dtype=np.float32)
 
 
 def filled(values: Floats, weights: Floats) -> Floats:
