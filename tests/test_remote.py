@@ -97,10 +97,10 @@ def test_a_file_here_needs_no_fsspec(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, SAMPLE], check=True)
 
 
-def test_without_the_packages(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_packages(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     picture_file("a.png")
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    result = run("encode", "s3://bucket/b.png", "a.png", "-o", "out/")
+    result = real("encode", "s3://bucket/b.png", "a.png", "-o", "out/")
     assert result.code == 1 and Path("out/a.vaec").exists()
     assert "s3:// needs fsspec, which is not installed: pip install 'vaecodec[remote]'" in result.err
     with pytest.raises(vaecodec.VaecError, match="needs fsspec"):
@@ -181,6 +181,11 @@ def test_what_can_only_be_read(run: Run) -> None:
         archive.write(picture_file("a.png"), "in/a.png")
     assert run("encode", "zip://in/a.png::a.zip", "b.vaec").code == 0
     assert run("encode", "-r", "zip://::a.zip", "-o", "out/").code == 0 and Path("out/in/a.vaec").exists()
+    with zipfile.ZipFile("bad.zip", "w") as archive:
+        archive.write("a.png", "../../x/a.png")
+    Path("1/2").mkdir(parents=True)
+    assert run("encode", "-r", "zip://::bad.zip", "-o", "1/2/3/").code in (0, 1)
+    assert [str(path) for path in Path("1").rglob("*.vaec")] == ["1/2/3/x/a.vaec"], "nothing leads out"
     for target in ("zip://b.vaec::a.zip", "http://127.0.0.1:1/b.vaec"):
         assert f"{target[: target.index(':')]}:// can only be read" in run("encode", "a.png", "-o", target).err
     result = run("decode", "http://127.0.0.1:1/b.vaec", "b.png")

@@ -96,7 +96,8 @@ class Remote(type(Path())):  # type: ignore[misc]  # PosixPath or WindowsPath
         return self.with_name(self.stem + suffix)
 
     def __truediv__(self, name: str | os.PathLike[str]) -> Remote:
-        return Remote(f"{self.url}{'' if self.url.endswith('/') else '/'}{Path(name).as_posix()}{self.tail}")
+        text = name if isinstance(name, str) else Path(name).as_posix()  # a text may have // in it, a path has not
+        return Remote(f"{self.url}{'' if self.url.endswith('/') else '/'}{text}{self.tail}")
 
     # What is there
 

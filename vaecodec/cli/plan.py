@@ -150,7 +150,12 @@ def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool], left: 
             found.append(each)
     if not found:
         raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
-    return [Named(p, Path(*p.parts[len(path.parts) :])) for p in sorted(found)]
+    return [Named(p, place_in(path, p)) for p in sorted(found)]
+
+
+def place_in(folder: Path, path: Path) -> Path:
+    """Where in a folder a file lies, without what leads out of it: stores and archives have names with `..` in them."""
+    return Path(*(part for part in path.parts[len(folder.parts) :] if part != os.pardir))
 
 
 def walked(path: Path, left: Counter[str]) -> Iterator[Path]:
