@@ -79,6 +79,6 @@ def test_readme(real: Run) -> None:
 
 def test_help(real: Run) -> None:
     pictures("photo.jpg", "a.png")
-    assert len(commands(app.HELP)) >= 4
+    assert len(commands(app.HELP)) >= 3
     for command in commands(app.HELP):
         do(command, real)

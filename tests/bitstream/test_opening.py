@@ -300,3 +300,14 @@ def test_pictures_with_torn_exif_are_coded_and_read(small: Codec) -> None:
     picture, notes = read_picture(data, None)
     assert (picture.exif, notes) == (TORN, [])
     assert small.decode(small.encode(Picture(picture.pixels, exif=picture.exif))).exif == TORN
+
+
+def test_a_plugin_that_takes_all_files_is_asked_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TGA has no mark at its beginning. Whoever loads its plugin first puts it ahead of that for icons."""
+    icon = save(Image.fromarray(noise(150, 150, 4)), "ICO", sizes=[(150, 150)])
+    Image.init()
+    monkeypatch.setattr(Image, "ID", ["TGA", *(name for name in Image.ID if name != "TGA")])
+    assert Image.open(io.BytesIO(icon)).format == "TGA"
+    with open_picture(io.BytesIO(icon)) as image:
+        assert image.format == "ICO"
+    assert read_picture(save(Image.fromarray(noise(8, 9, 3)), "TGA"), None)[0].width == 9

@@ -202,9 +202,11 @@ def test_codec_takes_what_the_functions_take(small: Codec) -> None:
     data = small.encode(Picture(pixels))
     assert small.encode(pixels) == small.encode(Image.fromarray(pixels)) == data
     assert small.encode(pixels.astype(">u2") * 257) == data
-    for bad in (pixels.astype(float), "75"):
+    for bad in (pixels.astype(float), {"quality": 75}):
         with pytest.raises(VaecError):
-            small.encode(bad)
+            small.encode(bad)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        small.encode("75")  # a path
     with pytest.raises(VaecError):
         small.encode(pixels, "75")  # type: ignore[arg-type]
 

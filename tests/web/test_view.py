@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,7 @@ from vaecodec.cli import web as commands
 from vaecodec.version import __version__
 from vaecodec.web import server as serving
 from vaecodec.web.server import ALIVE, HEADERS, Server, byte_range
-from vaecodec.web.site import HERE, Site, page, parts, site
+from vaecodec.web.site import HERE, Site, bare, page, parts, site
 
 CONTENT = bytes(range(256)) * 4
 Answer = tuple[int, dict[str, str], bytes]
@@ -219,7 +220,11 @@ def test_view_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     vaec_file(tmp_path / "a.vaec")
     picture_file(tmp_path / "a.png")
     command = [sys.executable, "-m", "vaecodec", "view", "--no-browser", "a.vaec", "a.png"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)  # or it would be waited for where something fails
         assert process.stdout and select.select([process.stdout], [], [], 60)[0]
         url = urlsplit(process.stdout.readline().strip())
         connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=30)
@@ -228,7 +233,7 @@ def test_view_serves_until_it_is_interrupted(tmp_path: Path) -> None:
             connection.request("GET", url.path + name)
             found[name] = connection.getresponse().read()
         assert found["a.vaec"] == (tmp_path / "a.vaec").read_bytes()
-        assert found["vaec/vaec.js"] == (HERE / "vaec.js").read_bytes()
+        assert found["vaec/vaec.js"] == bare((HERE / "vaec.js").read_text("utf-8"))
         assert found["vaec/model.gz"].startswith(b"\x1f\x8b")
         assert b'data-alive="alive"' in found[""]
         connection.close()
@@ -346,8 +351,9 @@ def test_all_that_modules_import_is_there() -> None:
     for name, content in made.items():
         if not name.endswith(".js"):
             continue
-        assert isinstance(content, Path)
-        text = content.read_text("utf-8")
+        assert isinstance(content, bytes)
+        text = content.decode()
+        assert not re.search(r"(?m)^ *(//|/\*\*$)", text)  # comments of their own lines
         for target in re.findall(r'(?m)(?:\bfrom|^import) "(\.[^"]+)"|"(\.[^"]+)", import\.meta\.url', text):
             path = os.path.join(os.path.dirname(name), "".join(target))
             assert os.path.normpath(path) in made, (name, target)

@@ -171,6 +171,7 @@ def main() -> int:
     parser.add_argument("--show", metavar="WORD")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of Pillow
+    Image.init()  # or TGA, if it is met first, takes icons for its own
     found: dict[str, list[Outcome]] = {}
     for each in options.folders:
         name, _, folder = each.rpartition("=")

@@ -156,13 +156,13 @@ def medians(work: dict[str, Callable[[], float]], repeats: int) -> dict[str, flo
 
 def transferred() -> Iterator[str]:
     """Bytes of what a page loads, the module and the WebAssembly as gzip makes them."""
-    site = parts()
-    code = {n: p for n, p in site.items() if isinstance(p, Path) and p.parent == HERE and p.suffix in (".js", ".wasm")}
-    page_only = {"vaec/img.js", "vaec/service-worker.js"}
-    sizes = {name: len(gzip.compress(path.read_bytes(), 9)) for name, path in code.items() if name not in page_only}
-    model = site["vaec/model.gz"]
-    yield f"module and WebAssembly, gzip: {sum(sizes.values()):,} bytes in {len(sizes)} files"
-    yield f"model.gz: {len(model) if isinstance(model, bytes) else model.stat().st_size:,} bytes"
+    page_only = ("vaec/img.js", "vaec/service-worker.js", "vaec/viewer/")
+    site = {name: content for name, content in parts().items() if not name.startswith(page_only)}
+    data = {name: content if isinstance(content, bytes) else content.read_bytes() for name, content in site.items()}
+    model = data.pop("vaec/model.gz")
+    sizes = [len(gzip.compress(content, 9)) for content in data.values()]
+    yield f"module and WebAssembly, gzip: {sum(sizes):,} bytes in {len(sizes)} files"
+    yield f"model.gz: {len(model):,} bytes"
 
 
 def main() -> None:

@@ -75,7 +75,10 @@ def open_picture(file: BinaryIO, max_pixels: int | None = None, formats: Sequenc
     why = ""
     for make_known in (partial(_plugin_for, start), Image.preinit, Image.init):  # one, those for common formats, all
         make_known()
-        for name in [name for name in formats or Image.ID if name in Image.OPEN and name not in asked]:
+        names = [name for name in formats or Image.ID if name in Image.OPEN and name not in asked]
+        sure = [name for name in names if Image.OPEN[name][1]]
+        last = [name for name in names if name not in sure]  # such as TGA: they may take the files of others for theirs
+        for name in sure + (last if make_known is Image.init else []):
             asked.add(name)
             factory, accepts = Image.OPEN[name]
             file.seek(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from vaecodec.cli.batch import each
 from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
-from vaecodec.cli.values import Number, Whole
+from vaecodec.cli.values import Dimensions, Number, Whole
 from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.console import put, say
 
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
 quality_option = click.option(
     "-q", "--quality", type=Number(0, 100), default=QUALITY, metavar="Q", help=f"0 to 100, {QUALITY:g} by default."
 )
-
-
-class Dimensions(click.ParamType):  # type: ignore[type-arg]
-    """WIDTHxHEIGHT, as (height, width)."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", value)
-        if match is None or not (int(match[1]) and int(match[2])):
-            self.fail(f"{value!r} is not a size such as 640x480", param, ctx)
-        return int(match[2]), int(match[1])
 
 
 @click.command()
@@ -75,7 +60,7 @@ def sample(
         from vaecodec import vae  # wants PyTorch, which the codec has loaded
 
         if like is None:
-            picture = vae.sample(codec, size or (512, 512), quality, seed)
+            picture = vae.sample(codec, size[::-1] if size else (512, 512), quality, seed)
         else:
             picture = vae.resample(codec, with_notes(like, files.read(like), max_pixels), quality, seed)
         write_picture(picture, written, format)

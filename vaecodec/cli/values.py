@@ -74,32 +74,49 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) * UNITS[match[2].upper()]
 
 
-class Shard(click.ParamType):  # type: ignore[type-arg]
+class Pattern(click.ParamType):  # type: ignore[type-arg]
+    """Whole numbers in a text of some shape, as a tuple."""
+
+    pattern = what = ""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(self.pattern, value)
+        numbers = tuple(map(int, match.groups())) if match else None
+        if numbers is None or not self.fits(*numbers):
+            self.fail(f"{value!r} is not {self.what}", param, ctx)
+        return numbers
+
+    def fits(self, *numbers: int) -> bool:
+        return True
+
+
+class Shard(Pattern):
     """K/N, a part of a batch, K being 1..N."""
 
-    name = "shard"
+    name, pattern = "shard", "([0-9]{1,9})/([0-9]{1,9})"
+    what = "a shard such as 3/16, from 1/16 to 16/16"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
-        if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            self.fail(f"{value!r} is not a shard such as 3/16, from 1/16 to 16/16", param, ctx)
-        return int(match[1]), int(match[2])
+    def fits(self, *numbers: int) -> bool:
+        return 1 <= numbers[0] <= numbers[1]
 
 
-class Region(click.ParamType):  # type: ignore[type-arg]
+class Region(Pattern):
     """A part of a picture: left, top, width, height."""
 
-    name = "region"
+    name, pattern = "region", ",".join(["([0-9]{1,10})"] * 4)
+    what = "X,Y,WIDTH,HEIGHT in whole pixels"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10}),([0-9]{1,10})", value)
-        if match is None:
-            self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in whole pixels", param, ctx)
-        return tuple(map(int, match.groups()))
+
+class Dimensions(Pattern):
+    """WIDTHxHEIGHT, as (width, height)."""
+
+    name, pattern = "size", "([0-9]{1,6})x([0-9]{1,6})"
+    what = "a size such as 640x480"
+
+    def fits(self, *numbers: int) -> bool:
+        return all(numbers)
 
 
 class Sigma(click.ParamType):  # type: ignore[type-arg]

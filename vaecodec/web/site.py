@@ -37,6 +37,8 @@ TYPES = {
     ".gif": "image/gif",
 }
 
+COMMENT = re.compile(r"^[ ]*(/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+
 Content = Path | bytes
 Site = dict[str, Content]  # by the path in the site, / between names
 
@@ -92,11 +94,19 @@ def free_name(path: Path, taken: Container[str]) -> str:
 
 
 def parts() -> Site:
-    """The decoder with its model, and what the page needs."""
+    """The decoder with its model, and what the page needs; scripts without their comments, a fifth of what is sent."""
     from vaecodec.web.packing import packed
 
-    found = {path.relative_to(HERE).as_posix(): path for part in PARTS for path in sorted(HERE.glob(part))}
-    return {f"{FOLDER}/{name}": path for name, path in found.items()} | {f"{FOLDER}/model.gz": packed()}
+    found: Site = {f"{FOLDER}/model.gz": packed()}
+    for path in (path for part in PARTS for path in sorted(HERE.glob(part))):
+        script = path.suffix == ".js"
+        found[f"{FOLDER}/{path.relative_to(HERE).as_posix()}"] = bare(path.read_text("utf-8")) if script else path
+    return found
+
+
+def bare(script: str) -> bytes:
+    """A script without the comments that have lines of their own; there is no such line within a text of ours."""
+    return COMMENT.sub("", script).encode()
 
 
 def page(originals: Mapping[str, str | None], alive: str | None = None) -> bytes:
