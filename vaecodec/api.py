@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.arguments import BytesLike, Source, as_bytes, as_file, as_limit, as_path, as_whole, is_path, naming
-from vaecodec.bitstream import container
-from vaecodec.bitstream.container import File
+from vaecodec.arguments import BytesLike, Source, as_bytes, as_file, as_limit, as_whole, is_path, naming
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec.codec import Codec
@@ -20,7 +18,6 @@ from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.codec.team import available
 from vaecodec.errors import VaecError
-from vaecodec.files import Parts
 from vaecodec.pictures.metadata import replaced
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import PictureLike, as_picture
@@ -176,19 +173,12 @@ def decoded(
     scale = as_whole(scale, "scale")
     if (region is not None) + (scale != 1) + (max_size is not None) + (out is not None) > 1:
         raise VaecError("region, scale, max_size and out exclude each other")
+    if region is not None:
+        return codec.decode_region(data, region, max_pixels=max_pixels)
     with naming(data):
-        if region is not None:
-            return codec.decode_region(_indexed(data) or as_file(data), region, max_pixels=max_pixels)
         file = as_file(data)
         if scale != 1:
             return codec.decode_scaled(file, scale, max_pixels=max_pixels)
         if max_size is not None:
             return codec.decode_within(file, max_size, max_pixels=max_pixels)
         return codec.decode(file, max_pixels=max_pixels, out=out)
-
-
-def _indexed(data: Source) -> File | None:
-    """A file on disk whose tiles are read as they are wanted, if it has an index of them."""
-    if not is_path(data) or not (path := as_path(data)).is_file():
-        return None
-    return container.parse_indexed(Parts(path))

@@ -2,7 +2,7 @@
 
 Bytes are whatever offers them (bytes, bytearray, memoryview ...), and a file may be given by its path or as a file
 object, too. Numbers are Python's and NumPy's, but no bool and no NaN. For everything else there is one sentence.
-Standard library only: NumPy registers its numbers with `numbers`.
+A path may be a URL (remote.py). Standard library only: NumPy registers its numbers with `numbers`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vaecodec.errors import VaecError
+from vaecodec.remote import located
 
 BytesLike = bytes | bytearray | memoryview
 Source = BytesLike | str | os.PathLike[str] | BinaryIO  # of a file, see `as_file`
@@ -101,11 +102,11 @@ def is_path(value: object) -> bool:
 
 
 def as_path(value: Any) -> Path:
-    """Raises: VaecError where no file can have that name."""
+    """Of a file here, or elsewhere for a URL. Raises: VaecError where no file can have that name."""
     path = os.fsdecode(value)
     if "\0" in path:
         raise VaecError(f"{shown(path)} is not the name of a file")
-    return Path(path)
+    return located(path)
 
 
 @contextmanager

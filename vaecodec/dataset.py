@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaecodec.api import decoded, default_codec, read_info
-from vaecodec.arguments import as_whole
+from vaecodec.arguments import as_path, as_whole
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.errors import VaecError
 from vaecodec.extras import need_torch
+from vaecodec.remote import Remote
 from vaecodec.tensors import as_mode, as_tensor
 
 need_torch("vaecodec.dataset")
@@ -28,7 +29,7 @@ class VaecDataset(Dataset[Any]):
     the files, in the order of their folders and names.
 
     Args:
-        source: a folder, or paths. transform: what is made of each tensor.
+        source: a folder, or paths; here, or elsewhere by URLs. transform: what is made of each tensor.
         scale: 1, or 2, 4 or 8 for pictures of that fraction of the size in a fraction of the time.
         mode: as of `decode_vaec`; by default each picture has the channels of its file, and a batch takes but one kind.
         max_size, upright, max_pixels: as of `decode_image`.
@@ -59,7 +60,7 @@ class VaecDataset(Dataset[Any]):
             if not self.paths:
                 raise VaecError(f"there is no {'sound ' if self.skipped else ''}.vaec file in {source}")
         else:
-            self.paths = self._sound([Path(path) for path in source])
+            self.paths = self._sound([as_path(path) for path in source])
 
     def _sound(self, paths: Sequence[Path]) -> list[Path]:
         """Those that are wanted."""
@@ -141,9 +142,11 @@ def in_folder(folder: str | os.PathLike[str]) -> list[Path]:
 
     Raises: VaecError where it is none.
     """
-    top = Path(folder).expanduser()
+    top = as_path(folder).expanduser()
     if not top.is_dir():
         raise VaecError(f"{folder} is no folder")
+    if isinstance(top, Remote):
+        return sorted(path for path in top.below() if path.suffix.lower() == ".vaec")
     return [
         Path(place, name)
         for place, _, names in sorted(os.walk(top, followlinks=True))

@@ -1,4 +1,4 @@
-"""Files in and out: `-` for the standard streams, and outputs that appear whole or not at all."""
+"""Files in and out: `-` for the standard streams, URLs, and outputs that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from vaecodec.errors import VaecError
+from vaecodec.remote import Ranged, Remote
 
 STREAM = Path("-")
 
@@ -56,9 +59,44 @@ class Parts:
             return OnDemand(file)[part]
 
 
+def in_parts(path: Path) -> Parts | Ranged | None:
+    """The bytes of a file of which few are wanted; None for what is no file but read at once. Raises: OSError."""
+    if isinstance(path, Remote):
+        return Ranged(path)
+    return Parts(path) if on_disk(path) else None
+
+
+def is_dir(path: Path) -> bool:
+    """Whether it is a folder, here or elsewhere. What cannot be asked is none: using it will tell why."""
+    if not isinstance(path, Remote):
+        return os.path.isdir(path)
+    try:
+        return path.is_dir()
+    except (OSError, VaecError):
+        return False
+
+
+def exists(path: Path) -> bool:
+    """The same of a file."""
+    if not isinstance(path, Remote):
+        return os.path.exists(path)
+    try:
+        return path.exists()
+    except (OSError, VaecError):
+        return False
+
+
+def on_disk(path: Path) -> bool:
+    """Whether it is a file on this machine."""
+    return path != STREAM and not isinstance(path, Remote) and path.is_file()
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[bytes | OnDemand]:
+def opened(path: Path) -> Iterator[bytes | OnDemand | Ranged]:
     """The bytes of a file as they are wanted; those of stdin and of pipes at once. Raises: OSError."""
+    if isinstance(path, Remote):
+        yield Ranged(path)
+        return
     if path == STREAM or not path.is_file():
         yield read(path)
         return
@@ -74,6 +112,11 @@ def check_target(target: Path, source: Path, force: bool) -> None:
     """
     if target == STREAM:
         return
+    if isinstance(target, Remote):
+        if target == source:
+            raise FileExistsError("the output would replace the input")
+        target.check_target(force)
+        return
     for folder in (target.parent, Path(os.path.realpath(target)).parent):  # the second: where a link leads
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}")
@@ -81,10 +124,14 @@ def check_target(target: Path, source: Path, force: bool) -> None:
         return
     if not target.exists() and not force:
         raise FileExistsError(f"{target} is a link to a file that is not there; -f makes that file")
-    if target.exists() and source != STREAM and source.exists() and target.samefile(source):
+    if target.exists() and not isinstance(source, Remote) and source != STREAM and is_same(source, target):
         raise FileExistsError("the output would replace the input")
     if not force:
         raise FileExistsError(f"{target} exists already; -f replaces it")
+
+
+def is_same(source: Path, target: Path) -> bool:
+    return source.exists() and target.samefile(source)
 
 
 def takes_data(target: Path) -> bool:
@@ -95,7 +142,8 @@ def takes_data(target: Path) -> bool:
 def folder_of(target: Path) -> Path | None:
     """Where a temporary file that becomes `target` may lie; None, for streams and missing folders: where the system
     has them."""
-    return target.parent if target != STREAM and target.parent.is_dir() else None
+    here = target != STREAM and not isinstance(target, Remote)
+    return target.parent if here and target.parent.is_dir() else None
 
 
 def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force: bool) -> None:
@@ -109,6 +157,10 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
             raise OSError("stdout is closed")
         put(data, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+        return
+    if isinstance(target, Remote):
+        check_target(target, source, force)
+        target.put(held(data), force)
         return
     if takes_data(target):
         with target.open("wb") as handle:
@@ -158,3 +210,11 @@ def put(data: bytes | memoryview | BinaryIO, handle: BinaryIO) -> None:
     data.seek(0)
     while part := data.read(2**20):
         handle.write(part)
+
+
+def held(data: bytes | memoryview | BinaryIO) -> bytes:
+    """All of `data`, in memory."""
+    if isinstance(data, (bytes, memoryview)):
+        return bytes(data)
+    data.seek(0)
+    return data.read()

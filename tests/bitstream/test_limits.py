@@ -170,14 +170,16 @@ def test_a_file_is_looked_through_a_chunk_at_a_time(small: Codec) -> None:
 
 
 def test_of_a_file_with_a_preview_only_the_beginning_is_read(small: Codec) -> None:
-    from vaecodec.pictures.preview import BEGINNING, read_preview
+    from vaecodec.pictures.preview import BEGINNING, FIRST, read_preview
 
     data = small.encode(vaecodec.Picture(picture(90, 90), exif=b"II*\0"), 50, preview=True)
+    short = Watched(data + bytes(BEGINNING))
+    assert read_preview(files.OnDemand(short)) and short.total == FIRST
     *_, last = read_chunks(data)
     watched = Watched(data[: last.start] + pack_chunk("paDd", bytes(3 * BEGINNING)) + data[last.start :])
     found = read_preview(files.OnDemand(watched))
     assert found and found.exif == b"II*\0" and found.pixels.shape == (90, 90, 3)
-    assert watched.total == BEGINNING
+    assert watched.total == FIRST + BEGINNING
 
 
 def test_unknown_chunks_are_not_kept(small: Codec) -> None:

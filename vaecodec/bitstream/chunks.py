@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple, Protocol
 
 from vaecodec.errors import CorruptFileError, NotVaecError, TruncatedError
@@ -53,8 +53,8 @@ def pack_chunk(kind: str, data: bytes) -> bytes:
     return struct.pack("<I", len(data)) + body + struct.pack("<I", zlib.crc32(body))
 
 
-def read_chunks(data: Source) -> Iterator[Chunk]:
-    """The chunks of a file, each checked before it is given out.
+def read_chunks(data: Source, stop: Container[str] = ()) -> Iterator[Chunk]:
+    """The chunks of a file, each checked before it is given out; up to the first of a type in `stop`.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError.
     """
@@ -67,6 +67,8 @@ def read_chunks(data: Source) -> Iterator[Chunk]:
         length, kind = CHUNK_START.unpack(view[at : at + 8])
         if not (kind.isalpha() and kind.isascii() and kind[2:3].isupper()):
             raise CorruptFileError(f"no chunk type at byte {at + 4}")
+        if kind.decode() in stop:
+            return
         if length > end - at - CHUNK_OVERHEAD:
             raise TruncatedError(f"chunk {kind.decode()} at byte {at} reaches past the end of the file")
         body = view[at + 8 : at + 12 + length]

@@ -96,13 +96,15 @@ class Order:
         self.tiles += 1
 
 
-def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Header, Chunk]]:
+def walk(data: Source, *, max_pixels: int | None = None, tiles: bool = True) -> Iterator[tuple[Header, Chunk]]:
     """The header and each chunk of a file, every rule checked that needs no decoding; nothing is kept.
+
+    tiles: whether theirs too, or but those ahead of them.
 
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError, LimitError.
     """
     header, order = None, None
-    for chunk in read_chunks(data):
+    for chunk in read_chunks(data, () if tiles else TILES):
         if header is None or order is None:
             if chunk.type != "HEAD":
                 raise CorruptFileError("the first chunk, and no other, must be HEAD")
@@ -112,7 +114,7 @@ def walk(data: Source, *, max_pixels: int | None = None) -> Iterator[tuple[Heade
         else:
             order.check(chunk)
         yield header, chunk
-    if order is None or not order.complete:
+    if order is None or (tiles and not order.complete):
         raise TruncatedError("the file ends before its last tile")
 
 
@@ -200,9 +202,7 @@ def parse_indexed(data: Source, *, max_pixels: int | None = None) -> File | None
     Raises: as `walk`, for what has been read.
     """
     ancillary: dict[str, bytes] = {}
-    for header, chunk in islice(walk(data, max_pixels=max_pixels), INDEX_WITHIN):
-        if chunk.type in TILES:
-            return None
+    for header, chunk in islice(walk(data, max_pixels=max_pixels, tiles=False), INDEX_WITHIN):
         if chunk.type in ONCE:
             ancillary[chunk.type] = bytes(chunk.data)
         if chunk.type == INDEX:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vaecodec.arguments import Source, as_file, naming
+from vaecodec.arguments import Source, as_file, as_path, is_path, naming
 from vaecodec.bitstream import container
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, unpack_varint
 from vaecodec.bitstream.cicp import name_of
@@ -12,6 +12,7 @@ from vaecodec.bitstream.header import COLOURS
 from vaecodec.bitstream.tiles import SECTIONS, read_head
 from vaecodec.errors import CorruptFileError
 from vaecodec.files import OnDemand
+from vaecodec.remote import Ranged, Remote
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,26 @@ class Info:
         return self.size * 8 / (self.width * self.height)
 
 
-def read_info(data: Source | OnDemand) -> Info:
+def read_info(data: Source | OnDemand | Ranged) -> Info:
     """Look through a file's structure, checksums included, without keeping any of it.
 
-    Args: data: the file's bytes, its path, or a file object, which is read from where it stands and not closed.
+    Of a file elsewhere only what is ahead of its tiles is read: `parts` has these as one, "tiles".
+    Args: data: the file's bytes, its path or URL, or a file object, which is read from where it stands and not closed.
     Raises: NotVaecError, TruncatedError, CorruptFileError, UnsupportedError; OSError where it cannot be read.
     """
     with naming(data):
-        return _info(data if isinstance(data, OnDemand) else as_file(data))
+        if is_path(data) and isinstance(path := as_path(data), Remote):
+            data = Ranged(path)
+        return _info(data if isinstance(data, (OnDemand, Ranged)) else as_file(data))
 
 
-def _info(data: bytes | OnDemand) -> Info:
+def _info(data: bytes | OnDemand | Ranged) -> Info:
     parts = {"framing": len(SIGNATURE), "header": 0, "lanes": 0}
     parts |= dict.fromkeys(SECTIONS, 0) | dict.fromkeys(container.METADATA, 0) | {"other": 0}
     names = {"HEAD": "header"} | {kind: name for name, kind in container.METADATA.items()}
     tiles, space = 0, ""
-    for header, chunk in container.walk(data):  # noqa: B007 (the last one is returned)
+    far = isinstance(data, Ranged)
+    for header, chunk in container.walk(data, tiles=not far):  # noqa: B007 (the last one is returned)
         parts["framing"] += CHUNK_OVERHEAD
         if chunk.type not in container.TILES:
             parts[names.get(chunk.type, "other")] += len(chunk.data)
@@ -77,6 +82,10 @@ def _info(data: bytes | OnDemand) -> Info:
             parts["lanes"] += lengths.pop("states")
             for name, length in lengths.items():
                 parts[name] += length
+    if far:
+        tiles = header.grid[0] * header.grid[1]
+        parts = {name: size for name, size in parts.items() if name not in (*SECTIONS, "lanes")}
+        parts["tiles"] = len(data) - sum(parts.values())
     return Info(
         size=sum(parts.values()),
         width=header.width,

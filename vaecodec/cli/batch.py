@@ -11,6 +11,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
+
 from vaecodec import files
 from vaecodec.cli.jobs import CodecOnDemand, Done, Work
 from vaecodec.cli.plan import Plan, because
@@ -18,6 +20,7 @@ from vaecodec.cli.process import FAILED
 from vaecodec.cli.results import failed, results, succeeded
 from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
 from vaecodec.errors import CorruptFileError, VaecError
+from vaecodec.remote import Remote
 
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
 # What a worker takes, with the model and some rows of latents, besides `Work.pixel_bytes` for each pixel of its
@@ -59,6 +62,8 @@ class Failure:
 
 def run(plan: Plan, work: Work, how: How) -> int:
     """Run every job and return the exit code: 0, that of the failure of a single job, or 1."""
+    if how.preserve and any(isinstance(path, Remote) for job in plan.jobs for path in job):
+        raise click.UsageError("--preserve is for files on this machine")
     workers = affordable(plan.jobs, work, how) if len(plan.jobs) > 1 else 1
     if workers < how.workers and workers < len(plan.jobs) and not how.quiet:
         say(f"vaecodec: note: memory allows {count(workers, 'job')} at a time")
@@ -98,7 +103,7 @@ def attempt(source: Path, action: Callable[[], Result]) -> Result | Failure:
 
 def prepare(source: Path, target: Path, how: How) -> None:
     """Raises OSError, before any work is done, where the output cannot or must not be written."""
-    if how.folders and not os.path.isdir(target.parent):
+    if how.folders and not files.is_dir(target.parent):
         if how.dry_run:
             return
         target.parent.mkdir(parents=True, exist_ok=True)

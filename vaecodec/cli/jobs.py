@@ -19,6 +19,7 @@ from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
 from vaecodec.pictures import PNG_LEVEL
+from vaecodec.remote import Remote
 
 if TYPE_CHECKING:
     from vaecodec.bitstream.container import File
@@ -73,10 +74,7 @@ class Done:
 
     def held(self) -> bytes:
         """The whole of it, which can be sent to another process."""
-        if isinstance(self.data, (bytes, memoryview)):
-            return bytes(self.data)
-        self.data.seek(0)
-        return self.data.read()
+        return files.held(self.data)
 
 
 Step = Callable[[Path, CodecOnDemand, Progress | None], Done]  # to a target; raises VaecError
@@ -129,7 +127,7 @@ class Encode:
 
     def open(self, source: Path) -> Step:
         """A picture's file may be left on disk. A file that is no picture is refused early."""
-        kept = source != files.STREAM and source.is_file() and not self.recipe
+        kept = files.on_disk(source) and not self.recipe
         return partial(self.encode, source if kept else files.read(source))
 
     def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
@@ -167,6 +165,8 @@ class Encode:
         from vaecodec.bitstream.opening import open_picture
 
         try:
+            if isinstance(source, Remote):  # it would have to be read
+                return 0
             with source.open("rb") as file, open_picture(file, self.max_pixels) as image:
                 return image.width * image.height
         except Exception:  # what is wrong with it will be told in its turn
@@ -263,12 +263,16 @@ class Decode:
 
     def open(self, source: Path) -> Step:
         """A bad file need not wait for the model, but where as much as possible is made of it."""
-        on_disk = source != files.STREAM and source.is_file()
-        if self.region and on_disk and (file := container.parse_indexed(files.Parts(source))):
+        if self.preview:
+            from vaecodec.pictures.preview import read_preview
+
+            parts = files.in_parts(source) or files.read(source)
+            return partial(self.decode, read_preview(parts) or bytes(parts[:]))
+        if self.region and (found := files.in_parts(source)) and (file := container.parse_indexed(found)):
             limits.check_region(file.header, self.region, self.max_pixels)
             return partial(self.decode, file)
         data = files.read(source)
-        if self.partial or self.preview:
+        if self.partial:
             return partial(self.decode, data)
         whole = not self.region and not self.max_size and self.scale == 1
         file = container.parse(data, max_pixels=self.max_pixels if whole else None)
@@ -280,17 +284,20 @@ class Decode:
             limits.check_scale(file.header, self.scale, self.max_pixels)
         return partial(self.decode, file)
 
-    def decode(self, data: bytes | File, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+    def decode(
+        self, data: bytes | File | Picture, target: Path, codec: CodecOnDemand, progress: Progress | None
+    ) -> Done:
         """Raises: VaecError."""
         from io import BytesIO
 
         from vaecodec.pictures.metadata import stripped
-        from vaecodec.pictures.picture import is_large
+        from vaecodec.pictures.picture import Picture, is_large
         from vaecodec.pictures.writing import write_picture
 
         start, fault = time.perf_counter(), ""
-        picture = self.stored(data)
-        if picture is None:
+        if isinstance(data, Picture):  # the preview in the file
+            picture = data
+        else:
             ready = codec()
             start = time.perf_counter()
             picture, fault = self.make(data, ready, progress)
@@ -300,14 +307,6 @@ class Decode:
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         coded = written.getbuffer() if isinstance(written, BytesIO) else written
         return Done(coded, figures, facts, notes, time.perf_counter() - start, fault)
-
-    def stored(self, data: bytes | File) -> Picture | None:
-        """The preview in the file, if that is wanted and there. Raises: VaecError."""
-        if not (self.preview and isinstance(data, bytes)):
-            return None
-        from vaecodec.pictures.preview import read_preview
-
-        return read_preview(data)
 
     def make(self, data: bytes | File, codec: Codec, progress: Progress | None) -> tuple[Picture, str]:
         """What is wanted of the picture, and what is wrong with it. Raises: VaecError."""
@@ -360,8 +359,8 @@ class Decode:
         """How many a file has, by a look at its header; 0 where that does not tell."""
         start = len(SIGNATURE) + 8
         try:
-            with source.open("rb") as handle:
-                header = Header.unpack(handle.read(start + 32)[start:])
+            parts = files.in_parts(source)
+            header = Header.unpack((parts[: start + 32] if parts else b"")[start:])
         except Exception:
             return 0
         return header.width * header.height

@@ -12,6 +12,7 @@ import click
 
 from vaecodec import files
 from vaecodec.console import reason
+from vaecodec.remote import Remote, located
 
 
 class Named(NamedTuple):
@@ -25,7 +26,7 @@ class Named(NamedTuple):
 def read_manifest(path: Path) -> list[Named]:
     """What a manifest names: a file a line, or an object of JSON with "input" and perhaps "output".
 
-    Names are those of files, from the current folder on. Empty lines are left out. Raises: click.UsageError.
+    Names are those of files, from the current folder on, or URLs. Empty lines are left out. Raises: click.UsageError.
     """
     try:
         text = files.read(path).decode(errors="surrogateescape")
@@ -60,13 +61,16 @@ def named(source: str, target: str | None = None) -> Named:
     """An input by its name. Its place is that name, without what leads out of the current folder."""
     if "\0" in source + (target or ""):
         raise ValueError("has a name with a zero byte")
-    parts = [part for part in Path(source).parts if part not in (os.sep, os.pardir) and part != Path(source).anchor]
+    path = located(source)
+    parts = [part for part in path.parts if part not in (os.sep, os.pardir) and part != path.anchor]
+    if isinstance(path, Remote):
+        parts = parts[1:]  # without the scheme
     return Named(a_file(source), Path(*parts), None if target is None else a_file(target))
 
 
 def a_file(name: str) -> Path:
     """Never a standard stream."""
-    path = Path(name)
+    path = located(name)
     return Path.cwd() / path if path == files.STREAM else path
 
 

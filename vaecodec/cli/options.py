@@ -21,6 +21,7 @@ from vaecodec.console import reason
 from vaecodec.errors import VaecError
 from vaecodec.extras import need_torch
 from vaecodec.pictures import PNG_LEVEL
+from vaecodec.remote import Remote, located
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -30,20 +31,22 @@ if TYPE_CHECKING:
 class FileName(click.ParamType):  # type: ignore[type-arg]
     """A path; exactly `-` is a standard stream. Whether it can be read is found out when its turn comes.
 
-    new_folder: a name that ends in a slash may be that of a folder that is not there yet.
+    new_folder: a name that ends in a slash may be that of a folder that is not there yet. here: URLs are refused.
     """
 
     name = "path"
 
-    def __init__(self, new_folder: bool = False) -> None:
-        self.new_folder = new_folder
+    def __init__(self, new_folder: bool = False, here: bool = False) -> None:
+        self.new_folder, self.here = new_folder, here
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if isinstance(value, Path):
             return value
-        if is_folder(value) and not self.new_folder and not os.path.isdir(value):
+        path = located(value)
+        if self.here and isinstance(path, Remote):
+            self.fail(f"{value} is not on this machine", param, ctx)
+        if is_folder(value) and not self.new_folder and not files.is_dir(path):
             self.fail(f"there is no folder {value}", param, ctx)
-        path = Path(value)
         if path == files.STREAM and value != "-":  # ./- is a file
             return Path.cwd() / path
         return path
@@ -98,7 +101,7 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
         help="Folder for outputs, a tree like the inputs'.",
     )
     @click.option("--manifest", type=FileName(), metavar="FILE", help="Take the names of inputs from it, one a line.")
-    @click.option("--results", type=FileName(), metavar="FILE", help="Write what --json prints into it.")
+    @click.option("--results", type=FileName(here=True), metavar="FILE", help="Write what --json prints into it.")
     @click.option("--shard", type=Shard(), metavar="K/N", help="Only the K-th of N parts of the inputs.")
     @click.option("-r", "--recursive", is_flag=True, help="Take what is in folders, at any depth.")
     @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")

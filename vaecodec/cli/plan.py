@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import click
 from vaecodec import files
 from vaecodec.cli.manifest import Named, in_shard, read_manifest
 from vaecodec.errors import VaecError
+from vaecodec.remote import Remote
 
 PICTURES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
@@ -88,7 +89,8 @@ def plan(
     check_twice(jobs)
     if outputs.shard:
         jobs = [job for job, found in zip(jobs, sources, strict=True) if in_shard(found.place, outputs.shard)]
-    wanted = [(s, t) for s, t in jobs if not (outputs.skip and t != files.STREAM and os.path.exists(t))]
+    there = already(targets, output) if outputs.skip else set()
+    wanted = [(source, target) for source, target in jobs if target not in there]
     return Plan(wanted, len(jobs) - len(wanted), left)
 
 
@@ -103,7 +105,7 @@ def positionals(
     output = outputs.folder or outputs.output
     if output is None and len(inputs) == 2 and (inputs[1] == files.STREAM or is_output(inputs[1])):
         return inputs[:1], inputs[1]
-    if output is None and len(inputs) > 1 and os.path.isdir(inputs[-1]) and not outputs.recursive:
+    if output is None and len(inputs) > 1 and files.is_dir(inputs[-1]) and not outputs.recursive:
         return inputs[:-1], inputs[-1]
     return inputs, output
 
@@ -112,7 +114,7 @@ def name_targets(sources: list[Named], output: Path | None, outputs: Outputs, en
     """The output of each input. Raises: click.UsageError."""
     if output is None:
         return [s.source if s.source == files.STREAM else s.target or s.source.with_suffix(ending) for s in sources]
-    if output != files.STREAM and (outputs.folder or os.path.isdir(output)):
+    if output != files.STREAM and (outputs.folder or files.is_dir(output)):
         if any(found.source == files.STREAM for found in sources):
             raise click.UsageError("input from stdin needs the name of an output file, not of a folder")
         return [output / (found.target or found.place.with_suffix(ending)) for found in sources]
@@ -123,27 +125,44 @@ def name_targets(sources: list[Named], output: Path | None, outputs: Outputs, en
     return [output] * len(sources)
 
 
+def already(targets: list[Path], output: Path | None) -> set[Path]:
+    """Those of the targets that are there. Of a folder elsewhere: by one listing, not by a question for each."""
+    if isinstance(output, Remote) and files.is_dir(output):
+        return set(output.below())
+    return {target for target in targets if target != files.STREAM and files.exists(target)}
+
+
 def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool], left: Counter[str]) -> list[Named]:
     """The inputs that a name stands for, sorted; counts those that are left.
 
     Raises: click.UsageError for a folder that is not to be searched, or has nothing in it.
     """
-    if path == files.STREAM or not os.path.isdir(path):
+    if path == files.STREAM or not files.is_dir(path):
         return [Named(path, Path(path.name))]
     if not recursive:
         raise click.UsageError(f"{path} is a folder; -r takes what is in it")
     found = []
-    for folder, folders, names in os.walk(path):  # does not follow links to folders, which may lead round in circles
-        left[LINKED] += sum(os.path.islink(Path(folder, name)) for name in folders)
-        for each in (Path(folder, name) for name in names):
-            why = left_because(each, is_input)
-            if why:
-                left[why] += 1
-            else:
-                found.append(each)
+    for each in path.below() if isinstance(path, Remote) else walked(path, left):
+        why = left_because(each, is_input)
+        if why:
+            left[why] += 1
+        else:
+            found.append(each)
     if not found:
         raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
-    return [Named(p, p.relative_to(path)) for p in sorted(found)]
+    return [Named(p, place_in(path, p)) for p in sorted(found)]
+
+
+def place_in(folder: Path, path: Path) -> Path:
+    """Where in a folder a file lies, without what leads out of it: stores and archives have names with `..` in them."""
+    return Path(*(part for part in path.parts[len(folder.parts) :] if part != os.pardir))
+
+
+def walked(path: Path, left: Counter[str]) -> Iterator[Path]:
+    """What is in a folder of this machine, at any depth; counts links to folders."""
+    for folder, folders, names in os.walk(path):  # does not follow those links, which may lead round in circles
+        left[LINKED] += sum(os.path.islink(Path(folder, name)) for name in folders)
+        yield from (Path(folder, name) for name in names)
 
 
 HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other endings", "no file", "link to a folder"
@@ -152,7 +171,7 @@ HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other en
 def left_because(path: Path, is_input: Callable[[Path], bool]) -> str:
     """Why a file found in a folder is not taken; "" for one that is."""
     if is_input(path):
-        return "" if os.path.isfile(path) else NO_FILE
+        return "" if isinstance(path, Remote) or os.path.isfile(path) else NO_FILE
     if path.name.startswith("."):
         return HIDDEN
     return MADE if is_vaec(path) else OTHER
@@ -168,7 +187,8 @@ def check_twice(jobs: list[tuple[Path, Path]]) -> None:
     """Raises click.UsageError where two inputs would become one output."""
     taken: dict[str, Path] = {}
     for source, target in jobs:
-        if (other := taken.setdefault(os.path.realpath(target), source)) is not source:
+        name = str(target) if isinstance(target, Remote) else os.path.realpath(target)
+        if (other := taken.setdefault(name, source)) is not source:
             raise click.UsageError(f"{other} and {source} would both become {target}")
 
 

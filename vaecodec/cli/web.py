@@ -15,7 +15,7 @@ from vaecodec.console import count, put, say
 
 @click.command()
 @click.option("--no-browser", is_flag=True, help="Print the address, and let the user open it.")
-@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName(), callback=read_once)
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...", type=FileName(here=True), callback=read_once)
 def view(inputs: tuple[Path, ...], no_browser: bool) -> int:
     """Show .vaec files in the browser: zoom, details, and comparing with what they were made of.
 
@@ -46,8 +46,8 @@ def open_browser(url: str) -> None:
 
 
 @click.command()
-@click.argument("folder", type=FileName(new_folder=True))
-@click.argument("inputs", nargs=-1, metavar="[FILE]...", type=FileName())
+@click.argument("folder", type=FileName(new_folder=True, here=True))
+@click.argument("inputs", nargs=-1, metavar="[FILE]...", type=FileName(here=True))
 @options("force", "quiet")
 def web(folder: Path, inputs: tuple[Path, ...], force: bool, quiet: bool) -> int:
     """Write a site that shows .vaec files into a folder: the viewer, the decoder and the files, for any web server.

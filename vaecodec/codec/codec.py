@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.arguments import Source, as_file, as_limit, as_region, as_whole, naming
+from vaecodec.arguments import Source, as_file, as_limit, as_path, as_region, as_whole, is_path, naming
 from vaecodec.bitstream import container, limits, recovery
 from vaecodec.bitstream.container import File
 from vaecodec.bitstream.limits import MAX_PIXELS
@@ -19,6 +19,7 @@ from vaecodec.codec.partial import Partial
 from vaecodec.codec.ratecontrol import Found, Target
 from vaecodec.codec.region import decode_region
 from vaecodec.codec.runtime import Progress, Runtime
+from vaecodec.files import in_parts
 from vaecodec.pictures.picture import Picture
 from vaecodec.pictures.reading import PictureLike, as_picture
 
@@ -52,10 +53,10 @@ class Codec(Runtime):
             quality: 0..100, steps of 0.1 count.
             effort: 1..9, higher is slower and better for its size; decoding takes the same time.
             tile: side of the tiles in pixels, a multiple of 64 up to 1024; by default one tile up to
-                1024 x 1024, and equal ones above. preview: whether a small picture goes ahead of it, by default
-                with large ones (preview.py). progressive: whether the high channels of all tiles stand behind
-                everything else, so that the first part of the file shows the whole picture. progress: called with the
-                share done, 0..1.
+                1024 x 1024, and equal ones above, which are smaller where a side has more than 4096. preview: whether
+                a small picture goes ahead of it, by default with large ones (preview.py). progressive: whether the high
+                channels of all tiles stand behind everything else, so that the first part of the file shows the whole
+                picture. progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
@@ -158,12 +159,15 @@ class Codec(Runtime):
     ) -> Picture:
         """Reconstruct a part of a picture from the tiles that it needs: the same pixels as in the whole.
 
+        Of a file that is given by its path, only these tiles are read, where it has an index of them.
         Args: region: left, top, width, height, in pixels as they are stored. max_pixels: of the part.
         Raises: as `decode`; VaecError where the region is not within the picture.
         """
-        wanted, file = as_region(region), self.open(data, None)
-        limits.check_region(file.header, wanted, as_limit(max_pixels, "max_pixels"))
-        pixels = decode_region(self.of(file.header), file, wanted)
+        wanted, limit = as_region(region), as_limit(max_pixels, "max_pixels")
+        with naming(data):
+            file = indexed(data) or self.open(data if isinstance(data, File) else as_file(data), None)
+            limits.check_region(file.header, wanted, limit)
+            pixels = decode_region(self.of(file.header), file, wanted)
         return Picture(pixels, **file.metadata)
 
     def decode_scaled(self, data: Source | File, scale: int, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
@@ -199,3 +203,9 @@ class Codec(Runtime):
                 return container.parse(as_file(data), max_pixels=limit)
         container.check_header(data.header, data.size, limit)
         return data
+
+
+def indexed(data: object) -> File | None:
+    """A file by its path whose tiles are read as they are wanted, if it has an index of them."""
+    parts = in_parts(as_path(data)) if is_path(data) else None
+    return None if parts is None else container.parse_indexed(parts)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaecodec.bitstream.chunks import Source
+from vaecodec.bitstream.chunks import SIGNATURE, Source, read_chunks
 from vaecodec.bitstream.cicp import is_cicp
+from vaecodec.bitstream.container import TILES
 from vaecodec.bitstream.opening import open_picture
 from vaecodec.bitstream.recovery import whole_chunks
 from vaecodec.errors import LimitError, VaecError
@@ -20,6 +21,7 @@ from vaecodec.pictures.to_pillow import TURNS
 SIDE = 128  # pixels, the most that the format allows
 SAMPLED = 16 * SIDE  # of a longer side than twice this, only some pixels are looked at
 QUALITY = 60  # of WebP: 0.9 to 3 kB for the Kodak pictures
+FIRST = 2**14  # bytes of a file that are looked at first: a preview needs few
 BEGINNING = 2**20  # bytes of a file in which a preview is looked for
 FROM = 4_000_000  # pixels of a picture that gets a preview by default: next to its file the preview is small
 
@@ -41,7 +43,9 @@ def make_preview(pixels: NDArray[np.uint8]) -> bytes:
 def read_preview(data: Source) -> Picture | None:
     """The preview of a file with its EXIF and cICP; None where it has none. Only the beginning of the file is read, and
     the rest need not be there. Raises: VaecError."""
-    start = bytes(data[:BEGINNING])
+    start = bytes(data[:FIRST])
+    if not is_ahead(start):
+        start = bytes(data[:BEGINNING])
     chunk, exif, cicp = (next(whole_chunks(start, kind), None) for kind in (b"pREV", b"eXIf", b"cICP"))
     if chunk is None:
         return None
@@ -56,6 +60,17 @@ def read_preview(data: Source) -> Picture | None:
         raise VaecError("the file's preview is damaged") from error
     known = cicp is not None and is_cicp(bytes(cicp))
     return Picture(pixels, exif=_stored(exif), cicp=_stored(cicp) if known else None)
+
+
+def is_ahead(start: bytes) -> bool:
+    """Whether the first bytes of a file have all that stands ahead of its tiles."""
+    at = len(SIGNATURE)
+    try:
+        for chunk in read_chunks(start, TILES):
+            at += chunk.size
+    except VaecError:
+        return False
+    return at < len(start)
 
 
 def _stored(chunk: memoryview | None) -> bytes | None:
