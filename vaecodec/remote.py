@@ -21,6 +21,7 @@ from vaecodec.errors import VaecError
 URL = re.compile("([A-Za-z][A-Za-z0-9+.-]+)://")
 # Stores in which an object appears whole, under its name, once all of it is there; they have no folders to be made.
 OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
+FRESH = {name: {"use_listings_cache": False} for name in ("s3", "s3a", "gs", "gcs")}  # others write there meanwhile
 TREES = frozenset({"sftp", "ssh"})  # file systems: a temporary file gets the name
 WEB = frozenset({"http", "https"})  # no listing; what stands behind ? is no part of a name
 HEAD = 2**14  # bytes that are read first: the chunks ahead of the tiles, as a rule
@@ -110,7 +111,7 @@ class Remote(type(Path())):  # type: ignore[misc]  # PosixPath or WindowsPath
             raise VaecError(f"{self.scheme}:// needs fsspec, which is not installed: {how_to_get('')}") from None
         with in_a_sentence(self):
             try:
-                return fsspec.core.url_to_fs(str(self))
+                return fsspec.core.url_to_fs(str(self), **FRESH.get(self.scheme, {}))
             except ImportError as error:
                 package = PACKAGES.get(self.scheme, "")
                 why = f"{package}, which is not installed" if package else f"a package ({' '.join(str(error).split())})"

@@ -238,7 +238,8 @@ def affordable(jobs: list[Job], work: Work, how: How) -> int:
     available = available_bytes()
     if workers == 1 or available is None or any(files.STREAM in job for job in jobs):
         return 1 if any(files.STREAM in job for job in jobs) else workers
-    largest = max(work.pixels(source) for source, _ in jobs)
+    here = (source for source, _ in jobs if not isinstance(source, Remote))  # to ask elsewhere takes long
+    largest = max(map(work.pixels, here), default=0)
     each = WORKER_BYTES + TORCH_BYTES * work.needs_torch + work.pixel_bytes * largest
     return max(1, min(workers, available // each))
 

@@ -19,7 +19,6 @@ from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
 from vaecodec.pictures import PNG_LEVEL
-from vaecodec.remote import Remote
 
 if TYPE_CHECKING:
     from vaecodec.bitstream.container import File
@@ -165,8 +164,6 @@ class Encode:
         from vaecodec.bitstream.opening import open_picture
 
         try:
-            if isinstance(source, Remote):  # it would have to be read
-                return 0
             with source.open("rb") as file, open_picture(file, self.max_pixels) as image:
                 return image.width * image.height
         except Exception:  # what is wrong with it will be told in its turn
@@ -359,8 +356,8 @@ class Decode:
         """How many a file has, by a look at its header; 0 where that does not tell."""
         start = len(SIGNATURE) + 8
         try:
-            parts = files.in_parts(source)
-            header = Header.unpack((parts[: start + 32] if parts else b"")[start:])
+            with source.open("rb") as handle:
+                header = Header.unpack(handle.read(start + 32)[start:])
         except Exception:
             return 0
         return header.width * header.height
