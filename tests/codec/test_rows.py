@@ -190,7 +190,7 @@ def test_command_line_with_damage_far_down(
 ) -> None:
     """Rows have been written before it shows; nothing stays of them."""
     monkeypatch.chdir(tmp_path)
-    noise = np.random.default_rng(1).integers(0, 256, (200, 64, 3), np.uint8)  # nothing for overlays
+    noise = np.random.default_rng(1).integers(0, 256, (256, 64, 3), np.uint8)  # nothing for overlays
     data = shipped.encode(Picture(noise), 60, tile=64)
     *tiles, last = container.parse(data).unpacked()
     tiles.append(last.having(high=bytes(last.high[:-2])))
