@@ -70,7 +70,8 @@ def test_threads_are_this_codecs_alone(two_threads: None, pixels: np.ndarray) ->
 @pytest.mark.parametrize("wide", [False, True])
 def test_one_thread_is_one(two_threads: None, shipped: Codec, wide: bool) -> None:
     """By the time that the other threads of the process take: in PyTorch's kernels, and in MKL's of float64. Threads
-    that are done spin for a while yet, so the least of some trials counts."""
+    that are done spin for a while yet, so of one thread the least of some trials counts; and MKL may find that one is
+    enough, so of two the most."""
     model, q = trained.exact(shipped.weights), torch.tensor([500])
     y_hat = torch.zeros(1, 32, 32, 384, dtype=torch.float64)
 
@@ -79,11 +80,10 @@ def test_one_thread_is_one(two_threads: None, shipped: Codec, wide: bool) -> Non
         model.g_s.enter(y_hat) if wide else model.g_s(y_hat.float(), q, model.steps(q))
         return (time.process_time() - whole) / (time.thread_time() - own) - 1
 
-    shares = []
-    for threads in (1, 2):
-        with torch_settings.own_settings(threads):
-            shares.append(min(others() for _ in range(5)))
-    assert shares[0] < 0.1 < shares[1]
+    with torch_settings.own_settings(1):
+        assert min(others() for _ in range(5)) < 0.1
+    with torch_settings.own_settings(2):
+        assert max(others() for _ in range(5)) > 0.1
 
 
 def test_threads_where_openmp_cannot_be_reached(
