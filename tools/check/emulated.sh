@@ -13,7 +13,11 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 tools() { # what the machine at hand needs
-    command -v qemu-aarch64 qemu-s390x aarch64-linux-gnu-gcc s390x-linux-gnu-gcc cmake >/dev/null && return
+    local name missing=0
+    for name in qemu-aarch64 qemu-s390x aarch64-linux-gnu-gcc s390x-linux-gnu-gcc cmake make; do
+        command -v "$name" >/dev/null || missing=1
+    done
+    [ $missing = 0 ] && return
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         qemu-user cmake make gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross >/dev/null
