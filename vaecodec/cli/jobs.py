@@ -155,8 +155,9 @@ class Encode:
             figures = "  ".join(("", f"quality {found.quality:g}", found.likeness)).rstrip()
             if found.short:
                 notes.append("this is quality 100, smaller than the target")
-        facts["bpp"] = round(len(coded) * 8 / (picture.width * picture.height), 4)
-        figures = f"{human(len(coded))}  {facts['bpp']:.3f} bpp{figures}"
+        bpp = len(coded) * 8 / (picture.width * picture.height)
+        facts["bpp"] = round(bpp, 4)
+        figures = f"{human(len(coded))}  {bpp:.3f} bpp{figures}"
         return Done(coded, figures, facts, notes, time.perf_counter() - start)
 
     def pixels(self, source: Path) -> int:
