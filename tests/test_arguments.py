@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import vaecodec
+from tests.refusals import refused
 from tests.sample_pictures import picture
 from vaecodec.arguments import as_number, as_whole
 from vaecodec.codec import Codec
 from vaecodec.codec.ratecontrol import Target
-from vaecodec.errors import PictureError, VaecError
+from vaecodec.errors import PictureError
 from vaecodec.pictures.picture import Picture, strips
 
 PIXELS = picture(40, 50)
@@ -34,13 +35,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
 @pytest.fixture(scope="module")
 def file(small: Codec) -> bytes:
     return small.encode(PIXELS)
-
-
-def refused(call: Callable[[], Any], words: str) -> None:
-    """It raises VaecError with one sentence that has these words."""
-    with pytest.raises(VaecError, match=words) as caught:
-        call()
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
 # Bytes

@@ -20,6 +20,7 @@ from PIL import Image
 
 import vaecodec
 from tests.files_with_faults import with_header
+from tests.refusals import refused
 from tests.sample_pictures import picture
 from vaecodec.arguments import as_bytes
 from vaecodec.codec import Codec
@@ -39,13 +40,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, small: Codec) -> None:
 @pytest.fixture(scope="module")
 def file(small: Codec) -> bytes:
     return small.encode(PIXELS)
-
-
-def refused(call: Callable[[], Any], words: str) -> None:
-    """It raises VaecError with one sentence that has these words."""
-    with pytest.raises(VaecError, match=words) as caught:
-        call()
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
 # Files
