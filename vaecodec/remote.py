@@ -173,8 +173,13 @@ class Remote(type(Path())):  # type: ignore[misc]  # PosixPath or WindowsPath
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """With those above it; in a store of objects there is nothing to make."""
-        if self.scheme in TREES:
+        if self.scheme not in TREES:
+            return
+        try:
             self.ask("makedirs", exist_ok=exist_ok)
+        except OSError:
+            if not (exist_ok and self.is_dir()):  # another process may have made it first
+                raise
 
     def put(self, data: bytes, force: bool) -> None:
         """Write the whole of it, or nothing: by the store's own put, or under a temporary name first.

@@ -16,9 +16,9 @@ from PIL import Image
 from tests.sample_pictures import picture
 from vaecodec.cli import batch, main
 from vaecodec.cli.batch import How
-from vaecodec.cli.jobs import Decode, Encode, Step
 from vaecodec.cli.plan import Plan
 from vaecodec.codec.defaults import EFFORTS
+from vaecodec.jobs import Decode, Encode, Step
 
 
 @pytest.fixture
@@ -195,8 +195,8 @@ def test_efforts_that_refine_need_more_memory() -> None:
 
 def test_sizes_are_seen_without_decoding(tree: Path) -> None:
     assert vaecodec("encode", "in/a.png") == 0
-    assert Encode(75.0, 3, 0).pixels(Path("in/a.png")) == 600 == Decode({}, 0).pixels(Path("in/a.vaec"))
-    assert Encode(75.0, 3, 0).pixels(Path("in/notes.txt")) == 0 == Decode({}, 0).pixels(Path("in/notes.txt"))
+    assert Encode(75.0, 3, 0).pixels(Path("in/a.png")) == 600 == Decode(0).pixels(Path("in/a.vaec"))
+    assert Encode(75.0, 3, 0).pixels(Path("in/notes.txt")) == 0 == Decode(0).pixels(Path("in/notes.txt"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says")

@@ -14,10 +14,11 @@ from typing import NoReturn
 import click
 
 from vaecodec.cli.lazy import Home, LazyGroup
-from vaecodec.cli.process import FAILED, Ended, ends_in_order, hold_streams
+from vaecodec.cli.process import Ended, ends_in_order, hold_streams
 from vaecodec.cli.usage import sentence
 from vaecodec.console import hush_warnings, printable, reason, say
 from vaecodec.errors import VaecError
+from vaecodec.outcomes import FAILED
 from vaecodec.version import __version__
 
 INTERRUPTED = 130

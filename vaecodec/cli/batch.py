@@ -9,17 +9,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from vaecodec import files
-from vaecodec.cli.jobs import CodecOnDemand, Done, Work
 from vaecodec.cli.plan import Plan, because
-from vaecodec.cli.process import FAILED
 from vaecodec.cli.results import failed, results, succeeded
-from vaecodec.console import Overall, Progress, count, hush_warnings, reason, report, say
-from vaecodec.errors import CorruptFileError, VaecError
+from vaecodec.console import Overall, Progress, count, hush_warnings, report, say
+from vaecodec.errors import CorruptFileError
+from vaecodec.jobs import CodecOnDemand, Work
+from vaecodec.outcomes import FAILED, Done, Failure, attempt
 from vaecodec.remote import Remote
 
 AHEAD = 2  # jobs begun for each worker before the first is done, so that none waits and few results lie about
@@ -28,7 +28,6 @@ AHEAD = 2  # jobs begun for each worker before the first is done, so that none w
 WORKER_BYTES = 130_000_000
 TORCH_BYTES = 800_000_000  # the same of PyTorch, if the work needs it (2026-11-22)
 Job = tuple[Path, Path]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,6 @@ class How:
     folders: bool = False
     results: Path | None = None
     more: bool = False
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a job failed, in a sentence, and the exit code for that."""
-
-    message: str
-    code: int = FAILED
 
 
 def run(plan: Plan, work: Work, how: How) -> int:
@@ -87,18 +78,6 @@ def each(sources: tuple[Path, ...], look: Callable[[Path], None]) -> int:
             say(f"vaecodec: {source}: {failure.message}")
         codes.append(failure.code if failure else 0)
     return codes[0] if len(codes) == 1 else FAILED if any(codes) else 0
-
-
-def attempt(source: Path, action: Callable[[], Result]) -> Result | Failure:
-    """What an action with a file gives, or the failure to report; other errors, which are bugs, are raised."""
-    try:
-        return action()
-    except BrokenPipeError:  # no program reads stdout any more
-        raise
-    except (VaecError, OSError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "memory" not in str(error):  # torch says so when memory runs out
-            raise
-        return Failure(reason(error, source), error.exit_code if isinstance(error, VaecError) else FAILED)
 
 
 def prepare(source: Path, target: Path, how: How) -> None:

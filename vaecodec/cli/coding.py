@@ -13,7 +13,6 @@ import click
 from vaecodec import files
 from vaecodec.bitstream import container, limits
 from vaecodec.cli.batch import How, each, run
-from vaecodec.cli.jobs import CodecOnDemand, Decode, Encode
 from vaecodec.cli.options import (
     FileName,
     batch_options,
@@ -31,6 +30,7 @@ from vaecodec.cli.presets import preset_option
 from vaecodec.cli.values import OneOf, Region, Sigma, Whole
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
+from vaecodec.jobs import CodecOnDemand, Decode, Encode
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -114,9 +114,10 @@ def decode(
     if sum(map(bool, (region, scale, max_size, preview, partial))) > 1:
         raise click.UsageError("--region, --scale, --max-size, --preview and --partial exclude each other")
     planned = plan(inputs, outputs, ".png", is_output=lambda path: not is_vaec(path), is_input=is_vaec)
-    formats = {target: output_format(target) for _, target in planned.jobs}
+    for _, target in planned.jobs:
+        output_format(target)
     fraction = int(scale[-1]) if scale else 1
-    work = Decode(formats, max_pixels, region, fraction, max_size, strip, partial, preview, png_level)
+    work = Decode(max_pixels, region, fraction, max_size, strip, partial, preview, png_level)
     return run(planned, work, how)
 
 

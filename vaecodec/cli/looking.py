@@ -12,9 +12,9 @@ from vaecodec import files
 from vaecodec.bitstream import container
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.cli.batch import each
-from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.cli.options import FileName, options
 from vaecodec.console import Progress, count, human, put, say
+from vaecodec.jobs import CodecOnDemand
 
 
 @click.command()

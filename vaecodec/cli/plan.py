@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from vaecodec import files
+from vaecodec import files, jobs
 from vaecodec.cli.manifest import Named, in_shard, read_manifest
 from vaecodec.errors import VaecError
 from vaecodec.remote import Remote
@@ -203,12 +203,8 @@ def check_streams(targets: list[Path], outputs: Outputs) -> None:
 
 
 def output_format(target: Path) -> str:
-    """Raises: click.UsageError where the name's ending is no format that can be written."""
-    if target == files.STREAM or target.suffix.lower() == ".png":
-        return "PNG"
-    from vaecodec.pictures.writing import format_of
-
+    """Pillow's name of it. Raises: click.UsageError where the name's ending is no format that can be written."""
     try:
-        return format_of(target)
+        return jobs.output_format(target)
     except VaecError as error:
         raise click.UsageError(f"{target}: {error}") from None

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-FAILED = 1  # the exit code for an input that failed
 ENDING = ("SIGTERM", "SIGHUP")  # besides SIGINT, of which Python makes KeyboardInterrupt
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec.cli.batch import How, run
-from vaecodec.cli.jobs import Encode, Restore
 from vaecodec.cli.options import FileName, batch_options, denoising, frame_option, inputs, rate_options
 from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
 from vaecodec.cli.values import AUTO, NOISE_MAX, Number, Sigma
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 from vaecodec.extras import need_torch
+from vaecodec.jobs import Encode, Restore
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -53,9 +53,11 @@ def restoring(ending: str) -> Callable[[Callable[..., Recipe]], Callable[..., in
                 need_torch("restoration")
                 what = recipe(**options)
             planned = plan(inputs, outputs, ending, is_output=lambda _: True, is_input=is_picture)
-            formats = {target: "VAEC" if is_vaec(target) else output_format(target) for _, target in planned.jobs}
+            for _, target in planned.jobs:
+                if not is_vaec(target):
+                    output_format(target)
             encode = Encode(rate, EFFORT, max_pixels, recipe=what, device=device, frame=frame)
-            return run(planned, Restore(what, formats, encode), how)
+            return run(planned, Restore(what, encode), how)
 
         return command
 

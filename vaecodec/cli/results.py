@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vaecodec.console import put
 
 if TYPE_CHECKING:
-    from vaecodec.cli.jobs import Done
+    from vaecodec.outcomes import Done
 
 
 def succeeded(source: Path, target: Path, done: Done) -> dict[str, Any]:

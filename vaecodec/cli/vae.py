@@ -11,12 +11,12 @@ import click
 
 from vaecodec import files
 from vaecodec.cli.batch import each
-from vaecodec.cli.jobs import CodecOnDemand
 from vaecodec.cli.options import FileName, options, read_once
 from vaecodec.cli.plan import output_format
 from vaecodec.cli.values import Dimensions, Number, Whole
 from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.console import put, say
+from vaecodec.jobs import CodecOnDemand, Features
 
 if TYPE_CHECKING:
     from vaecodec.pictures.picture import Picture
@@ -121,23 +121,15 @@ def features(
     `files` (n,) and `pooled` (n, 2 M + N): means and mean magnitudes of y_hat, in 8-bit levels, and means of z_hat.
     With --latents also y_hat_0, z_hat_0 and so on (rows, columns, channels).
     """
-    codec = CodecOnDemand(threads, quiet=False)
+    codec, work = CodecOnDemand(threads, quiet=False), Features(quality, max_pixels)
     found: dict[str, Any] = {}
     names: list[str] = []
     pooled: list[Any] = []
 
     def look(source: Path) -> None:
-        from vaecodec.bitstream.chunks import SIGNATURE
-        from vaecodec.bitstream.container import parse
-
-        data = files.read(source)
-        if not data.startswith(SIGNATURE):
-            data = codec().encode(with_notes(source, data, max_pixels), quality)
-        parse(data, max_pixels=max_pixels)
-        ready = codec()
-        from vaecodec import vae
-
-        one = vae.features(ready, data)
+        one, _, notes, _ = work.look(files.read(source), codec)
+        for note in notes:
+            say(f"vaecodec: {source}: note: {note}")
         if latents:
             found.update({f"y_hat_{len(names)}": one.y_hat, f"z_hat_{len(names)}": one.z_hat})
         names.append(str(source))

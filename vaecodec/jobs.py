@@ -1,8 +1,7 @@
-"""What the commands do to one file, from bytes to bytes: to be run here or in a worker process."""
+"""What is done to one file, from bytes to bytes: by a command, a worker process, another machine."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,16 @@ from vaecodec import files
 from vaecodec.bitstream import container, limits
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.header import Header
-from vaecodec.codec.defaults import EFFORTS
+from vaecodec.bitstream.limits import MAX_PIXELS
+from vaecodec.codec.defaults import EFFORT, EFFORTS, QUALITY
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
+from vaecodec.outcomes import Done
 from vaecodec.pictures import PNG_LEVEL
 
 if TYPE_CHECKING:
+    from vaecodec import vae
     from vaecodec.bitstream.container import File
     from vaecodec.codec.codec import Codec
     from vaecodec.codec.ratecontrol import Target
@@ -53,34 +55,14 @@ class CodecOnDemand:
         return self.codec
 
 
-@dataclass
-class Done:
-    """The output for one input. seconds: what the work took, the model being loaded."""
-
-    data: bytes | memoryview | BinaryIO  # BinaryIO: a file without a name, of what is too large for memory
-    figures: str  # for the result line
-    facts: dict[str, Any]  # for programs
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    fault: str = ""  # the output is there, and yet something is wrong
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        if isinstance(self.data, (bytes, memoryview)):
-            return memoryview(self.data).nbytes
-        return self.data.seek(0, os.SEEK_END)
-
-    def held(self) -> bytes:
-        """The whole of it, which can be sent to another process."""
-        return files.held(self.data)
-
-
 Step = Callable[[Path, CodecOnDemand, Progress | None], Done]  # to a target; raises VaecError
 
 
 class Work(Protocol):
-    """What is done to each file. pixel_bytes: memory for each pixel of a picture, besides a model's."""
+    """What is done to each file. ending: of outputs, by default. pixel_bytes: memory for each pixel of a picture,
+    besides a model's."""
+
+    ending: ClassVar[str]
 
     @property
     def pixel_bytes(self) -> int: ...
@@ -88,8 +70,11 @@ class Work(Protocol):
     @property
     def needs_torch(self) -> bool: ...
 
-    def open(self, source: Path) -> Step:
-        """Read a file, and look at what can be seen without the model; what is left to do. Raises: VaecError."""
+    def open(self, source: Path | bytes) -> Step:
+        """Read a file, and look at what can be seen without the model; what is left to do. Raises: VaecError, OSError.
+
+        source: its path, or all of it.
+        """
 
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its beginning; 0 where that does not tell."""
@@ -104,9 +89,9 @@ class Encode:
     it. frame: which picture of a file, from 1; None: the first, with a note.
     """
 
-    rate: float | Target
-    effort: int
-    max_pixels: int
+    rate: float | Target = QUALITY
+    effort: int = EFFORT
+    max_pixels: int = MAX_PIXELS
     strip: str = "none"
     metadata: dict[str, bytes] = field(default_factory=dict)
     preview: bool | None = None
@@ -114,6 +99,7 @@ class Encode:
     device: str = "cpu"
     progressive: bool = False
     frame: int | None = None
+    ending: ClassVar[str] = ".vaec"
 
     @property
     def pixel_bytes(self) -> int:
@@ -124,17 +110,17 @@ class Encode:
     def needs_torch(self) -> bool:
         return bool(self.recipe) or EFFORTS[self.effort].filters
 
-    def open(self, source: Path) -> Step:
+    def open(self, source: Path | bytes) -> Step:
         """A picture's file may be left on disk. A file that is no picture is refused early."""
-        kept = files.on_disk(source) and not self.recipe
-        return partial(self.encode, source if kept else files.read(source))
+        kept = isinstance(source, Path) and files.on_disk(source) and not self.recipe
+        return partial(self.encode, source if kept else whole(source))
 
     def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
         from vaecodec.pictures.metadata import replaced, stripped
         from vaecodec.pictures.reading import read_picture
 
-        by_rows = isinstance(self.rate, float) and not self.recipe  # else the whole is worked on
+        by_rows = isinstance(self.rate, (int, float)) and not self.recipe  # else the whole is worked on
         picture, notes = read_picture(data, self.max_pixels, by_rows=by_rows, frame=self.frame)
         picture = replaced(stripped(picture, self.strip), self.metadata)
         ready = codec()
@@ -147,7 +133,7 @@ class Encode:
         options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progressive": self.progressive}
         options["progress"] = progress
         figures = ""
-        if isinstance(self.rate, float):
+        if isinstance(self.rate, (int, float)):
             coded, facts["quality"] = ready.encode(picture, self.rate, **options), self.rate
         else:
             found = ready.encode_to(picture, self.rate, **options)
@@ -175,12 +161,12 @@ class Encode:
 class Restore:
     """A picture file to a better one, or to a `.vaec` file of it.
 
-    formats: Pillow's names of the formats of targets, or VAEC. encode: for those, with the same recipe.
+    encode: for targets that end in .vaec, with the same recipe.
     """
 
     recipe: Recipe
-    formats: dict[Path, str]
     encode: Encode
+    ending: ClassVar[str] = ".png"
 
     @property
     def pixel_bytes(self) -> int:
@@ -190,13 +176,13 @@ class Restore:
     def needs_torch(self) -> bool:
         return True
 
-    def open(self, source: Path) -> Step:
+    def open(self, source: Path | bytes) -> Step:
         """A file that is no picture is refused before the model is loaded."""
-        return partial(self.restore, files.read(source))
+        return partial(self.restore, whole(source))
 
     def restore(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         """Raises: VaecError."""
-        if self.formats[target] == "VAEC":
+        if target.suffix.lower() == self.encode.ending:
             return self.encode.encode(data, target, codec, progress)
         from io import BytesIO
 
@@ -208,7 +194,7 @@ class Restore:
         start = time.perf_counter()
         picture, more = better(self.recipe, ready, self.encode.device, picture, data, progress)
         written = BytesIO()
-        notes += more + write_picture(picture, written, self.formats[target])
+        notes += more + write_picture(picture, written, output_format(target))
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         return Done(written.getbuffer(), figures, facts, notes, time.perf_counter() - start)
@@ -216,6 +202,20 @@ class Restore:
     def pixels(self, source: Path) -> int:
         """How many a file has; 0 where its beginning does not tell."""
         return self.encode.pixels(source)
+
+
+def whole(source: Path | bytes) -> bytes:
+    """All of a file. Raises: OSError."""
+    return source if isinstance(source, bytes) else files.read(source)
+
+
+def output_format(target: Path) -> str:
+    """Pillow's name of the format of a picture's file. Raises: PictureError where that cannot be written."""
+    if target == files.STREAM or target.suffix.lower() == ".png":
+        return "PNG"
+    from vaecodec.pictures.writing import format_of
+
+    return format_of(target)
 
 
 def temporary(target: Path) -> BinaryIO:
@@ -241,14 +241,13 @@ def better(
 class Decode:
     """A `.vaec` file to a picture file.
 
-    formats: Pillow's names of the formats of targets. region: left, top, width, height. scale: 1, 2, 4 or 8.
+    The ending of the target is that of the format. region: left, top, width, height. scale: 1, 2, 4 or 8.
     max_size: of the longer side. partial: make what can be made of a damaged file. preview: the small picture in the
     file, or the whole at 1/8. At most one of these is used. strip: see `metadata.stripped`.
     png_level: of zlib, 0..9, for PNG.
     """
 
-    formats: dict[Path, str]
-    max_pixels: int
+    max_pixels: int = MAX_PIXELS
     region: tuple[int, int, int, int] | None = None
     scale: int = 1
     max_size: int | None = None
@@ -256,29 +255,31 @@ class Decode:
     partial: bool = False
     preview: bool = False
     png_level: int = PNG_LEVEL
+    ending: ClassVar[str] = ".png"
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
     needs_torch: ClassVar[bool] = False
 
-    def open(self, source: Path) -> Step:
+    def open(self, source: Path | bytes) -> Step:
         """A bad file need not wait for the model, but where as much as possible is made of it."""
+        parts = files.in_parts(source) if isinstance(source, Path) and (self.preview or self.region) else None
         if self.preview:
             from vaecodec.pictures.preview import read_preview
 
-            parts = files.in_parts(source) or files.read(source)
-            return partial(self.decode, read_preview(parts) or bytes(parts[:]))
-        if self.region and (found := files.in_parts(source)) and (file := container.parse_indexed(found)):
+            sliced = parts or whole(source)
+            return partial(self.decode, read_preview(sliced) or bytes(sliced[:]))
+        if self.region and parts and (file := container.parse_indexed(parts)):
             limits.check_region(file.header, self.region, self.max_pixels)
             return partial(self.decode, file)
-        data = files.read(source)
+        data = whole(source)
         if self.partial:
             return partial(self.decode, data)
-        whole = not self.region and not self.max_size and self.scale == 1
-        file = container.parse(data, max_pixels=self.max_pixels if whole else None)
+        all_of_it = not self.region and not self.max_size and self.scale == 1
+        file = container.parse(data, max_pixels=self.max_pixels if all_of_it else None)
         if self.region:
             limits.check_region(file.header, self.region, self.max_pixels)
         elif self.max_size:
             limits.check_within(file.header, self.max_size, self.max_pixels)
-        elif not whole:
+        elif not all_of_it:
             limits.check_scale(file.header, self.scale, self.max_pixels)
         return partial(self.decode, file)
 
@@ -300,7 +301,7 @@ class Decode:
             start = time.perf_counter()
             picture, fault = self.make(data, ready, progress)
         written = temporary(target) if is_large(picture.width, picture.height) else BytesIO()
-        notes = write_picture(stripped(picture, self.strip), written, self.formats[target], self.png_level)
+        notes = write_picture(stripped(picture, self.strip), written, output_format(target), self.png_level)
         facts = {"width": picture.width, "height": picture.height}
         figures = f"{picture.width} x {picture.height}  {human(written.tell())}"
         coded = written.getbuffer() if isinstance(written, BytesIO) else written
@@ -316,9 +317,9 @@ class Decode:
             return codec.decode_within(data, self.max_size, max_pixels=None), ""
         if self.scale > 1:
             return codec.decode_scaled(data, self.scale, max_pixels=None), ""
-        return self.whole(data, codec, progress), ""
+        return self.rows(data, codec, progress), ""
 
-    def whole(self, file: File, codec: Codec, progress: Progress | None) -> Picture:
+    def rows(self, file: File, codec: Codec, progress: Progress | None) -> Picture:
         """A large picture by rows, which are decoded as they are written. Raises: VaecError."""
         from vaecodec.pictures.picture import Picture, from_above, is_large
 
@@ -362,3 +363,51 @@ class Decode:
         except Exception:
             return 0
         return header.width * header.height
+
+
+@dataclass(frozen=True)
+class Features:
+    """A `.vaec` file, or a picture that is coded first, at a quality, to its pooled latents (see `vae.features`): a
+    `.npy` file of (2 M + N,) float32."""
+
+    quality: float = QUALITY
+    max_pixels: int = MAX_PIXELS
+    ending: ClassVar[str] = ".npy"
+    pixel_bytes: ClassVar[int] = PIXEL_BYTES
+    needs_torch: ClassVar[bool] = False
+
+    def open(self, source: Path | bytes) -> Step:
+        return partial(self.describe, whole(source))
+
+    def describe(self, data: bytes, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        """Raises: VaecError."""
+        from io import BytesIO
+
+        import numpy as np
+
+        found, header, notes, seconds = self.look(data, codec)
+        written = BytesIO()
+        np.save(written, found.pooled)
+        facts = {"width": header.width, "height": header.height}
+        return Done(written.getvalue(), f"{len(found.pooled)} numbers", facts, notes, seconds)
+
+    def look(self, data: bytes, codec: CodecOnDemand) -> tuple[vae.Features, Header, list[str], float]:
+        """The features, what the file says, notes on what was converted, and the seconds. Raises: VaecError."""
+        notes: list[str] = []
+        start = time.perf_counter()
+        if not data.startswith(SIGNATURE):
+            from vaecodec.pictures.reading import read_picture
+
+            picture, notes = read_picture(data, self.max_pixels)
+            ready = codec()
+            start = time.perf_counter()
+            data = ready.encode(picture, self.quality)
+        file = container.parse(data, max_pixels=self.max_pixels)
+        ready = codec()
+        from vaecodec import vae
+
+        return vae.features(ready, data), file.header, notes, time.perf_counter() - start
+
+    def pixels(self, source: Path) -> int:
+        """Not known ahead."""
+        return 0
