@@ -83,6 +83,7 @@ COMMANDS = {
     "verify": Home("vaecodec.cli.looking", "Check the structure and the checksums of .vaec files."),
     "view": Home("vaecodec.cli.web", "Show .vaec files in the browser."),
     "web": Home("vaecodec.cli.web", "Write a site that shows .vaec files."),
+    "serve": Home("vaecodec.cli.serve", "Code pictures for others, over HTTP."),
     "bench": Home("vaecodec.cli.bench", "Compare codecs on pictures."),
     "denoise": Home("vaecodec.cli.restoration", "Remove noise from pictures."),
     "inpaint": Home("vaecodec.cli.restoration", "Fill in missing parts of pictures."),

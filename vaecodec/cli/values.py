@@ -66,7 +66,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
+        if isinstance(value, (int, float)):
             return value
         match = re.fullmatch(r"([0-9]+|[0-9]*[.][0-9]+) ?([A-Za-z]*)", value.strip())
         if match is None or match[2].upper() not in UNITS:
