@@ -25,7 +25,7 @@ class Metrics:
         self.seconds = Histogram(
             "request_seconds", "From the head to the end of the answer.", ["route", "status"], buckets=SECONDS, **count
         )
-        self.pixels = Counter("pixels", "Of pictures that were made.", ["route"], **count)
+        self.pixels = Counter("pixels", "Of the pictures.", ["route"], **count)
         self.received = Counter("received_bytes", "Of bodies.", ["route"], **count)
         self.sent = Counter("sent_bytes", "Of bodies.", ["route"], **count)
         now = {

@@ -38,7 +38,8 @@ class Settings:
         """With numbers in place of the defaults. Raises: VaecError where one is out of its range."""
         from vaecodec.codec.team import available
 
-        least = {"processes": 1, "queue": 0, "max_bytes": 1, "max_pixels": 0, "timeout": 0.001, "held": 1, "memory": 0}
+        least = {"processes": 1, "queue": 0, "max_bytes": 1, "max_pixels": 0, "timeout": 0.001, "memory": 0}
+        least["held"] = self.max_bytes
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:
