@@ -5,14 +5,17 @@ A worker that is stopped (SIGSTOP) is one that takes for ever.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.service.serving import WAIT, Asking, Service, is_there, picture, serving, wait_for
 
@@ -83,6 +86,8 @@ def test_a_process_that_dies_takes_one_request_along(service: Service) -> None:
 def test_one_that_dies_idle_takes_none(service: Service) -> None:
     (worker,) = service.workers()
     os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: len(list(Path(f"/proc/{worker}/task").iterdir())) == 1)  # its threads hold the pipe too
+    wait_for(lambda: "State:\tZ" in Path(f"/proc/{worker}/status").read_text())
     assert service.post("/encode", SMALL).status == 200
     assert not is_there(worker)
 
@@ -146,14 +151,16 @@ def test_a_client_that_takes_nothing(hasty: Service) -> None:
 
 def test_memory_is_limited() -> None:
     """Of bodies all together, and of each process."""
-    with serving("--processes", 1, "--max-bytes", "1MB", "--held", "1.5MB", "--memory", "300MB") as service:
+    with serving("--processes", 1, "--max-bytes", "1MB", "--held", "1.5MB", "--memory", "512MiB") as service:
         with service.raw() as half:
             half.sendall(HEAD % 999_999 + bytes(900_000))
             service.until("held_bytes", 900_000)
             answer = service.post("/encode", bytes(900_000))
             assert answer.status == 503 and "large requests" in answer.json["detail"]
         service.until("held_bytes", 0)
-        answer = service.post("/encode", picture(6000, 5000, "WEBP", lossless=True))
+        written = io.BytesIO()
+        Image.new("RGB", (8000, 7000)).save(written, "JPEG")
+        answer = service.post("/encode", written.getvalue())
         assert answer.status == 413 and "more memory" in answer.json["detail"]
         assert service.post("/encode", SMALL).status == 200
 

@@ -209,6 +209,7 @@ def test_several_requests_on_one_connection(service: Service) -> None:
     [
         (["--max-effort", "10"], "not between 1 and 9"),
         (["--held", "1kB"], "held is less than"),
+        (["--memory", "100MB"], "memory is less than 536870912 bytes"),
         (["--host", "256.0.0.1"], "vaecodec: "),
         (["--port", "70000"], "not between 0 and 65535"),
     ],
@@ -224,3 +225,12 @@ def test_a_port_is_taken_once(service: Service) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == 1 and ended.stderr.startswith("vaecodec: Address already in use")
     assert ended.stderr.count("\n") == 1
+
+
+def test_who_is_refused_early_gets_the_answer(service: Service) -> None:
+    """Though he sends on, and closes the connection after one request. What never ends is not waited for."""
+    body = bytes(900_000)
+    for _ in range(10):
+        answer = service.ask("POST", "/encode?x=1", body, {"Connection": "close"})
+        refused(answer, 400, "no parameter 'x'")
+        refused(service.ask("POST", "/nothing", body, {"Connection": "close"}), 404, "nothing")

@@ -30,6 +30,7 @@ def make_app(settings: Settings | None = None) -> Starlette:
     from vaecodec.service.metrics import Watched
     from vaecodec.service.pool import Pool
     from vaecodec.service.problems import on_bug, on_problem
+    from vaecodec.service.transfer import LINGER, Drained
 
     chosen = (settings or Settings()).complete()
     assert chosen.processes is not None and chosen.queue is not None
@@ -51,7 +52,7 @@ def make_app(settings: Settings | None = None) -> Starlette:
             *(Route(f"/{endpoint.__name__}", endpoint, methods=["POST"]) for endpoint in coding),
             *(Route(path, make(service)) for path, make in ({"/": endpoints.about} | looking).items()),
         ],
-        middleware=[Middleware(Watched, service.metrics)],
+        middleware=[Middleware(Drained, min(LINGER, chosen.timeout / 2)), Middleware(Watched, service.metrics)],
         exception_handlers={HTTPException: on_problem, Exception: on_bug},
         lifespan=lifespan,
     )

@@ -63,14 +63,14 @@ class Coding:
         self.service, self.asked, self.__name__ = service, asked, asked.__name__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.service.held.share() as share:
-            try:
-                answer = await self.answer(Request(scope, receive), share)
-            except Problem as error:
-                answer = problem(error)
-            except Gone:
-                return
-            await deliver(answer, send, self.service.settings.timeout)
+        seconds = self.service.settings.timeout
+        try:
+            with self.service.held.share() as share:
+                await deliver(await self.answer(Request(scope, receive), share), send, seconds)
+        except Problem as error:
+            await deliver(problem(error), send, seconds)
+        except Gone:
+            pass
 
     async def answer(self, request: Request, share: Share) -> Response:
         """Raises: Problem, Gone."""

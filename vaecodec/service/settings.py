@@ -11,6 +11,7 @@ from vaecodec.extras import need_torch
 QUEUE = 4  # requests that may wait, for each process
 BODIES = 16  # of the largest, that may be in memory
 MEMORY, PIXEL_MEMORY = 2**30, 24  # bytes of a process: of its own, and for each pixel; about twice of what is used
+LEAST_MEMORY = 2**29
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise VaecError(f"{name} is less than {low:g}")
+        if 0 < (self.memory or 0) < LEAST_MEMORY:
+            raise VaecError(f"memory is less than {LEAST_MEMORY} bytes, which a process needs")
         if self.max_effort not in EFFORTS:
             raise VaecError(f"max_effort is not between {min(EFFORTS)} and {max(EFFORTS)}")
         by_torch = EFFORTS[self.max_effort].filters

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vaecodec.service.problems import Problem
 
 PIECE = 2**17  # bytes that are sent at a time
+LINGER = 5.0  # seconds for the rest of a body behind its answer, at most
 T = TypeVar("T")
 
 
@@ -101,6 +103,47 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         gone.cancel()
 
 
+class Drained:
+    """Middleware that takes the rest of a body after its answer, for some seconds, and drops it.
+
+    Who is cut off while he sends does not get the answer. A body that came too late (408) is not waited for.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self.app, self.seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        more = "expect" not in headers and (
+            "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        )
+
+        async def receiving() -> Message:
+            nonlocal more
+            message = await receive()
+            more = more and message.get("more_body", False)
+            return message
+
+        async def rest() -> None:
+            while more:
+                await receiving()
+
+        async def sending(message: Message) -> None:
+            nonlocal more
+            more = more and message.get("status") != 408
+            if more and message["type"] == "http.response.body" and not message.get("more_body"):
+                await send(message | {"more_body": True})
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(rest(), self.seconds)
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await self.app(scope, receiving, sending)
+
+
 async def deliver(answer: Response, send: Send, seconds: float) -> None:
     """Send it by pieces. A client that does not take it in time does not get it whole: the server cuts it off."""
 
@@ -111,7 +154,5 @@ async def deliver(answer: Response, send: Send, seconds: float) -> None:
             more = at + PIECE < len(body)
             await send({"type": "http.response.body", "body": body[at : at + PIECE], "more_body": more})
 
-    try:
+    with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(deliver_all(), seconds)
-    except asyncio.TimeoutError:
-        pass
