@@ -25,9 +25,10 @@ http {{
   log_format sent '$request_method $uri $bytes_sent'; access_log {folder}/sent sent;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen 127.0.0.1:{port}; root {root}; location /whole/ {{ alias {root}/; max_ranges 0; }} }}
+  {config}
 }}
 """
+FILES = "server {{ listen 127.0.0.1:{port}; root {root}; location /whole/ {{ alias {root}/; max_ranges 0; }} }}"
 SSHD = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -108,11 +109,19 @@ def s3(environment: pytest.MonkeyPatch) -> Iterator[str]:
 def http(folder: Path, root: Path) -> Iterator[str]:
     """The URL of `root`; under whole/ without ranges. A line for each request is in `folder`/sent."""
     modules("fsspec", "aiohttp")
-    port, user = free_port(), "user root;" if os.getuid() == 0 else ""
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, root=root, port=port, user=user))
-    with running(port, program("nginx"), "-e", folder / "error.log", "-c", config):
+    port = free_port()
+    with nginx(folder, port, FILES.format(port=port, root=root)):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx(folder: Path, port: int, config: str) -> Iterator[None]:
+    """With what stands in `http`, from when it answers at the port."""
+    user = "user root;" if os.getuid() == 0 else ""
+    path = folder / "nginx.conf"
+    path.write_text(NGINX.format(folder=folder, config=config, user=user))
+    with running(port, program("nginx"), "-e", folder / "error.log", "-c", path):
+        yield
 
 
 def sent(folder: Path) -> int:

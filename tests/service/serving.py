@@ -56,9 +56,9 @@ class Asking(Thread):
 
 
 class Service:
-    """One that listens at a port of the loopback."""
+    """One that listens at a port of the loopback. process: None where another program is ahead of it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: Any, port: int) -> None:
         self.process, self.port = process, port
 
     def connect(self) -> http.client.HTTPConnection:
@@ -116,9 +116,9 @@ def talk(
 
 
 @contextmanager
-def serving(*options: object, program: list[str] | None = None, ready: str = "/ready") -> Iterator[Service]:
-    """`vaecodec serve` with options, or another program that prints its address, from when it can be asked."""
-    command = program or [sys.executable, "-m", "vaecodec", "serve", "--port", "0"]
+def serving(*options: object) -> Iterator[Service]:
+    """`vaecodec serve` with options, from when it can be asked."""
+    command = [sys.executable, "-m", "vaecodec", "serve", "--port", "0"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([*command, *map(str, options)], stderr=subprocess.PIPE, env=environment)
     assert process.stderr is not None
@@ -128,7 +128,7 @@ def serving(*options: object, program: list[str] | None = None, ready: str = "/r
     Thread(target=process.stderr.read, daemon=True).start()  # or it might wait until someone reads
     service = Service(process, int(found[1]))
     try:
-        wait_for(lambda: service.ask("GET", ready).status == 200)
+        wait_for(lambda: service.ask("GET", "/ready").status == 200)
         yield service
     finally:
         process.terminate()

@@ -14,7 +14,6 @@ import io
 import itertools
 import os
 import random
-import re
 import statistics
 import struct
 import subprocess
@@ -67,19 +66,16 @@ async def ask(port: int, request: Request, stay: bool = True, pace: float = 0.0)
                 await asyncio.sleep(pace)
         if not stay:
             return "left"
-        return status_of(await reader.read())
-    except OSError:
+        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(answer.partition(b"content-length: ")[2].split()[0]))
+        return answer.split()[1].decode()
+    except (OSError, asyncio.IncompleteReadError):
         return "none"
     finally:
         if writer:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
-
-
-def status_of(answer: bytes) -> str:
-    found = re.match(rb"HTTP/1.1 (\d+) .*?\r\ncontent-length: (\d+)\r\n.*?\r\n\r\n(.*)", answer, re.S | re.I)
-    return found[1].decode() if found and len(found[3]) == int(found[2]) else "none"
 
 
 # Hostile requests

@@ -52,7 +52,7 @@ def make_app(settings: Settings | None = None) -> Starlette:
             *(Route(f"/{endpoint.__name__}", endpoint, methods=["POST"]) for endpoint in coding),
             *(Route(path, make(service)) for path, make in ({"/": endpoints.about} | looking).items()),
         ],
-        middleware=[Middleware(Drained, min(LINGER, chosen.timeout / 2)), Middleware(Watched, service.metrics)],
+        middleware=[Middleware(Watched, service.metrics), Middleware(Drained, min(LINGER, chosen.timeout / 2))],
         exception_handlers={HTTPException: on_problem, Exception: on_bug},
         lifespan=lifespan,
     )

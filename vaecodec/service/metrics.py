@@ -54,7 +54,7 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status, received, sent = time.perf_counter(), GONE, 0, 0
+        start, end, status, received, sent = time.perf_counter(), 0.0, GONE, 0, 0
 
         async def receiving() -> Message:
             nonlocal received
@@ -63,18 +63,20 @@ class Watched:
             return message
 
         async def sending(message: Message) -> None:
-            nonlocal status, sent
+            nonlocal status, sent, end
             if message["type"] == "http.response.start":
                 status = str(message["status"])
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
             sent += len(message.get("body", b""))
             await send(message)
+            if message.get("body"):  # the last message waits for the rest of a request, see `transfer.Drained`
+                end = time.perf_counter()
 
         try:
             await self.app(scope, receiving, sending)
         finally:
             route = getattr(scope.get("endpoint"), "__name__", "other")
             self.metrics.requests.labels(route, status).inc()
-            self.metrics.seconds.labels(route, status).observe(time.perf_counter() - start)
+            self.metrics.seconds.labels(route, status).observe((end or time.perf_counter()) - start)
             self.metrics.received.labels(route).inc(received)
             self.metrics.sent.labels(route).inc(sent)

@@ -129,8 +129,8 @@ def writable() -> list[str]:
 def negotiated(accept: str, offers: Iterable[str]) -> str | None:
     """The media type of `offers` that an Accept header likes best, of equal ones the first; None where it takes none.
 
-    As RFC 9110 has it: of the ranges that fit, the most specific one counts. Parameters but q are not looked at, and a
-    range that is not well formed is none.
+    As RFC 9110 has it: of the ranges that fit, the most specific one counts. Parameters but q are not looked at; a q that is
+    none is 1, and a range that is not well formed is left out.
     """
     ranges = [found for part in accept.split(",") if (found := media_range(part))]
     if not accept.strip():
