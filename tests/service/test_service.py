@@ -150,7 +150,9 @@ def test_too_large(service: Service, coded: bytes) -> None:
     refused(service.post("/encode", large), 413, "larger than 1000000 bytes")
     refused(service.ask("POST", "/encode", iter([large[:500_000]] * 3), {}, encode_chunked=True), 413, "1000000 bytes")
     refused(service.post("/encode", picture(2001, 1000)), 413, "limit of 2000000 pixels")
-    huge = b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0))])
+    huge = b"".join(
+        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0))]
+    )
     refused(service.post("/encode", huge + chunk(b"IDAT", zlib.compress(bytes(9)))), 413, "limit")
 
 

@@ -208,7 +208,9 @@ def main() -> None:
 
 def report(seen: Seen, able: float, processes: int, seconds: float) -> None:
     service = processes / able
-    print(f"\ncapacity {able:.1f} requests a second, {service:.3f} s each; with the queue {(QUEUE + 1) * service:.2f} s")
+    print(
+        f"\ncapacity {able:.1f} requests a second, {service:.3f} s each; with the queue {(QUEUE + 1) * service:.2f} s"
+    )
     for name, counts in (("good", seen.status[False]), ("hostile", seen.status[True])):
         rows = ", ".join(f"{status}: {n}" for status, n in sorted(counts.items()))
         print(f"{name}, {counts.total() / seconds:.1f} a second: {rows}")

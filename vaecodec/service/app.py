@@ -34,7 +34,7 @@ def make_app(settings: Settings | None = None) -> Starlette:
 
     chosen = (settings or Settings()).complete()
     assert chosen.processes is not None and chosen.queue is not None
-    pool = Pool(work.serve, ("prepare", chosen.memory), chosen.processes, chosen.queue, chosen.timeout)
+    pool = Pool(work.call, (work.prepare, chosen.memory), chosen.processes, chosen.queue, chosen.timeout)
     service = endpoints.Service(chosen, pool)
 
     @asynccontextmanager

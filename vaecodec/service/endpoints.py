@@ -16,7 +16,7 @@ from vaecodec.service.problems import Problem, problem
 from vaecodec.service.requests import ENDINGS, JSON, VAEC, decoding, encoding, looking, negotiated, writable
 from vaecodec.service.settings import Settings
 from vaecodec.service.transfer import Gone, Held, Share, body_of, deliver, unless_gone
-from vaecodec.service.work import Job, Made, Refused
+from vaecodec.service.work import Job, Made, Refused, perform
 from vaecodec.version import __version__
 
 Asked = tuple[Job, str, str]  # the job, the media type of its output, the ending that chooses the format
@@ -93,7 +93,7 @@ class Coding:
         """What a process makes of it. Raises: Problem, Gone."""
         seconds = self.service.settings.timeout
         try:
-            return await unless_gone(request.receive, self.service.pool("perform", job, body, ending))
+            return await unless_gone(request.receive, self.service.pool(perform, job, body, ending))
         except Busy:
             raise self.busy() from None
         except Died:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.datastructures import MutableHeaders
@@ -20,24 +22,24 @@ class Metrics:
 
     def __init__(self, pool: Pool, held: Held) -> None:
         self.registry = registry = CollectorRegistry()
-        count = {"namespace": "vaecodec", "registry": registry}
-        self.requests = Counter("requests", "Requests that are done.", ["route", "status"], **count)
-        self.seconds = Histogram(
-            "request_seconds", "From the head to the end of the answer.", ["route", "status"], buckets=SECONDS, **count
-        )
-        self.pixels = Counter("pixels", "Of the pictures.", ["route"], **count)
-        self.received = Counter("received_bytes", "Of bodies.", ["route"], **count)
-        self.sent = Counter("sent_bytes", "Of bodies.", ["route"], **count)
-        now = {
+        counter = partial(Counter, namespace="vaecodec", registry=registry)
+        self.requests = counter("requests", "Requests that are done.", ["route", "status"])
+        self.pixels = counter("pixels", "Of the pictures.", ["route"])
+        self.received = counter("received_bytes", "Of bodies.", ["route"])
+        self.sent = counter("sent_bytes", "Of bodies.", ["route"])
+        text = "From the head to the end of the answer."
+        names = ["route", "status"]
+        self.seconds = Histogram("request_seconds", text, names, "vaecodec", buckets=SECONDS, registry=registry)
+        now: dict[str, tuple[str, Callable[[], float]]] = {
             "queue_length": ("Requests that wait for a process.", lambda: len(pool.waiting)),
             "queue_limit": ("Requests that may wait.", lambda: pool.queue),
             "processes_busy": ("Processes at work.", lambda: pool.busy),
             "processes_ready": ("Processes at work or free.", lambda: pool.ready),
-            "processes_lost": ("Processes that ended over a request or were ended.", lambda: pool.lost),
+            "processes_lost": ("Processes that died or took too long, so far.", lambda: pool.lost),
             "held_bytes": ("Bodies and answers in memory.", lambda: held.used),
         }
         for name, (text, value) in now.items():
-            Gauge(name, text, **count).set_function(value)
+            Gauge(name, text, namespace="vaecodec", registry=registry).set_function(value)
 
     def page(self) -> tuple[bytes, str]:
         """The figures, and their media type."""

@@ -13,7 +13,7 @@ from vaecodec.errors import VaecError
 from vaecodec.jobs import Decode, Encode
 from vaecodec.pictures.writing import format_of
 from vaecodec.service.settings import Settings
-from vaecodec.service.work import Job, Look
+from vaecodec.service.work import Look
 
 VAEC, JSON = "image/vaec", "application/json"
 # What pictures may be decoded to, by media type; where a client has no preference, the first.
@@ -129,8 +129,8 @@ def writable() -> list[str]:
 def negotiated(accept: str, offers: Iterable[str]) -> str | None:
     """The media type of `offers` that an Accept header likes best, of equal ones the first; None where it takes none.
 
-    As RFC 9110 has it: of the ranges that fit, the most specific one counts. Parameters but q are not looked at; a q that is
-    none is 1, and a range that is not well formed is left out.
+    As RFC 9110 has it: of the ranges that fit, the most specific one counts. Parameters but q are not looked at; a q
+    that is none is 1, and a range that is not well formed is left out.
     """
     ranges = [found for part in accept.split(",") if (found := media_range(part))]
     if not accept.strip():

@@ -117,9 +117,7 @@ class Drained:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        more = "expect" not in headers and (
-            "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-        )
+        more = "expect" not in headers and ("transfer-encoding" in headers or headers.get("content-length", "0") != "0")
 
         async def receiving() -> Message:
             nonlocal more
@@ -135,7 +133,7 @@ class Drained:
             nonlocal more
             more = more and message.get("status") != 408
             if more and message["type"] == "http.response.body" and not message.get("more_body"):
-                await send(message | {"more_body": True})
+                await send({**message, "more_body": True})
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(rest(), self.seconds)
                 message = {"type": "http.response.body"}

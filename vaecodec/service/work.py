@@ -6,12 +6,14 @@ import hashlib
 import json
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from vaecodec.bitstream.chunks import SIGNATURE
+from vaecodec.console import reason
 from vaecodec.errors import CorruptFileError, LimitError, PictureError, UnsupportedError, VaecError
 from vaecodec.jobs import CodecOnDemand, Encode, Progress, Step
 from vaecodec.outcomes import Done
@@ -89,8 +91,8 @@ def refusal(job: Job, data: bytes, error: Exception) -> Refused:
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     if isinstance(job, Encode) and isinstance(error, PictureError):
         status = 422 if is_picture(data) else 415
-    message = {MemoryError: "the picture needs more memory than it may have"}.get(type(error)) or str(error)
-    return Refused(status, message)
+    short = isinstance(error, MemoryError)
+    return Refused(status, "the picture needs more memory than it may have" if short else reason(error, None))
 
 
 def is_picture(data: bytes) -> bool:
@@ -137,6 +139,6 @@ def limit_memory(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (min(memory, hard) if hard >= 0 else memory, hard))
 
 
-def serve(call: str, *arguments: Any) -> Any:
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a worker process is sent: `prepare` or `perform`, and its arguments."""
-    return {"prepare": prepare, "perform": perform}[call](*arguments)
+    return function(*arguments)
