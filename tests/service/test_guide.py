@@ -26,8 +26,7 @@ def block(language: str) -> str:
 
 
 def test_commands(tmp_path: Path) -> None:
-    if not shutil.which("curl"):
-        pytest.skip("there is no curl")
+    servers.program("curl")
     shutil.copy(SAMPLE, tmp_path / "photo.png")
     commands = re.findall(r"^    (curl .*)$", PAGE, re.M)
     assert len(commands) == 4

@@ -15,6 +15,8 @@ import pytest
 
 from tests.commands import SAMPLE, Run
 from tests.service.serving import ROOT, Answer, Service, picture, serving
+from vaecodec.errors import VaecError
+from vaecodec.service.app import make_app
 from vaecodec.version import __version__
 
 VECTORS = ROOT / "tests" / "vectors"
@@ -236,3 +238,9 @@ def test_who_is_refused_early_gets_the_answer(service: Service) -> None:
         answer = service.ask("POST", "/encode?x=1", body, {"Connection": "close"})
         refused(answer, 400, "no parameter 'x'")
         refused(service.ask("POST", "/nothing", body, {"Connection": "close"}), 404, "nothing")
+
+
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    with pytest.raises(VaecError, match=r"Starlette, which is not installed: pip install 'vaecodec\[serve\]'"):
+        make_app()

@@ -208,9 +208,8 @@ def main() -> None:
 
 def report(seen: Seen, able: float, processes: int, seconds: float) -> None:
     service = processes / able
-    print(
-        f"\ncapacity {able:.1f} requests a second, {service:.3f} s each; with the queue {(QUEUE + 1) * service:.2f} s"
-    )
+    waiting = (QUEUE + 1) * service
+    print(f"\ncapacity {able:.1f} requests a second, {service:.3f} s each; behind a full queue {waiting:.2f} s")
     for name, counts in (("good", seen.status[False]), ("hostile", seen.status[True])):
         rows = ", ".join(f"{status}: {n}" for status, n in sorted(counts.items()))
         print(f"{name}, {counts.total() / seconds:.1f} a second: {rows}")
@@ -220,9 +219,9 @@ def report(seen: Seen, able: float, processes: int, seconds: float) -> None:
     for status, times in sorted(seen.seconds.items()):
         p50, p95, p99 = (quantile(times, q) for q in (50, 95, 99))
         print(f"| {status} | {len(times) / seconds:.1f} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {max(times):.2f} |")
-    third = len(seen.memory) // 3
-    first, last = (statistics.mean(part) for part in (seen.memory[:third], seen.memory[-third:]))
-    print(f"\nmemory, MB: first third {first:.0f}, last third {last:.0f}, largest {max(seen.memory):.0f}")
+    third = -(-len(seen.memory) // 3)
+    thirds = (f"{statistics.mean(seen.memory[at : at + third]):.0f}" for at in range(0, len(seen.memory), third))
+    print(f"\nmemory by thirds of the time: {', '.join(thirds)} MB, {max(seen.memory):.0f} at most")
 
 
 def quantile(values: list[float], percent: int) -> float:

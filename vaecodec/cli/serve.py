@@ -64,8 +64,16 @@ def serve(
     need("serve", uvicorn="uvicorn")
     from vaecodec.service.app import make_app
 
-    limits = [None if size is None else int(size) for size in (held, memory)]
-    settings = Settings(processes, queue, int(max_bytes), max_pixels, max_effort, timeout, *limits)
+    settings = Settings(
+        processes=processes,
+        queue=queue,
+        max_bytes=int(max_bytes),
+        max_pixels=max_pixels,
+        max_effort=max_effort,
+        timeout=timeout,
+        held=None if held is None else int(held),
+        memory=None if memory is None else int(memory),
+    )
     app = make_app(settings)
     from vaecodec.service.server import listen, run
 

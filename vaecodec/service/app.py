@@ -45,6 +45,7 @@ def make_app(settings: Settings | None = None) -> Starlette:
         finally:
             pool.close()
 
+    linger = min(LINGER, chosen.timeout / 2)
     coding = [endpoints.Coding(service, asked) for asked in (service.encode, service.decode, service.info)]
     looking = {"/health": endpoints.health, "/ready": endpoints.ready, "/metrics": endpoints.metrics}
     app = Starlette(
@@ -52,7 +53,10 @@ def make_app(settings: Settings | None = None) -> Starlette:
             *(Route(f"/{endpoint.__name__}", endpoint, methods=["POST"]) for endpoint in coding),
             *(Route(path, make(service)) for path, make in ({"/": endpoints.about} | looking).items()),
         ],
-        middleware=[Middleware(Watched, service.metrics), Middleware(Drained, min(LINGER, chosen.timeout / 2))],
+        middleware=[
+            Middleware(Watched, metrics=service.metrics),
+            Middleware(Drained, seconds=linger),
+        ],
         exception_handlers={HTTPException: on_problem, Exception: on_bug},
         lifespan=lifespan,
     )

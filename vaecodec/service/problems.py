@@ -27,8 +27,10 @@ def problem(error: HTTPException) -> Response:
 def on_problem(_: Request, error: Exception) -> Response:
     """Of Starlette's own: no such path, method not allowed."""
     assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow")
-    error.detail = f"this path takes {allowed}" if allowed else "there is nothing at this path; / says what there is"
+    if error.status_code == 404:
+        error.detail = "there is nothing at this path; / says what there is"
+    elif error.status_code == 405:
+        error.detail = f"this path takes {(error.headers or {}).get('Allow')}"
     return problem(error)
 
 
