@@ -126,7 +126,7 @@ class Pool:
         start = clock()
         try:
             result = await self.talk(worker, call, self.timeout)
-        except (Died, TookTooLong):
+        except BaseException:
             self.replace(worker)
             raise
         self.mean += RECENT * (clock() - start - self.mean)
@@ -134,26 +134,30 @@ class Pool:
         return result
 
     def replace(self, worker: Worker) -> None:
-        worker.end()
-        self.workers.discard(worker)
+        self.end(worker)
         self.ready -= 1
         self.lost += 1
         self.keep(self.add())
 
+    def end(self, worker: Worker) -> None:
+        worker.end()
+        self.workers.discard(worker)
+
     async def add(self) -> None:
         """One more process, however often it is tried."""
         while self.threads:
-            worker = await asyncio.get_running_loop().run_in_executor(self.threads, self.begin)
+            worker = None
             try:
+                worker = await asyncio.get_running_loop().run_in_executor(self.threads, self.begin)
                 await self.talk(worker, self.first, START)
-            except (Died, TookTooLong):
-                worker.end()
-                self.workers.discard(worker)
+            except (Died, TookTooLong, OSError):  # the last: the system has no room for one more
+                if worker:
+                    self.end(worker)
                 await asyncio.sleep(AGAIN)
-                continue
-            self.ready += 1
-            self.free(worker)
-            return
+            else:
+                self.ready += 1
+                self.free(worker)
+                return
 
     def begin(self) -> Worker:
         """In a thread, as it takes its time."""
