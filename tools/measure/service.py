@@ -59,7 +59,7 @@ async def ask(port: int, request: Request, stay: bool = True, pace: float = 0.0)
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head.encode())
-        for at in range(0, len(body), 1 if pace else len(body)):
+        for at in range(0, len(body), 1 if pace else len(body) or 1):
             writer.write(body[at : at + 1] if pace else body)
             await writer.drain()
             if pace:

@@ -47,16 +47,13 @@ def make_app(settings: Settings | None = None) -> Starlette:
 
     linger = min(LINGER, chosen.timeout / 2)
     coding = [endpoints.Coding(service, asked) for asked in (service.encode, service.decode, service.info)]
-    looking = {"/health": endpoints.health, "/ready": endpoints.ready, "/metrics": endpoints.metrics}
     app = Starlette(
         routes=[
             *(Route(f"/{endpoint.__name__}", endpoint, methods=["POST"]) for endpoint in coding),
-            *(Route(path, make(service)) for path, make in ({"/": endpoints.about} | looking).items()),
+            Route("/", service.about),
+            *(Route(f"/{said.__name__}", said) for said in (service.health, service.ready, service.metrics)),
         ],
-        middleware=[
-            Middleware(Watched, metrics=service.metrics),
-            Middleware(Drained, seconds=linger),
-        ],
+        middleware=[Middleware(Watched, metrics=service.figures), Middleware(Drained, seconds=linger)],
         exception_handlers={HTTPException: on_problem, Exception: on_bug},
         lifespan=lifespan,
     )

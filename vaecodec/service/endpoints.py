@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,7 +28,7 @@ class Service:
         self.settings, self.pool = settings, pool
         assert settings.held
         self.held = Held(settings.held)
-        self.metrics = Metrics(pool, self.held)
+        self.figures = Metrics(pool, self.held)
         self.formats = writable()
 
     # What is asked for
@@ -54,6 +53,29 @@ class Service:
         if kind is None:
             raise Problem(406, f"this is made: {', '.join(offers)}; the Accept header takes none of it")
         return kind
+
+    # What is said of it
+
+    async def about(self, _: Request) -> Response:
+        """What it does, and what it allows."""
+        limits = {name: getattr(self.settings, name) for name in ("max_bytes", "max_pixels", "max_effort", "timeout")}
+        paths = {"POST /encode": [VAEC], "POST /decode": self.formats, "POST /info": [JSON]}
+        return JSONResponse({"name": "vaecodec", "version": __version__, "answers": paths, "limits": limits})
+
+    async def health(self, _: Request) -> Response:
+        """Whether it is alive."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, _: Request) -> Response:
+        """Whether it can be asked: a process has loaded the model."""
+        if not self.pool.ready:
+            return problem(Problem(503, "no process is ready yet", retry=1))
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(self, _: Request) -> Response:
+        """For Prometheus."""
+        page, kind = self.figures.page()
+        return Response(page, headers={"Content-Type": kind})
 
 
 class Coding:
@@ -86,7 +108,7 @@ class Coding:
         if isinstance(made, Refused):
             raise Problem(made.status, made.message)
         share.add(len(made.data) - len(body))
-        self.service.metrics.pixels.labels(self.__name__).inc(made.width * made.height)
+        self.service.figures.pixels.labels(self.__name__).inc(made.width * made.height)
         return Response(made.data, 200, headers(made, varies=self.__name__ == "decode"), kind)
 
     async def done(self, request: Request, job: Job, body: bytes, ending: str) -> Made | Refused:
@@ -111,40 +133,3 @@ def headers(made: Made, varies: bool) -> dict[str, str]:
     if made.notes:  # of printable ASCII, as headers are
         found["Vaec-Notes"] = "; ".join(made.notes).encode("ascii", "backslashreplace").decode()
     return found | ({"Vary": "Accept"} if varies else {})
-
-
-def about(service: Service) -> Callable[[Request], Any]:
-    async def about(_: Request) -> Response:
-        """What the service does, and what it allows."""
-        settings = service.settings
-        limits = {name: getattr(settings, name) for name in ("max_bytes", "max_pixels", "max_effort", "timeout")}
-        paths = {"POST /encode": [VAEC], "POST /decode": service.formats, "POST /info": [JSON]}
-        return JSONResponse({"name": "vaecodec", "version": __version__, "answers": paths, "limits": limits})
-
-    return about
-
-
-def health(service: Service) -> Callable[[Request], Any]:
-    async def health(_: Request) -> Response:
-        """Whether it is alive."""
-        return JSONResponse({"status": "alive"})
-
-    return health
-
-
-def ready(service: Service) -> Callable[[Request], Any]:
-    async def ready(_: Request) -> Response:
-        """Whether it can be asked: a process has loaded the model."""
-        if not service.pool.ready:
-            return problem(Problem(503, "no process is ready yet", retry=1))
-        return JSONResponse({"status": "ready"})
-
-    return ready
-
-
-def metrics(service: Service) -> Callable[[Request], Any]:
-    async def metrics(_: Request) -> Response:
-        page, kind = service.metrics.page()
-        return Response(page, headers={"Content-Type": kind})
-
-    return metrics

@@ -80,9 +80,9 @@ def perform(job: Job, data: bytes, ending: str) -> Made | Refused:
     target = Path(tempfile.gettempdir()) / f"output{ending}"  # is not made; what is too large for memory lies there
     try:
         done = job.open(data)(target, codec(), None)
+        coded = done.held()
     except (VaecError, MemoryError, OSError) as error:
         return refusal(job, data, error)
-    coded = done.held()
     etag = hashlib.sha256(coded).hexdigest()[:32]
     return Made(coded, done.facts["width"], done.facts["height"], done.notes, etag)
 
