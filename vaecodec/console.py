@@ -102,11 +102,11 @@ def status(text: str) -> None:
 
 
 @contextmanager
-def loading(quiet: bool) -> Iterator[None]:
+def loading(quiet: bool, what: str = "loading the model ...") -> Iterator[None]:
     """On a terminal, a line for the seconds that PyTorch and a model take to load, and no trace of it afterwards."""
     wanted = not quiet and sys.stderr.isatty()
     if wanted:
-        status("loading the model ...")
+        status(what)
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaecodec.cli.plan import PICTURES
+from vaecodec.trees import PICTURES
 
 MORE = {  # endings of what Pillow reads, or nobody, besides those that `encode -r` takes
     *(".ico", ".cur", ".icns", ".pcx", ".dcx", ".psd", ".sgi", ".rgb", ".ras", ".xbm", ".xpm", ".dds", ".blp", ".fli"),

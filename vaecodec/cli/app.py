@@ -78,6 +78,9 @@ def code_of(argv: Sequence[str] | None) -> int:
 COMMANDS = {
     "encode": Home("vaecodec.cli.coding", "Make .vaec files of pictures."),
     "decode": Home("vaecodec.cli.coding", "Make pictures of .vaec files."),
+    "encode-many": Home("vaecodec.cli.many", "Make .vaec files on a cluster."),
+    "decode-many": Home("vaecodec.cli.many", "Make pictures on a cluster."),
+    "features-many": Home("vaecodec.cli.many", "Describe pictures on a cluster."),
     "thumbnail": Home("vaecodec.cli.coding", "Make a PNG thumbnail of a .vaec file."),
     "info": Home("vaecodec.cli.looking", "Print what a .vaec file holds."),
     "verify": Home("vaecodec.cli.looking", "Check the structure and the checksums of .vaec files."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ from typing import Any
 
 import click
 
-from vaecodec import files
-from vaecodec.cli.plan import Plan, because
+from vaecodec import files, trees
+from vaecodec.cli.plan import Plan
 from vaecodec.cli.results import failed, results, succeeded
 from vaecodec.console import Overall, Progress, count, hush_warnings, report, say
 from vaecodec.errors import CorruptFileError
@@ -136,18 +137,24 @@ class Reports:
     def end(self) -> int:
         self.overall.clear()
         total = len(self.plan.jobs)
-        if self.plan.skipped and not self.how.quiet:
-            say(f"vaecodec: {count(self.plan.skipped, 'file')} skipped: the output exists")
-        if (left := self.plan.left.total()) and not self.how.quiet:
-            say(f"vaecodec: {count(left, 'file')} left alone{because(self.plan.left)}")
-        if not (total or self.plan.skipped or self.how.quiet):
-            say("vaecodec: there is nothing to do")
+        if not self.how.quiet:
+            rest(total, self.plan.skipped, self.plan.left)
         if total == 1 or not self.failures:
             return self.failures[0][1].code if self.failures else 0
         say(f"vaecodec: {len(self.failures)} of {total} failed:")
         for source, failure in self.failures:
             say(f"  {source}: {failure.message}")
         return FAILED
+
+
+def rest(jobs: int, skipped: int, left: Counter[str]) -> None:
+    """Say what was not done, and why."""
+    if skipped:
+        say(f"vaecodec: {count(skipped, 'file')} skipped: the output exists")
+    if left.total():
+        say(f"vaecodec: {count(left.total(), 'file')} left alone{trees.because(left)}")
+    if not (jobs or skipped):
+        say("vaecodec: there is nothing to do")
 
 
 # Here, one after the other

@@ -25,12 +25,13 @@ from vaecodec.cli.options import (
     rate_options,
     strip_option,
 )
-from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.plan import Outputs, output_format, plan
 from vaecodec.cli.presets import preset_option
 from vaecodec.cli.values import OneOf, Region, Sigma, Whole
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 from vaecodec.jobs import CodecOnDemand, Decode, Encode
+from vaecodec.trees import is_picture, is_vaec
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target

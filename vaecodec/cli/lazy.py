@@ -10,7 +10,7 @@ import click
 
 
 class Home(NamedTuple):
-    """Where a command is defined, under its own name, and one line on it for the list of all."""
+    """Where a command is defined, under its own name (with _ for -), and one line on it for the list of all."""
 
     module: str
     summary: str
@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
 
     def load(self, name: str) -> click.Command:
         """A command by its name. Raises: KeyError."""
-        command: click.Command = getattr(import_module(self.homes[name].module), name)
+        command: click.Command = getattr(import_module(self.homes[name].module), name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -5,31 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
-from vaecodec import files, jobs
+from vaecodec import files, jobs, trees
 from vaecodec.cli.manifest import Named, in_shard, read_manifest
 from vaecodec.errors import VaecError
 from vaecodec.remote import Remote
-
-PICTURES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-    | {".jp2", ".j2k", ".jxl", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".gif"}
-)
-
-
-def is_vaec(path: Path) -> bool:
-    """By its name."""
-    return path.suffix.lower() == ".vaec"
-
-
-def is_picture(path: Path) -> bool:
-    """By its name; hidden files are not meant."""
-    return path.suffix.lower() in PICTURES and not path.name.startswith(".")
 
 
 @dataclass(frozen=True)
@@ -141,46 +126,10 @@ def expand(path: Path, recursive: bool, is_input: Callable[[Path], bool], left: 
         return [Named(path, Path(path.name))]
     if not recursive:
         raise click.UsageError(f"{path} is a folder; -r takes what is in it")
-    found = []
-    for each in path.below() if isinstance(path, Remote) else walked(path, left):
-        why = left_because(each, is_input)
-        if why:
-            left[why] += 1
-        else:
-            found.append(each)
+    found = list(trees.wanted(path, is_input, left))
     if not found:
-        raise click.UsageError(f"nothing in the folder {path} can be taken{because(left)}")
-    return [Named(p, place_in(path, p)) for p in sorted(found)]
-
-
-def place_in(folder: Path, path: Path) -> Path:
-    """Where in a folder a file lies, without what leads out of it: stores and archives have names with `..` in them."""
-    return Path(*(part for part in path.parts[len(folder.parts) :] if part != os.pardir))
-
-
-def walked(path: Path, left: Counter[str]) -> Iterator[Path]:
-    """What is in a folder of this machine, at any depth; counts links to folders."""
-    for folder, folders, names in os.walk(path):  # does not follow those links, which may lead round in circles
-        left[LINKED] += sum(os.path.islink(Path(folder, name)) for name in folders)
-        yield from (Path(folder, name) for name in names)
-
-
-HIDDEN, MADE, OTHER, NO_FILE, LINKED = "hidden", ".vaec already", "with other endings", "no file", "link to a folder"
-
-
-def left_because(path: Path, is_input: Callable[[Path], bool]) -> str:
-    """Why a file found in a folder is not taken; "" for one that is."""
-    if is_input(path):
-        return "" if isinstance(path, Remote) or os.path.isfile(path) else NO_FILE
-    if path.name.startswith("."):
-        return HIDDEN
-    return MADE if is_vaec(path) else OTHER
-
-
-def because(left: Counter[str]) -> str:
-    """How many were left for what reason, behind a colon; "" for none."""
-    counted = [f"{number} {why}" for why, number in left.most_common() if number]
-    return f": {', '.join(counted)}" if counted else ""
+        raise click.UsageError(f"nothing in the folder {path} can be taken{trees.because(left)}")
+    return [Named(p, trees.place_in(path, p)) for p in sorted(found)]
 
 
 def check_twice(jobs: list[tuple[Path, Path]]) -> None:

@@ -14,12 +14,13 @@ import click
 
 from vaecodec.cli.batch import How, run
 from vaecodec.cli.options import FileName, batch_options, denoising, frame_option, inputs, rate_options
-from vaecodec.cli.plan import Outputs, is_picture, is_vaec, output_format, plan
+from vaecodec.cli.plan import Outputs, output_format, plan
 from vaecodec.cli.values import AUTO, NOISE_MAX, Number, Sigma
 from vaecodec.codec.defaults import EFFORT
 from vaecodec.console import loading
 from vaecodec.extras import need_torch
 from vaecodec.jobs import Encode, Restore
+from vaecodec.trees import is_picture, is_vaec
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target

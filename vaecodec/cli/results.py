@@ -19,7 +19,7 @@ def succeeded(source: Path, target: Path, done: Done) -> dict[str, Any]:
     return facts | {"seconds": round(done.seconds, 3), "notes": done.notes, "fault": done.fault}
 
 
-def failed(source: Path, target: Path, message: str, code: int) -> dict[str, Any]:
+def failed(source: Path | str, target: Path | str, message: str, code: int) -> dict[str, Any]:
     return {"input": str(source), "output": str(target), "ok": False, "error": message, "code": code}
 
 
