@@ -169,10 +169,7 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
     final = Path(os.path.realpath(target)) if force else target  # through a symbolic link, which stays
     temporary = final.with_name(f".vaecodec-{os.urandom(8).hex()}.tmp")
     try:
-        with temporary.open("xb") as handle:  # x: not through a link that somebody has put there
-            put(data, handle)
-            handle.flush()
-            os.fsync(handle.fileno())  # or the new name may outlive a power cut, and what was written not
+        put_whole(data, temporary)
         check_target(target, source, force)  # it may have appeared meanwhile
         if not force:
             name_anew(temporary, final)
@@ -185,6 +182,38 @@ def write(target: Path, data: bytes | memoryview | BinaryIO, source: Path, force
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_whole(data: bytes | memoryview | BinaryIO, target: Path) -> None:
+    """Make a new file, which gets its name once all of it is there: where the system can do that, a process that is
+    killed leaves nothing behind. Raises: FileExistsError; OSError."""
+    try:
+        unnamed = os.fdopen(os.open(target.parent, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
+    except (AttributeError, OSError):  # other systems than Linux; file systems that have no such files
+        put_named(data, target)
+        return
+    with unnamed:
+        put(data, unnamed)
+        settle(unnamed)
+        number = unnamed.fileno()
+        try:  # with src_dir_fd, which means nothing here, the link is followed
+            os.link(f"/proc/self/fd/{number}", target, src_dir_fd=number, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:  # no /proc
+            put_named(unnamed, target)
+
+
+def put_named(data: bytes | memoryview | BinaryIO, target: Path) -> None:
+    with target.open("xb") as handle:  # x: not through a link that somebody has put there
+        put(data, handle)
+        settle(handle)
+
+
+def settle(handle: BinaryIO) -> None:
+    """Or a new name may outlive a power cut, and what was written not."""
+    handle.flush()
+    os.fsync(handle.fileno())
 
 
 def name_anew(temporary: Path, target: Path) -> None:

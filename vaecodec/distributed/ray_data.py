@@ -1,6 +1,6 @@
 """Batches by Ray Data: on a cluster, or on this machine.
 
-A job is a task of Ray: it goes to any core that is free, and again to another when its process dies or its machine goes.
+A batch is a task of Ray: it goes to any core that is free, and to another when its process dies or its machine goes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def need_ray() -> Any:
 def cluster(address: str | None, workers: int) -> Iterator[int]:
     """Within, Ray runs: that at an address, which `auto` finds, or one of this machine with so many workers.
 
-    Gives the cores that it has now. What Ray starts here ends with it. Raises: VaecError where there is no such cluster.
+    Gives the cores that it has now. What Ray starts here ends with it. Raises: VaecError where there is none.
     """
     ray, folder = need_ray(), None
     told: dict[str, Any] = {"address": address, "logging_level": logging.ERROR, "log_to_driver": False}
@@ -91,21 +91,30 @@ def handler_kept() -> Iterator[None]:
 
 @contextmanager
 def hushed(ray: Any) -> Iterator[None]:
-    """Within, Ray Data shows nothing, and takes the results of our batches for as small as they are."""
-    logger, context = logging.getLogger("ray.data"), ray.data.DataContext.get_current()
-    ours = {"enable_progress_bars": False, "print_on_execution_start": False, "target_max_block_size": BLOCK_BYTES}
-    ours |= {"target_min_block_size": 1}
-    before = {name: getattr(context, name) for name in ours if hasattr(context, name)}
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    for name in before:
-        setattr(context, name, ours[name])
+    """Within, Ray says nothing, and Ray Data takes the results of our batches for as small as they are."""
+    from ray._private import worker  # prints what becomes of other processes, whatever it is told
+
+    ours = {"enable_progress_bars": False, "print_on_execution_start": False}
+    ours |= {"target_max_block_size": BLOCK_BYTES, "target_min_block_size": 1}
+    with (
+        changed(logging.getLogger("ray.data"), disabled=True),
+        changed(ray.data.DataContext.get_current(), **ours),
+        changed(worker, print_to_stdstream=lambda *_, **__: None),
+    ):
+        yield
+
+
+@contextmanager
+def changed(thing: Any, **values: Any) -> Iterator[None]:
+    """Within, these attributes have other values, as far as this version of Ray has them."""
+    before = {name: getattr(thing, name) for name in values if hasattr(thing, name)}
     try:
+        for name in before:
+            setattr(thing, name, values[name])
         yield
     finally:
-        logger.setLevel(level)
         for name, value in before.items():
-            setattr(context, name, value)
+            setattr(thing, name, value)
 
 
 def outcomes(
@@ -120,6 +129,7 @@ def outcomes(
     tries = ray.remote(Tries).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here(ray))
     attempts = tries.remote()
     blocks = [packed(job._asdict() for job in jobs[n : n + batch]) for n in range(0, len(jobs), batch)]
+    # Ray Data begins a task again for ever whose worker dies; `do` ends that.
     tasks = ray.data.from_arrow(blocks).map_batches(
         partial(do, coder, attempts),
         batch_size=None,
@@ -127,7 +137,6 @@ def outcomes(
         num_cpus=1,
         memory=memory,
         concurrency=workers,
-        ray_remote_args_fn=lambda: {"max_retries": -1},  # Tries ends what would go on for ever
     )
     try:
         for table in tasks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

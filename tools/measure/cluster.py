@@ -1,0 +1,191 @@
+"""`vaecodec encode-many` on a Ray cluster of two nodes on this machine.
+
+    python -m tools.measure.cluster PICTURES [--files 2000] [--speed 300] [--runs 5]
+
+PICTURES is a folder, of which crops of 0.1 to 1 megapixel are made. First a run is disturbed: a worker is killed, a
+node removed, the driver killed and started again. It is told how often pictures were coded, and whether all is as the
+plain command makes it. Then, on an idle machine of two cores or more, one worker and two by turns: pictures a second,
+from the first to the last, and the median of the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vaecodec.jobs import CodecOnDemand, Encode, Progress
+from vaecodec.outcomes import Done
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG = "VAECODEC_CODED"  # in the environment of a driver that counts: the file that its workers write to
+
+
+# What is coded, and how often
+
+
+@dataclass(frozen=True)
+class Counted(Encode):
+    """Adds a line to a log for each picture that is coded: the process, the time, the picture."""
+
+    log: str = ""
+
+    def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
+        done = super().encode(data, target, codec, progress)
+        with open(self.log, "a") as log:
+            log.write(f"{os.getpid()} {time.time()} {target}\n")
+        return done
+
+
+def coded(log: Path) -> list[tuple[int, float, str]]:
+    """What the log has: process, time, picture."""
+    lines = [line.split(" ", 2) for line in log.read_text().splitlines()] if log.exists() else []
+    return [(int(process), float(when), name) for process, when, name in lines]
+
+
+def crops(folder: Path, target: Path, count: int, megapixels: tuple[float, float] = (0.1, 1)) -> None:
+    """So many JPEG files of sizes in between, in ten folders, of the pictures in a folder."""
+    rng = random.Random(0)
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".webp"))
+    for number in range(count):
+        pixels, shape = rng.uniform(*megapixels) * 1e6, rng.uniform(0.7, 1.4)
+        size = round((pixels * shape) ** 0.5), round((pixels / shape) ** 0.5)
+        path = target / str(number % 10) / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(sources[number % len(sources)]) as image:
+            box = rng.uniform(0, 0.3), rng.uniform(0, 0.3), rng.uniform(0.7, 1), rng.uniform(0.7, 1)
+            left, top, right, bottom = (share * side for share, side in zip(box, image.size * 2, strict=True))
+            image.convert("RGB").resize(size, box=(left, top, right, bottom)).save(path, quality=92)
+
+
+# A cluster and its driver
+
+
+@contextmanager
+def two_nodes() -> Iterator[Any]:
+    """A cluster of two nodes of one core, each with a raylet of its own; it ends with the block."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    try:
+        cluster.second = cluster.add_node(**node)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def driver(log: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """The command, with workers that count."""
+    command = [sys.executable, "-m", "tools.measure.cluster", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {LOG: str(log)}, stderr=subprocess.PIPE, text=True)
+
+
+def as_driver(log: str) -> None:
+    from vaecodec.cli import main, many
+
+    many.Encode = lambda *given, **named: Counted(*given, **named, log=log)  # type: ignore[misc,assignment]
+    main(sys.argv[1:])
+
+
+def wait_for(log: Path, count: int, running: subprocess.Popen[str]) -> None:
+    """Until so many were coded. Raises: RuntimeError where the driver ends before."""
+    while len(coded(log)) < count:
+        if running.poll() is not None:
+            raise RuntimeError(f"the driver ended: {running.communicate()[1]}")
+        time.sleep(0.02)
+
+
+# What is measured
+
+
+def disturbed(cluster: Any, source: Path, folder: Path, count: int) -> dict[str, int]:
+    """Code the pictures while things happen; what came of it."""
+    from vaecodec.cli.batch import cores
+
+    log, target, plain = folder / "log", folder / "coded", folder / "plain"
+    command = ["encode-many", source, target, "--address", cluster.address]
+    first = driver(log, *command)
+    wait_for(log, count // 5, first)
+    os.kill(coded(log)[-1][0], signal.SIGKILL)
+    wait_for(log, 2 * count // 5, first)
+    cluster.remove_node(cluster.second, allow_graceful=False)
+    wait_for(log, 3 * count // 5, first)
+    first.kill()
+    first.wait()
+    before = len(list(target.rglob("*.vaec")))
+    second = driver(log, *command)
+    said = second.communicate()[1]
+    if second.returncode:
+        raise RuntimeError(said)
+    arguments = ["encode", "--quiet", "-r", str(source), "--out-dir", str(plain), "-j", str(cores()), "--threads", "1"]
+    subprocess.run([sys.executable, "-m", "vaecodec", *arguments], cwd=ROOT, check=True)
+    times = Counter(name for _, _, name in coded(log))
+    names = [path.relative_to(plain) for path in plain.rglob("*.vaec")]
+    left = [path for path in target.rglob("*") if path.is_file() and path.suffix != ".vaec"]
+    return {
+        "pictures": count,
+        "outputs": len(list(target.rglob("*.vaec"))),
+        "equal to the plain command's": sum(filecmp.cmp(plain / name, target / name, False) for name in names),
+        "done when the driver was killed": before,
+        "codings": sum(times.values()),
+        "pictures coded more than once": sum(number > 1 for number in times.values()),
+        "other files left": len(left) - 1,  # but the table of errors
+    }
+
+
+def speed(cluster: Any, source: Path, folder: Path, workers: int) -> float:
+    """Pictures a second, from the first to the last."""
+    with tempfile.TemporaryDirectory(dir=folder) as target:
+        log = Path(target, "log")
+        running = driver(log, "encode-many", source, target, "--address", cluster.address, "--workers", str(workers))
+        said = running.communicate()[1]
+        if running.returncode:
+            raise RuntimeError(said)
+        times = sorted(when for _, when, _ in coded(log))
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("pictures", type=Path)
+    p.add_argument("--files", type=int, default=2000, help="of the disturbed run; 0: none")
+    p.add_argument("--speed", type=int, default=300, help="of the runs for speed; 0: none")
+    p.add_argument("--runs", type=int, default=5)
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if args.files:
+            crops(args.pictures, folder / "many", args.files)
+            with two_nodes() as cluster:
+                for what, number in disturbed(cluster, folder / "many", folder, args.files).items():
+                    print(f"{what}: {number}", flush=True)
+        if args.speed:
+            crops(args.pictures, folder / "few", args.speed)
+            ratios = []
+            with two_nodes() as cluster:
+                for _ in range(args.runs):
+                    one, two = (speed(cluster, folder / "few", folder, workers) for workers in (1, 2))
+                    ratios.append(two / one)
+                    print(f"pictures a second: {one:.2f} by one worker, {two:.2f} by two: {two / one:.2f}", flush=True)
+            print(f"median: {statistics.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    as_driver(os.environ[LOG]) if LOG in os.environ else main()
