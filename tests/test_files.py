@@ -97,20 +97,6 @@ def test_a_file_that_appears_in_the_last_moment_is_kept(run: Run, monkeypatch: p
     assert Path("a.vaec").read_bytes() == b"precious"
 
 
-@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="Linux")
-def test_a_writer_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
-    script = (
-        "import os, pathlib, signal, sys\nfrom vaecodec import files\n"
-        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "files.write(pathlib.Path(sys.argv[1]), b'data', files.STREAM, force=bool(sys.argv[2]))"
-    )
-    (tmp_path / "there").write_bytes(b"before")
-    for name, force in (("new", ""), ("there", "yes")):
-        ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / name), force], check=False)
-        assert ended.returncode == -signal.SIGKILL
-    assert os.listdir(tmp_path) == ["there"] and (tmp_path / "there").read_bytes() == b"before"
-
-
 @pytest.mark.parametrize("links", [True, False])
 def test_of_several_writers_one_has_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)

@@ -93,6 +93,20 @@ def test_a_signal_while_writing_leaves_nothing(tmp_path: Path, name: str) -> Non
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="Linux")
+def test_a_writer_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, signal, sys\nfrom vaecodec import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write(pathlib.Path(sys.argv[1]), b'data', files.STREAM, force=bool(sys.argv[2]))"
+    )
+    (tmp_path / "there").write_bytes(b"before")
+    for name, force in (("new", ""), ("there", "yes")):
+        ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / name), force], check=False)
+        assert ended.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["there"] and (tmp_path / "there").read_bytes() == b"before"
+
+
 def test_a_signal_that_is_ignored_stays_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As nohup has it."""
     picture_file("a.png")

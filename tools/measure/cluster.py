@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,10 @@ def two_nodes() -> Iterator[Any]:
     """A cluster of two nodes of one core, each with a raylet of its own; it ends with the block."""
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
     cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
-        cluster.second = cluster.add_node(**node)
+        cluster.add_node(**node)
         cluster.wait_for_nodes()
         yield cluster
     finally:
@@ -100,7 +101,7 @@ def driver(log: Path, *arguments: str | Path) -> subprocess.Popen[str]:
 def as_driver(log: str) -> None:
     from vaecodec.cli import main, many
 
-    many.Encode = lambda *given, **named: Counted(*given, **named, log=log)  # type: ignore[misc,assignment]
+    setattr(many, "Encode", partial(Counted, log=log))  # noqa: B010 (for mypy)
     main(sys.argv[1:])
 
 
@@ -125,7 +126,7 @@ def disturbed(cluster: Any, source: Path, folder: Path, count: int) -> dict[str,
     wait_for(log, count // 5, first)
     os.kill(coded(log)[-1][0], signal.SIGKILL)
     wait_for(log, 2 * count // 5, first)
-    cluster.remove_node(cluster.second, allow_graceful=False)
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     wait_for(log, 3 * count // 5, first)
     first.kill()
     first.wait()

@@ -123,9 +123,9 @@ def encode_many(
     max_pixels: int,
     many: Many,
 ) -> int:
-    """Make .vaec files of all pictures in a folder, on the machines of a cluster.
+    """Make .vaec files on a cluster.
 
-    SOURCE and TARGET are folders that every machine sees, or URLs. TARGET gets a tree like that of SOURCE. Workers
+    All pictures in SOURCE are coded. SOURCE and TARGET are folders that every machine sees, or URLs. TARGET gets a tree like that of SOURCE. Workers
     write the outputs; what is there already is left out, so the same line again goes on where a run has ended.
     """
     work = Encode(rate, effort, max_pixels, strip, preview=preview, progressive=progressive)
@@ -143,9 +143,9 @@ def encode_many(
 def decode_many(
     ending: str, scale: str | None, max_size: int | None, png_level: int, strip: str, max_pixels: int, many: Many
 ) -> int:
-    """Make pictures of all .vaec files in a folder, on the machines of a cluster.
+    """Make pictures on a cluster.
 
-    The rest is as with encode-many.
+    Of all .vaec files in SOURCE. The rest is as with encode-many.
     """
     if scale and max_size:
         raise click.UsageError("--scale and --max-size exclude each other")
@@ -159,9 +159,9 @@ def decode_many(
 @many_options
 @click.option("-q", "--quality", type=Number(0, 100), default=QUALITY, metavar="Q", help=f"{QUALITY:g} by default.")
 def features_many(quality: float, max_pixels: int, many: Many) -> int:
-    """Describe all pictures and .vaec files in a folder by their latents, on the machines of a cluster.
+    """Describe pictures on a cluster.
 
-    TARGET gets Parquet files of up to 1000 rows (--batch): path, width, height and features, a list of float32 as
+    All pictures and .vaec files in SOURCE, by their latents. TARGET gets Parquet files of up to 1000 rows (--batch): path, width, height and features, a list of float32 as
     `pooled` of the command features. Pictures that a part in TARGET tells of are left out.
     """
 

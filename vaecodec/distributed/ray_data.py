@@ -94,7 +94,7 @@ def hushed(ray: Any) -> Iterator[None]:
     """Within, Ray says nothing, and Ray Data takes the results of our batches for as small as they are."""
     from ray._private import worker  # prints what becomes of other processes, whatever it is told
 
-    ours = {"enable_progress_bars": False, "print_on_execution_start": False}
+    ours: dict[str, Any] = {"enable_progress_bars": False, "print_on_execution_start": False}
     ours |= {"target_max_block_size": BLOCK_BYTES, "target_min_block_size": 1}
     with (
         changed(logging.getLogger("ray.data"), disabled=True),
