@@ -44,7 +44,7 @@ Subsystem sftp internal-sftp
 def needed(name: str, found: object) -> None:
     """Skips the test where something is not there, or fails it where it must be, as in CI."""
     if not found:
-        reason = f"files by URL are tested with real servers, and there is no {name}"
+        reason = f"files by URL and clusters are tested with real servers, and there is no {name}"
         pytest.fail(reason) if os.environ.get("VAECODEC_NEED_SERVERS") else pytest.skip(reason)
 
 

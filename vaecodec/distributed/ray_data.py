@@ -28,6 +28,7 @@ TRIES = 3  # that a file gets, where its worker dies each time
 STORE_BYTES = 100_000_000  # of Ray's store of objects on this machine: only names and results lie in it
 BLOCK_BYTES = 2**20  # what Ray Data takes the results of a batch for, until it has seen some
 ANSWER_SECONDS = 10
+SHORT = "/tmp"  # where Ray's files lie, whatever TMPDIR says: the names of its sockets may have 107 letters
 
 
 def need_ray() -> Any:
@@ -48,7 +49,7 @@ def cluster(address: str | None, workers: int) -> Iterator[int]:
     ray, folder = need_ray(), None
     told: dict[str, Any] = {"address": address, "logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        folder = tempfile.mkdtemp(prefix="vaecodec-")
+        folder = tempfile.mkdtemp(prefix="vaecodec-ray-", dir=SHORT if os.path.isdir(SHORT) else None)
         told |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
         told |= {"object_store_memory": STORE_BYTES, "_temp_dir": folder}
     elif address != "auto":
@@ -97,7 +98,7 @@ def hushed(ray: Any) -> Iterator[None]:
     ours: dict[str, Any] = {"enable_progress_bars": False, "print_on_execution_start": False}
     ours |= {"target_max_block_size": BLOCK_BYTES, "target_min_block_size": 1}
     with (
-        changed(logging.getLogger("ray.data"), disabled=True),
+        changed(logging.getLogger("ray.data"), handlers=[logging.NullHandler()]),
         changed(ray.data.DataContext.get_current(), **ours),
         changed(worker, print_to_stdstream=lambda *_, **__: None),
     ):
@@ -136,7 +137,7 @@ def outcomes(
         batch_format="pyarrow",
         num_cpus=1,
         memory=memory,
-        concurrency=workers,
+        compute=ray.data.TaskPoolStrategy(workers),
     )
     try:
         for table in tasks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
