@@ -1,4 +1,7 @@
-"""vaecodec, but a picture that is called deadly kills who codes it: python -m tests.distributed.deadly encode-many ..."""
+"""vaecodec, but a picture that is called deadly kills who codes it.
+
+python -m tests.distributed.deadly encode-many ...
+"""
 
 from __future__ import annotations
 

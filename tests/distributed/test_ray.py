@@ -57,7 +57,7 @@ def test_a_tree_in_a_store(cluster: Any, bucket: str, shipped: Codec, tmp_path: 
     (tmp_path / "in" / "bad.png").write_text("no picture")
     at = ("--address", cluster.address)
     done = vaecodec_("encode-many", tmp_path / "in", f"{bucket}/out", "-q", 60, "--json", *at)
-    assert done.returncode == 1 and "3 files done, 1 failed: s3://bucket/out/errors.parquet says why" in done.stderr
+    assert done.returncode == 1 and "3 files done, 1 failed: s3://bucket/out/_errors.parquet says why" in done.stderr
     facts = {row["input"]: row for row in map(json.loads, done.stdout.splitlines())}
     expected = shipped.encode(tmp_path / "in" / "x" / "b.png", 60)
     fact = facts.pop(str(tmp_path / "in" / "x" / "b.png"))
@@ -66,7 +66,7 @@ def test_a_tree_in_a_store(cluster: Any, bucket: str, shipped: Codec, tmp_path: 
 
     done = vaecodec_("decode-many", f"{bucket}/out", tmp_path / "back", "--format", "ppm", *at)
     assert (done.returncode, done.stdout) == (0, "") and "3 files done" in done.stderr
-    assert rows(tmp_path / "back" / "errors.parquet") == []
+    assert rows(tmp_path / "back" / "_errors.parquet") == []
     pixels = vaecodec.decode(expected)
     assert (tmp_path / "back" / "x" / "b.ppm").read_bytes().endswith(pixels.tobytes())
 
@@ -89,8 +89,8 @@ def test_a_picture_that_kills_its_worker_takes_no_other_along(cluster: Any, tmp_
     reason = "its worker died 3 times, perhaps for lack of memory"
     deadly = str(tmp_path / "in" / "deadly.png")
     assert done.stderr.splitlines()[0] == f"vaecodec: {deadly}: {reason}"
-    assert rows(tmp_path / "out" / "errors.parquet") == [{"path": deadly, "reason": reason, "code": 1}]
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.vaec", "errors.parquet", "z.vaec"]
+    assert rows(tmp_path / "out" / "_errors.parquet") == [{"path": deadly, "reason": reason, "code": 1}]
+    assert sorted(os.listdir(tmp_path / "out")) == ["_errors.parquet", "a.vaec", "z.vaec"]
 
 
 def test_a_worker_a_node_and_the_driver_go(cluster: Any, tmp_path: Path) -> None:

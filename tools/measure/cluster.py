@@ -26,10 +26,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
+from vaecodec.bench.resources import peak_memory
 from vaecodec.jobs import CodecOnDemand, Encode, Progress
 from vaecodec.outcomes import Done
 
@@ -42,26 +43,33 @@ LOG = "VAECODEC_CODED"  # in the environment of a driver that counts: the file t
 
 @dataclass(frozen=True)
 class Counted(Encode):
-    """Adds a line to a log for each picture that is coded: the process, the time, the picture."""
+    """Adds a line to a log for each picture that is coded: the process, its peak memory, the time, the picture."""
 
     log: str = ""
 
     def encode(self, data: bytes | Path, target: Path, codec: CodecOnDemand, progress: Progress | None) -> Done:
         done = super().encode(data, target, codec, progress)
         with open(self.log, "a") as log:
-            log.write(f"{os.getpid()} {time.time()} {target}\n")
+            log.write(f"{os.getpid()} {peak_memory()} {time.time()} {target}\n")
         return done
 
 
-def coded(log: Path) -> list[tuple[int, float, str]]:
-    """What the log has: process, time, picture."""
-    lines = [line.split(" ", 2) for line in log.read_text().splitlines()] if log.exists() else []
-    return [(int(process), float(when), name) for process, when, name in lines]
+class Line(NamedTuple):
+    process: int
+    memory: int  # bytes
+    when: float
+    name: str
 
 
-def crops(folder: Path, target: Path, count: int, megapixels: tuple[float, float] = (0.1, 1)) -> None:
-    """So many JPEG files of sizes in between, in ten folders, of the pictures in a folder."""
-    rng = random.Random(0)
+def coded(log: Path) -> list[Line]:
+    """What the log has."""
+    lines = [line.split(" ", 3) for line in log.read_text().splitlines()]
+    return [Line(int(process), int(memory), float(when), name) for process, memory, when, name in lines]
+
+
+def crops(folder: Path, target: Path, count: int, megapixels: tuple[float, float] = (0.1, 1)) -> float:
+    """So many JPEG files of sizes in between, in ten folders, of the pictures in a folder. Returns all megapixels."""
+    rng, total = random.Random(0), 0.0
     sources = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".webp"))
     for number in range(count):
         pixels, shape = rng.uniform(*megapixels) * 1e6, rng.uniform(0.7, 1.4)
@@ -72,6 +80,8 @@ def crops(folder: Path, target: Path, count: int, megapixels: tuple[float, float
             box = rng.uniform(0, 0.3), rng.uniform(0, 0.3), rng.uniform(0.7, 1), rng.uniform(0.7, 1)
             left, top, right, bottom = (share * side for share, side in zip(box, image.size * 2, strict=True))
             image.convert("RGB").resize(size, box=(left, top, right, bottom)).save(path, quality=92)
+        total += size[0] * size[1] / 1e6
+    return total
 
 
 # A cluster and its driver
@@ -107,10 +117,10 @@ def as_driver(log: str) -> None:
 
 def wait_for(log: Path, count: int, running: subprocess.Popen[str]) -> None:
     """Until so many were coded. Raises: RuntimeError where the driver ends before."""
-    while len(coded(log)) < count:
+    while not log.exists() or log.read_bytes().count(b"\n") < count:
         if running.poll() is not None:
             raise RuntimeError(f"the driver ended: {running.communicate()[1]}")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 # What is measured
@@ -124,7 +134,7 @@ def disturbed(cluster: Any, source: Path, folder: Path, count: int) -> dict[str,
     command = ["encode-many", source, target, "--address", cluster.address]
     first = driver(log, *command)
     wait_for(log, count // 5, first)
-    os.kill(coded(log)[-1][0], signal.SIGKILL)
+    os.kill(coded(log)[-1].process, signal.SIGKILL)
     wait_for(log, 2 * count // 5, first)
     cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     wait_for(log, 3 * count // 5, first)
@@ -137,7 +147,7 @@ def disturbed(cluster: Any, source: Path, folder: Path, count: int) -> dict[str,
         raise RuntimeError(said)
     arguments = ["encode", "--quiet", "-r", str(source), "--out-dir", str(plain), "-j", str(cores()), "--threads", "1"]
     subprocess.run([sys.executable, "-m", "vaecodec", *arguments], cwd=ROOT, check=True)
-    times = Counter(name for _, _, name in coded(log))
+    times = Counter(line.name for line in coded(log))
     names = [path.relative_to(plain) for path in plain.rglob("*.vaec")]
     left = [path for path in target.rglob("*") if path.is_file() and path.suffix != ".vaec"]
     return {
@@ -151,16 +161,17 @@ def disturbed(cluster: Any, source: Path, folder: Path, count: int) -> dict[str,
     }
 
 
-def speed(cluster: Any, source: Path, folder: Path, workers: int) -> float:
-    """Pictures a second, from the first to the last."""
+def speed(cluster: Any, source: Path, folder: Path, workers: int) -> tuple[float, int]:
+    """Pictures a second, from the first to the last, and the peak memory of a worker in bytes."""
     with tempfile.TemporaryDirectory(dir=folder) as target:
         log = Path(target, "log")
         running = driver(log, "encode-many", source, target, "--address", cluster.address, "--workers", str(workers))
         said = running.communicate()[1]
         if running.returncode:
             raise RuntimeError(said)
-        times = sorted(when for _, when, _ in coded(log))
-    return (len(times) - 1) / (times[-1] - times[0])
+        lines = coded(log)
+    times = sorted(line.when for line in lines)
+    return (len(times) - 1) / (times[-1] - times[0]), max(line.memory for line in lines)
 
 
 def main() -> None:
@@ -178,13 +189,14 @@ def main() -> None:
                 for what, number in disturbed(cluster, folder / "many", folder, args.files).items():
                     print(f"{what}: {number}", flush=True)
         if args.speed:
-            crops(args.pictures, folder / "few", args.speed)
+            each = crops(args.pictures, folder / "few", args.speed) / args.speed  # megapixels
             ratios = []
             with two_nodes() as cluster:
                 for _ in range(args.runs):
-                    one, two = (speed(cluster, folder / "few", folder, workers) for workers in (1, 2))
+                    (one, memory), (two, _) = (speed(cluster, folder / "few", folder, n) for n in (1, 2))
                     ratios.append(two / one)
-                    print(f"pictures a second: {one:.2f} by one worker, {two:.2f} by two: {two / one:.2f}", flush=True)
+                    print(f"{one:.2f} pictures ({one * each:.2f} megapixels) a second by one worker of", end=" ")
+                    print(f"{memory / 1e6:.0f} MB, {two:.2f} by two: {two / one:.2f}", flush=True)
             print(f"median: {statistics.median(ratios):.2f}")
 
 

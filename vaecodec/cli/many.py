@@ -73,7 +73,7 @@ def many_options(command: Callable[..., int]) -> Callable[..., int]:
     @click.option("--memory", type=Size(), metavar="SIZE", help="To set aside for each worker, such as 500MB.")
     @click.option("--batch", type=Whole(1), metavar="N", help="Files that go to a worker together.")
     @click.option(
-        "--errors", type=FileName(), metavar="FILE", help="Table of failures; TARGET/errors.parquet by default."
+        "--errors", type=FileName(), metavar="FILE", help="Table of failures; TARGET/_errors.parquet by default."
     )
     @options("max_pixels")
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each file.")
@@ -97,7 +97,8 @@ def many_options(command: Callable[..., int]) -> Callable[..., int]:
         if files.STREAM in (source, target, errors):
             raise click.UsageError("- is no folder")
         source, target = absolute(source), absolute(target)
-        table = target / "errors.parquet" if errors is None else absolute(errors)
+        # Who reads a folder of Parquet as one table leaves out what begins with _.
+        table = target / "_errors.parquet" if errors is None else absolute(errors)
         set_aside = None if memory is None else int(memory)
         many = Many(source, target, address, workers, set_aside, batch, table, force, as_json, quiet)
         return command(*arguments, many=many, **others)
@@ -125,8 +126,9 @@ def encode_many(
 ) -> int:
     """Make .vaec files on a cluster.
 
-    All pictures in SOURCE are coded. SOURCE and TARGET are folders that every machine sees, or URLs. TARGET gets a tree like that of SOURCE. Workers
-    write the outputs; what is there already is left out, so the same line again goes on where a run has ended.
+    All pictures in SOURCE are coded. SOURCE and TARGET are folders that every machine sees, or URLs. TARGET gets a tree
+    like that of SOURCE. Workers write the outputs. What is there already is left out: the same line again goes on where
+    a run has ended.
     """
     work = Encode(rate, effort, max_pixels, strip, preview=preview, progressive=progressive)
     return to_files(work, work.ending, is_picture, many)
@@ -161,8 +163,9 @@ def decode_many(
 def features_many(quality: float, max_pixels: int, many: Many) -> int:
     """Describe pictures on a cluster.
 
-    All pictures and .vaec files in SOURCE, by their latents. TARGET gets Parquet files of up to 1000 rows (--batch): path, width, height and features, a list of float32 as
-    `pooled` of the command features. Pictures that a part in TARGET tells of are left out.
+    All pictures and .vaec files in SOURCE, by their latents. TARGET gets Parquet files of up to 1000 rows (--batch):
+    path, width, height and features, a list of float32 as `pooled` of the command features. Pictures of which a part in
+    TARGET tells are left out.
     """
 
     def planned() -> Listing:
