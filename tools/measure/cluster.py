@@ -92,6 +92,7 @@ def two_nodes() -> Iterator[Any]:
     """A cluster of two nodes of one core, each with a raylet of its own; it ends with the block."""
     from ray.cluster_utils import Cluster
 
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default workers give way to all others
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
     cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:

@@ -28,6 +28,7 @@ TRIES = 3  # that a file gets, where its worker dies each time
 STORE_BYTES = 100_000_000  # of Ray's store of objects on this machine: only names and results lie in it
 BLOCK_BYTES = 2**20  # what Ray Data takes the results of a batch for, until it has seen some
 ANSWER_SECONDS = 10
+USAGE = "RAY_USAGE_STATS_ENABLED"
 SHORT = "/tmp"  # where Ray's files lie, whatever TMPDIR says: the names of its sockets may have 107 letters
 
 
@@ -57,7 +58,7 @@ def cluster(address: str | None, workers: int) -> Iterator[int]:
     try:
         with hushed(ray):
             try:
-                with handler_kept():
+                with discreet():
                     ray.init(**told)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise VaecError(f"Ray: {first_line(error)}") from None
@@ -80,14 +81,18 @@ def check_answers(address: str) -> None:
 
 
 @contextmanager
-def handler_kept() -> Iterator[None]:
-    """Ray sets a handler of SIGTERM, which would leave its processes and our folder behind."""
-    before = signal.getsignal(signal.SIGTERM)
+def discreet() -> Iterator[None]:
+    """What is begun within does not tell Ray's makers that it runs, and leaves us our handler of SIGTERM: Ray's own would
+    leave its processes and our folder behind."""
+    handler, told = signal.getsignal(signal.SIGTERM), os.environ.get(USAGE)
+    os.environ.setdefault(USAGE, "0")
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is not before:
-            signal.signal(signal.SIGTERM, before)
+        if told is None:
+            del os.environ[USAGE]
+        if signal.getsignal(signal.SIGTERM) is not handler:
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
