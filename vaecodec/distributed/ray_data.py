@@ -82,8 +82,8 @@ def check_answers(address: str) -> None:
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """What is begun within does not tell Ray's makers that it runs, and leaves us our handler of SIGTERM: Ray's own would
-    leave its processes and our folder behind."""
+    """What is begun within does not tell Ray's makers that it runs, and leaves us our handler of SIGTERM: behind Ray's
+    own, its processes and our folder would stay."""
     handler, told = signal.getsignal(signal.SIGTERM), os.environ.get(USAGE)
     os.environ.setdefault(USAGE, "0")
     try:
