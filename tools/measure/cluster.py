@@ -1,11 +1,13 @@
 """`vaecodec encode-many` on a Ray cluster of two nodes on this machine.
 
     python -m tools.measure.cluster PICTURES [--files 2000] [--speed 300] [--runs 5]
+    python -m tools.measure.cluster --names 200000
 
 PICTURES is a folder, of which crops of 0.1 to 1 megapixel are made. First a run is disturbed: a worker is killed, a
 node removed, the driver killed and started again. It is told how often pictures were coded, and whether all is as the
 plain command makes it. Then, on an idle machine of two cores or more, one worker and two by turns: pictures a second,
-from the first to the last, and the median of the ratios.
+from the first to the last, and the median of the ratios. With --names N only the driver is measured, for so many files
+that cost no work.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from vaecodec.bench.resources import peak_memory
+from vaecodec.cli.many import BATCH
+from vaecodec.distributed import ray_data
+from vaecodec.distributed.names import Job
+from vaecodec.distributed.writing import BLANK, Row
 from vaecodec.jobs import CodecOnDemand, Encode, Progress
 from vaecodec.outcomes import Done
 
@@ -175,13 +181,40 @@ def speed(cluster: Any, source: Path, folder: Path, workers: int) -> tuple[float
     return (len(times) - 1) / (times[-1] - times[0]), max(line.memory for line in lines)
 
 
+class Nothing:
+    """Does no work."""
+
+    def row(self, job: Job) -> Row:
+        return BLANK | job._asdict()
+
+    def finish(self, rows: list[Row]) -> list[Row]:
+        return rows
+
+
+def names(count: int) -> None:
+    """What so many files cost the driver."""
+    jobs = [Job(f"s3://bucket/in/2024/{n:08d}.jpg", f"s3://bucket/out/2024/{n:08d}.vaec") for n in range(count)]
+    with ray_data.cluster(None, 2):
+        start, first = time.perf_counter(), 0.0
+        for _ in ray_data.outcomes(jobs, Nothing(), BATCH):
+            first = first or time.perf_counter() - start
+        seconds = time.perf_counter() - start
+    print(f"{first:.0f} s to the first of {count} files, {(seconds - first) / count * 1e6:.0f} s a million", end=" ")
+    print(f"from then on, {(peak_memory() or 0) / 1e6:.0f} MB")
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("pictures", type=Path)
+    p.add_argument("pictures", type=Path, nargs="?")
+    p.add_argument("--names", type=int)
     p.add_argument("--files", type=int, default=2000, help="of the disturbed run; 0: none")
     p.add_argument("--speed", type=int, default=300, help="of the runs for speed; 0: none")
     p.add_argument("--runs", type=int, default=5)
     args = p.parse_args()
+    if args.names:
+        return names(args.names)
+    if args.pictures is None:
+        p.error("PICTURES is missing")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.files:
