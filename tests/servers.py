@@ -44,8 +44,8 @@ Subsystem sftp internal-sftp
 def needed(name: str, found: object) -> None:
     """Skips the test where something is not there, or fails it where it must be, as in CI."""
     if not found:
-        reason = f"files by URL and clusters are tested with real servers, and there is no {name}"
-        pytest.fail(reason) if os.environ.get("VAECODEC_NEED_SERVERS") else pytest.skip(reason)
+        reason = f"this is tested with what others made, and there is no {name}"
+        pytest.fail(reason) if os.environ.get("VAECODEC_NEED_SERVERS") else pytest.skip(reason, allow_module_level=True)
 
 
 def modules(*names: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -27,6 +28,16 @@ def test_import_loads_neither_torch_nor_numpy() -> None:
     assert not modules_after("import vaecodec; vaecodec.read_info") & {"torch", "numpy", "PIL"}
     for name in ("Codec", "encode", "decode_batch", "decode_vaec", "vaec_encode"):
         assert "torch" not in modules_after(f"import vaecodec; vaecodec.{name}")
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("hugging_face", "datasets"), ("zarr.v2", "numcodecs"), ("zarr.v3", "zarr")]
+)
+def test_packages_of_others_that_are_missing(monkeypatch: pytest.MonkeyPatch, module: str, package: str) -> None:
+    monkeypatch.setattr("vaecodec.extras.find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, f"vaecodec.{module}", raising=False)
+    with pytest.raises(VaecError, match=f"^vaecodec.{module} needs {package}, .* pip install {package}$"):
+        importlib.import_module(f"vaecodec.{module}")
 
 
 def test_all_names_exist() -> None:

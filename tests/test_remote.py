@@ -89,7 +89,7 @@ def test_names(url: str, name: str, parent: str, renamed: str | None, below: str
 def test_what_is_no_url() -> None:
     for name in ("a.png", "s3:/a", "C:/a", "a/b://c", "://x"):
         assert not isinstance(located(name), Remote) and located(name) == Path(name)
-    assert located("file:///tmp/a.png") == Path("/tmp/a.png")
+    assert located("file:///tmp/a.png") == located("file:/tmp/a.png") == Path("/tmp/a.png")
 
 
 def test_a_file_here_needs_no_fsspec(tmp_path: Path) -> None:

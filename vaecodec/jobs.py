@@ -20,6 +20,7 @@ from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
 from vaecodec.outcomes import Done
 from vaecodec.pictures import PNG_LEVEL
+from vaecodec.trees import is_picture, is_vaec
 
 if TYPE_CHECKING:
     from vaecodec import vae
@@ -79,6 +80,9 @@ class Work(Protocol):
     def pixels(self, source: Path) -> int:
         """How many a file has, by a look at its beginning; 0 where that does not tell."""
 
+    def takes(self, path: Path) -> bool:
+        """Whether a file that is found in a folder is meant, by its name."""
+
 
 @dataclass(frozen=True)
 class Encode:
@@ -100,6 +104,7 @@ class Encode:
     progressive: bool = False
     frame: int | None = None
     ending: ClassVar[str] = ".vaec"
+    takes = staticmethod(is_picture)
 
     @property
     def pixel_bytes(self) -> int:
@@ -167,6 +172,7 @@ class Restore:
     recipe: Recipe
     encode: Encode
     ending: ClassVar[str] = ".png"
+    takes = staticmethod(is_picture)
 
     @property
     def pixel_bytes(self) -> int:
@@ -258,6 +264,7 @@ class Decode:
     ending: ClassVar[str] = ".png"
     pixel_bytes: ClassVar[int] = PIXEL_BYTES
     needs_torch: ClassVar[bool] = False
+    takes = staticmethod(is_vaec)
 
     def open(self, source: Path | bytes) -> Step:
         """A bad file need not wait for the model, but where as much as possible is made of it."""
@@ -411,3 +418,7 @@ class Features:
     def pixels(self, source: Path) -> int:
         """Not known ahead."""
         return 0
+
+    def takes(self, path: Path) -> bool:
+        """Both kinds."""
+        return is_vaec(path) or is_picture(path)

@@ -30,10 +30,10 @@ PACKAGES |= {"sftp": "paramiko", "ssh": "paramiko", "abfs": "adlfs", "abfss": "a
 
 
 def located(name: str) -> Path:
-    """The path of a name: a `Remote` for a URL, which file:// is not."""
+    """The path of a name: a `Remote` for a URL, which file:// is not, and neither is file:/ as Spark writes it."""
     found = URL.match(name)
     if found is None:
-        return Path(name)
+        return Path(name.removeprefix("file:") if name.startswith("file:/") else name)
     return Path(name[found.end() :]) if found[1].lower() in ("file", "local") else Remote(name)
 
 

@@ -61,7 +61,7 @@ def serve(
     The body of a request is a picture or a .vaec file. The service has no accounts and no encryption: put a web server
     ahead of it. It ends with Ctrl-C or SIGTERM, when what was accepted is done. See docs/guide/service.md.
     """
-    need("serve", uvicorn="uvicorn")
+    need("uvicorn", "serve", "serve")
     from vaecodec.service.app import make_app
 
     settings = Settings(

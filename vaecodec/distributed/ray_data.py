@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vaecodec.distributed.names import Job
 from vaecodec.distributed.writing import BLANK, Coder, Row, lost
 from vaecodec.errors import VaecError
+from vaecodec.extras import need
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,10 +35,9 @@ SHORT = "/tmp"  # where Ray's files lie, whatever TMPDIR says: the names of its 
 
 def need_ray() -> Any:
     """The package. Raises: VaecError where it is missing."""
-    try:
-        import ray.data
-    except ImportError:
-        raise VaecError("the engine needs Ray, which is not installed: pip install 'vaecodec[ray]'") from None
+    need("ray", "the engine", "ray", "Ray")
+    import ray.data
+
     return ray
 
 

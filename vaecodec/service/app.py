@@ -20,7 +20,8 @@ def make_app(settings: Settings | None = None) -> Starlette:
     `Starlette(..., lifespan=lambda app: service.router.lifespan_context(service))`.
     Raises: VaecError where a setting is out of its range, or a package is missing.
     """
-    need("serve", starlette="Starlette", prometheus_client="prometheus-client")
+    need("starlette", "the service", "serve", "Starlette")
+    need("prometheus_client", "the service", "serve", "prometheus-client")
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
