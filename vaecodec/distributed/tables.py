@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaecodec import files
 from vaecodec.errors import VaecError
+from vaecodec.extras import need
 from vaecodec.remote import Remote
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ FEATURES = {"path": "string", "width": "int32", "height": "int32", "features": "
 
 def need_pyarrow() -> Any:
     """The package. Raises: VaecError where it is missing."""
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise VaecError("tables need pyarrow, which is not installed: pip install 'vaecodec[ray]'") from None
+    need("pyarrow", "a table", "ray")
+    import pyarrow.parquet
+
     return pyarrow
 
 
