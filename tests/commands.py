@@ -32,6 +32,7 @@ class FakeCodec:
     threads: int | None = None
     qualities: list[float] = []  # noqa: RUF012
     efforts: list[int] = []  # noqa: RUF012
+    tunes: list[str] = []  # noqa: RUF012
     fail: BaseException | None = None
 
     def __init__(self, threads: int | None = None) -> None:
@@ -46,12 +47,14 @@ class FakeCodec:
         effort: int = 3,
         preview: bool | None = None,
         progressive: bool = False,
+        tune: str = "psnr",
         progress: Callable[[float], None] | None = None,
     ) -> bytes:
         if self.fail:
             raise self.fail
         self.qualities.append(quality)
         self.efforts.append(effort)
+        self.tunes.append(tune)
         if progress:
             progress(0.5)
             progress(1.0)
@@ -126,6 +129,7 @@ def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
 def run(real: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same with a fake codec."""
     FakeCodec.made, FakeCodec.qualities, FakeCodec.efforts, FakeCodec.fail = 0, [], [], None
+    FakeCodec.tunes = []
     monkeypatch.setitem(sys.modules, "vaecodec.codec.codec", types.SimpleNamespace(Codec=FakeCodec))
     return real
 

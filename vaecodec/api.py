@@ -14,7 +14,7 @@ from vaecodec.arguments import BytesLike, Source, as_bytes, as_file, as_limit, a
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec.codec import Codec
-from vaecodec.codec.defaults import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY, TUNE
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.codec.team import available
 from vaecodec.errors import VaecError
@@ -47,6 +47,7 @@ def encode(
     tile: int | None = None,
     preview: bool | None = None,
     progressive: bool = False,
+    tune: str = TUNE,
     max_pixels: int | None = MAX_PIXELS,
 ) -> bytes:
     """Code a picture into the bytes of a `.vaec` file.
@@ -64,6 +65,7 @@ def encode(
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
         preview: whether a small picture goes ahead of it, by default with large ones.
         progressive: whether the first part of the file shows the whole picture, without its details.
+        tune: what is best for the size: "psnr", or "ssim", which is nearer to what the eye sees.
         max_pixels: refuse a larger file; None for no limit.
 
     Raises: VaecError where an argument is not usable, or no quality reaches the target; PictureError and LimitError for
@@ -78,6 +80,7 @@ def encode(
     metadata = {name: None if data is None else as_bytes(data, name) for name, data in given.items()}
     picture, codec = replaced(as_picture(image, as_limit(max_pixels, "max_pixels")), metadata), default_codec()
     how: dict[str, Any] = {"effort": effort, "tile": tile, "preview": preview, "progressive": progressive}
+    how["tune"] = tune
     if target:
         return codec.encode_to(picture, target, **how).data
     return codec.encode(picture, QUALITY if quality is None else quality, **how)

@@ -14,7 +14,7 @@ from vaecodec.bitstream import container, limits
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.limits import MAX_PIXELS
-from vaecodec.codec.defaults import EFFORT, EFFORTS, QUALITY
+from vaecodec.codec.defaults import EFFORT, EFFORTS, QUALITY, TUNE
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
@@ -89,8 +89,8 @@ class Encode:
     """A picture file to a `.vaec` file.
 
     rate: a quality, or a Target. strip: see `metadata.stripped`. metadata: by Picture field, instead of the file's own.
-    preview, progressive: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch names
-    it. frame: which picture of a file, from 1; None: the first, with a note.
+    preview, progressive, tune: see `Codec.encode`. recipe: what is done to the picture before, on a device as PyTorch
+    names it. frame: which picture of a file, from 1; None: the first, with a note.
     """
 
     rate: float | Target = QUALITY
@@ -102,6 +102,7 @@ class Encode:
     recipe: Recipe | None = None
     device: str = "cpu"
     progressive: bool = False
+    tune: str = TUNE
     frame: int | None = None
     ending: ClassVar[str] = ".vaec"
     takes = staticmethod(is_picture)
@@ -136,7 +137,7 @@ class Encode:
             notes, progress = notes + more, None
         facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
         options: dict[str, Any] = {"effort": self.effort, "preview": self.preview, "progressive": self.progressive}
-        options["progress"] = progress
+        options |= {"tune": self.tune, "progress": progress}
         figures = ""
         if isinstance(self.rate, (int, float)):
             coded, facts["quality"] = ready.encode(picture, self.rate, **options), self.rate

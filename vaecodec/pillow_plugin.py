@@ -147,7 +147,7 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     options = dict(getattr(image, "encoderinfo", {}))
     refuse_lossless(options.get("lossless"))
-    known = {"quality", "effort", "tile", "preview", "progressive", "icc_profile", "xmp"} | {
+    known = {"quality", "effort", "tile", "preview", "progressive", "tune", "icc_profile", "xmp"} | {
         f"target_{name}" for name in ("size", "bpp", "psnr", "ssimulacra2")
     }
     given = {name: options[name] for name in known & options.keys()}

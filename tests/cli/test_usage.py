@@ -20,6 +20,7 @@ SENTENCES = {
     "encode -q": "-q needs a value",
     "encode --effort 1.5 a.png": "--effort: '1.5' is not a whole number",
     "encode --target-psnr inf a.png": "--target-psnr: 'inf' is not a number",
+    "encode --tune hifi a.png": "--tune: 'hifi' is not one of these: psnr or ssim",
     "encode --strip some a.png": "--strip: 'some' is not one of these: none, private or all",
     "encode -j 0 a.png": "--jobs: 0 is less than 1",
     "encode --qualty 5 a.png": "there is no option --qualty; is --quality or --quiet meant?",

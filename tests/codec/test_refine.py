@@ -18,6 +18,7 @@ from vaecodec.bitstream.header import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.defaults import EFFORTS
 from vaecodec.codec.filter_fit import applied, as_planes
+from vaecodec.codec.tuning import Worth, plain
 from vaecodec.errors import VaecError
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model import trained
@@ -110,7 +111,7 @@ def test_what_is_lost_is_lost_behind_the_filters(shipped: Codec, photo: np.ndarr
         return float((applied(kernel, planes).permute(1, 2, 0) / OUT_ONE - x).square().sum())
 
     filters = Filters(Filter.of_model(weights, q), side=4, columns=2)  # four tiles
-    distortion = refine.Distortion(weights, q, x, slice(0, 8), filters)
+    distortion = refine.Distortion(weights, q, x, slice(0, 8), filters, plain(weights.cfg.M, (8, 8)))
     first = distortion(y_hat, gradient=False, fit=True)[0]
     assert first == pytest.approx(error(filters.default), rel=0.02)  # by float networks; at first of squares alone
     assert 0 < len(filters.of_tile) <= 4
@@ -130,7 +131,9 @@ def test_slopes_are_derivatives(shipped: Codec, photo: np.ndarray) -> None:
     coded.view(-1)[torch.from_numpy(np.concatenate(tile.places)).long()] = True
     everything = slice(0, x.shape[0] // CELL)
     untouched = Filters(Filter((0,) * FILTER_NUMBERS), 64, 1)  # the slope leaves out what filters do
-    distortion = refine.Distortion(weights, q, x, everything, untouched)
+    place = np.random.default_rng(1).uniform(0.5, 2, y_hat.shape[:2]).astype(np.float32)
+    worth = Worth(np.ones(weights.cfg.M, np.float32), place)
+    distortion = refine.Distortion(weights, q, x, everything, untouched, worth)
     _, slope = distortion(y_hat, gradient=True, fit=False)
     u = slope / slope.square().mean().sqrt()
 

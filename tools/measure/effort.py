@@ -17,7 +17,7 @@ import numpy as np
 from tools.measure.bdrate import bd_rate
 from tools.train.data import jpeg_point, load, psnr
 from vaecodec.codec import Codec
-from vaecodec.codec.defaults import EFFORTS
+from vaecodec.codec.defaults import EFFORTS, TUNE
 from vaecodec.metrics.scores import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
@@ -45,7 +45,7 @@ def against(anchor: Curves, test: Curves) -> str:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path, nargs="+")
-    p.add_argument("--efforts", default=",".join(map(str, EFFORTS)))
+    p.add_argument("--efforts", default=",".join(map(str, EFFORTS)), help="with a tuning or not: 3,3:ssim")
     p.add_argument("--qualities", default="20,40,60,80")
     p.add_argument("--structure", action="store_true", help="MS-SSIM and SSIMULACRA2 too")
     p.add_argument("--model", type=Path)
@@ -59,14 +59,15 @@ def main() -> None:
     columns = [c for pair in pairs for c in (pair, "mean over pictures")] + ["encode, s/Mpx", "decode, s/Mpx"]
     print("| Effort |", " | ".join(columns), "|")
     print("|" + " ---: |" * (1 + len(columns)))
-    for effort in map(int, args.efforts.split(",")):
+    for name in args.efforts.split(","):
+        effort, _, tune = name.partition(":")
         curves: list[Curves] = [{path: [] for path in pictures} for _ in used]
         times = []
         for quality in map(float, args.qualities.split(",")):
             for path, x in pictures.items():
                 pixels = x.shape[0] * x.shape[1]
                 start = time.perf_counter()
-                data = codec.encode(x, quality, effort=effort)
+                data = codec.encode(x, quality, effort=int(effort), tune=tune or TUNE)
                 coded = time.perf_counter()
                 decoded = codec.decode(data).pixels
                 times.append([1e6 * t / pixels for t in (coded - start, time.perf_counter() - coded)])
@@ -75,7 +76,7 @@ def main() -> None:
         first = first or curves
         encode, decode = (statistics.median(t) for t in zip(*times, strict=True))
         rates = [against(a, b) for a, b in zip([*first, jpeg], [*curves, curves[0]], strict=True)]
-        print(f"| {effort} | {' | '.join(rates)} | {encode:.2f} | {decode:.2f} |", flush=True)
+        print(f"| {name} | {' | '.join(rates)} | {encode:.2f} | {decode:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaecodec.codec.defaults import EFFORT, TUNE
 from vaecodec.errors import VaecError
 from vaecodec.version import __version__
 
@@ -77,11 +78,13 @@ class Vaec(BenchCodec):
     suffix = ".vaec"
     settings: Sequence[float] = (5, 20, 30, 40, 60, 70, 80, 95)
 
-    def __init__(self, options: Options, effort: int = 3) -> None:
-        self.options, self.effort = options, effort
-        self.name, self.label = (
-            ("vaec", "vaecodec") if effort == 3 else (f"vaec-e{effort}", f"vaecodec, effort {effort}")
-        )
+    def __init__(self, options: Options, effort: int = EFFORT, tune: str = TUNE) -> None:
+        self.options, self.effort, self.tune = options, effort, tune
+        self.name, self.label = "vaec", "vaecodec"
+        if effort != EFFORT:
+            self.name, self.label = f"{self.name}-e{effort}", f"{self.label}, effort {effort}"
+        if tune != TUNE:
+            self.name, self.label = f"{self.name}-{tune}", f"{self.label}, tuned for {tune.upper()}"
 
     @cached_property
     def codec(self) -> Any:
@@ -102,8 +105,9 @@ class Vaec(BenchCodec):
         return f"{__version__}, {self.model_name}"
 
     def command(self, setting: float) -> str:
-        effort = "" if self.effort == 3 else f" --effort {self.effort}"
-        return f"vaecodec encode -q {setting:g}{effort} IN OUT.vaec"
+        effort = "" if self.effort == EFFORT else f" --effort {self.effort}"
+        tune = "" if self.tune == TUNE else f" --tune {self.tune}"
+        return f"vaecodec encode -q {setting:g}{effort}{tune} IN OUT.vaec"
 
     def load(self) -> None:
         _ = self.codec
@@ -111,7 +115,7 @@ class Vaec(BenchCodec):
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         from vaecodec.pictures.picture import Picture
 
-        data: bytes = self.codec.encode(Picture(pixels), setting, effort=self.effort)
+        data: bytes = self.codec.encode(Picture(pixels), setting, effort=self.effort, tune=self.tune)
         return data
 
     def decode(self, data: bytes) -> Pixels:
@@ -326,6 +330,8 @@ def catalogue(options: Options) -> dict[str, BenchCodec]:
     known: list[BenchCodec] = [
         Vaec(options),
         Vaec(options, effort=9),
+        Vaec(options, tune="ssim"),
+        Vaec(options, effort=9, tune="ssim"),
         jpeg("4:2:0"),
         jpeg("4:4:4"),
         PillowCodec("webp", "WebP, method 6", "WEBP", "webp", {"method": 6}, settings=(0, 10, 30, 50, 70, 85, 93, 98)),

@@ -28,7 +28,7 @@ from vaecodec.cli.options import (
 from vaecodec.cli.plan import Outputs, output_format, plan
 from vaecodec.cli.presets import preset_option
 from vaecodec.cli.values import OneOf, Region, Sigma, Whole
-from vaecodec.codec.defaults import EFFORT
+from vaecodec.codec.defaults import EFFORT, TUNE, TUNES
 from vaecodec.console import loading
 from vaecodec.jobs import CodecOnDemand, Decode, Encode
 from vaecodec.trees import is_picture, is_vaec
@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     metavar="E",
     help=f"1 to 9, slower and better; {EFFORT} by default.",
 )
+@click.option(
+    "--tune",
+    type=OneOf(TUNES),
+    default=TUNE,
+    help=f"What is best for the size: PSNR, or what the eye sees; {TUNE} by default.",
+)
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise of so many levels first; or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive/--sequential", help="Its first part shows the whole picture.")
@@ -59,6 +65,7 @@ def encode(
     inputs: tuple[Path, ...],
     rate: float | Target,
     effort: int,
+    tune: str,
     denoise: float | str | None,
     preview: bool | None,
     progressive: bool,
@@ -78,7 +85,9 @@ def encode(
     if denoise:
         with loading(how.quiet):
             recipe = denoising(denoise)
-    work = Encode(rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive, frame=frame)
+    work = Encode(
+        rate, effort, max_pixels, strip, metadata, preview, recipe, progressive=progressive, tune=tune, frame=frame
+    )
     planned = plan(inputs, outputs, ".vaec", is_output=is_vaec, is_input=is_picture)
     return run(planned, work, how)
 

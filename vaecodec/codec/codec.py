@@ -13,7 +13,7 @@ from vaecodec.bitstream import container, limits, recovery
 from vaecodec.bitstream.container import File
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec import decoder, encoder, partial, ratecontrol, scaled
-from vaecodec.codec.defaults import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY, TUNE
 from vaecodec.codec.encoder import EncodeOptions
 from vaecodec.codec.partial import Partial
 from vaecodec.codec.ratecontrol import Found, Target
@@ -44,6 +44,7 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
+        tune: str = TUNE,
         progress: Progress | None = None,
     ) -> bytes:
         """Code a picture.
@@ -56,12 +57,13 @@ class Codec(Runtime):
                 1024 x 1024, and equal ones above, which are smaller where a side has more than 4096. preview: whether
                 a small picture goes ahead of it, by default with large ones (preview.py). progressive: whether the high
                 channels of all tiles stand behind everything else, so that the first part of the file shows the whole
-                picture. progress: called with the share done, 0..1.
+                picture. tune: what is best for the size, "psnr" or "ssim", which is nearer to what the eye sees.
+                progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
         picture = as_picture(image)
-        options = EncodeOptions(effort, tile, preview, progressive)
+        options = EncodeOptions(effort, tile, preview, progressive, tune)
         return b"".join(encoder.encode_parts(self, picture, quality, options, progress))
 
     def encode_to(
@@ -73,6 +75,7 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
+        tune: str = TUNE,
         progress: Progress | None = None,
     ) -> Found:
         """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
@@ -86,7 +89,7 @@ class Codec(Runtime):
             effort: int, quality: float, progress: Progress | None, decoded: NDArray[np.uint8] | None
         ) -> Iterator[bytes]:
             return encoder.encode_parts(
-                self, picture, quality, EncodeOptions(effort, tile, preview, progressive), progress, decoded
+                self, picture, quality, EncodeOptions(effort, tile, preview, progressive, tune), progress, decoded
             )
 
         return ratecontrol.encode_to(coded, picture, target, effort, progress)
@@ -100,6 +103,7 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
+        tune: str = TUNE,
         progress: Progress | None = None,
         decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[bytes]:
@@ -108,7 +112,7 @@ class Codec(Runtime):
         Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
             takes less than decoding it.
         """
-        options = EncodeOptions(effort, tile, preview, progressive)
+        options = EncodeOptions(effort, tile, preview, progressive, tune)
         return encoder.encode_parts(self, picture, quality, options, progress, decoded)
 
     def decode(

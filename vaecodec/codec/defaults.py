@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 QUALITY, EFFORT = 75.0, 3  # by default; quality 0..100, effort 1..9
+TUNES = ("psnr", "ssim")
+TUNE = "psnr"
 RDOQ_WEIGHT = 1.5  # weight of the error in `latents.rdoq`; chosen on the held-out pictures
 REFINED = 0.75  # the same in refine.py: so files get both smaller and better; 1 only makes them better
 
@@ -19,6 +21,7 @@ class Effort:
     iterations: int = 0  # of refine.py
     filters: bool = False  # see loop_filter.py
     thorough: bool = False  # libwebp's slowest setting for overlays
+    tune: str = TUNE  # what errors are weighed by, see tuning.py
 
 
 EFFORTS = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vaecodec.arguments import as_bytes, as_number, as_whole
+from vaecodec.arguments import as_bytes, as_number, as_whole, shown
 from vaecodec.bitstream import container, vp8l
 from vaecodec.bitstream.alpha import pack_alpha
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, SIGNATURE, pack_chunk
@@ -34,13 +34,14 @@ from vaecodec.bitstream.overlay import Overlay, unpack_overlay
 from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.codec import screen
 from vaecodec.codec.analysis import Analysed, Analysis
-from vaecodec.codec.defaults import EFFORT, EFFORTS, Effort
+from vaecodec.codec.defaults import EFFORT, EFFORTS, TUNE, TUNES, Effort
 from vaecodec.codec.latents import encode_tile
 from vaecodec.codec.pixels import as_rgb, paste, patched
 from vaecodec.codec.runtime import Progress, Runtime, part_of
 from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team, team
 from vaecodec.codec.trial import sampled_error
+from vaecodec.codec.tuning import Worth, worth_of
 from vaecodec.codec.windows import bands, tile_shape
 from vaecodec.errors import UnsupportedError, VaecError
 from vaecodec.extras import need_torch
@@ -66,6 +67,7 @@ class EncodeOptions:
     tile: int | None = None
     preview: bool | None = None
     progressive: bool = False
+    tune: str = TUNE
 
 
 def encode_parts(
@@ -84,7 +86,9 @@ def encode_parts(
         raise VaecError(f"effort {effort} is not one of 1..9")
     if not runtime.weights.encodes:
         raise VaecError(f"model {runtime.weights.name} ({runtime.weights.hash.hex()}) is retired: it only decodes")
-    pixels, how = picture.pixels, EFFORTS[effort]
+    if options.tune not in TUNES:
+        raise VaecError(f"tune {shown(options.tune)} is not one of {', '.join(TUNES)}")
+    pixels, how = picture.pixels, replace(EFFORTS[effort], tune=options.tune)
     if how.filters:
         need_torch(f"effort {effort}")
     header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options)
@@ -176,6 +180,7 @@ def code_tiles(
     """The overlays of tiles that were drawn, and what the networks make of all tiles beneath them."""
     if not how.overlays or not vp8l.available():
         return {}, code_bands(runtime, header, pixels, how, progress, (), decoded)
+    quick = replace(EFFORTS[EFFORT], tune=how.tune)
     lmbda = quality_lambda(header.quality) / 3  # bits for a sample's error
     drafts: dict[int, screen.Draft] = {}
     for index in range(math.prod(header.grid)):
@@ -183,7 +188,7 @@ def code_tiles(
             drafts[index] = draft
     tiles, alone = None, {index: screen.LEAST * float(d.blocks.sum()) for index, d in drafts.items()}
     if unsure := {index: draft for index, draft in drafts.items() if not draft.sure()}:
-        tiles, errors = code_for_trial(runtime, header, pixels, unsure, part_of(progress, 0, 0.5), decoded)
+        tiles, errors = code_for_trial(runtime, header, pixels, quick, unsure, part_of(progress, 0, 0.5), decoded)
         for index, error in errors.items():
             alone[index] = screen.GAIN * (8 * len(tiles[index].pack()) + lmbda * error)
         progress = part_of(progress, 0.5, 1)
@@ -191,7 +196,7 @@ def code_tiles(
     for index, draft in drafts.items():
         if draft.possible(alone[index]) and (overlay := draft.overlay(alone[index], how.thorough)):
             overlays[index] = overlay
-    if tiles and not overlays and how == EFFORTS[EFFORT]:
+    if tiles and not overlays and how == quick:
         if progress:
             progress(1)
         return {}, tiles
@@ -204,6 +209,7 @@ def code_for_trial(
     runtime: Runtime,
     header: Header,
     pixels: NDArray[np.uint8],
+    how: Effort,
     unsure: dict[int, screen.Draft],
     progress: Progress | None,
     decoded: NDArray[np.uint8] | None,
@@ -222,7 +228,7 @@ def code_for_trial(
             rgb, blocks = unsure[index].source(), unsure[index].blocks
             errors[index] = sampled_error(runtime.networks, header.quality, rgb, its, blocks)
 
-    return list(code_bands(runtime, header, pixels, EFFORTS[EFFORT], progress, (), decoded, look)), errors
+    return list(code_bands(runtime, header, pixels, how, progress, (), decoded, look)), errors
 
 
 def code_bands(
@@ -275,9 +281,10 @@ def encode_band(
     rows = band.start * side, min(band.stop * side, analysis.h)
     seen = analysis.band(*rows, team, part_of(progress, 0, seen_at))
     y, z = seen.y[seen.inner], seen.z
+    worth = worth_of(runtime.weights, header.quality, y) if how.tune == "ssim" else None
     if how.iterations:
         part = part_of(progress, seen_at, refined_at)
-        y, z = refined(runtime, header, analysis, seen, filters, how.iterations, part)
+        y, z = refined(runtime, header, analysis, seen, filters, how.iterations, part, worth)
     tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
     y_hat = np.zeros(y.shape, np.int16)
 
@@ -286,9 +293,9 @@ def encode_band(
         h, w = tile_shape(header, row, column)
         top, left = (row - band.start) * side, column * side
         z_tile = z[top // Z_CELL : -(-(top + h) // Z_CELL), left // Z_CELL : -(-(left + w) // Z_CELL)]
-        y_tile = y[top : top + h, left : left + w]
-        made = encode_tile(runtime.networks, header.quality, z_tile, y_tile, how.rdoq_weight)
-        tiles[index], y_hat[top : top + h, left : left + w] = made
+        part = slice(top, top + h), slice(left, left + w)
+        its = worth.part(*part) if worth else None
+        tiles[index], y_hat[part] = encode_tile(runtime.networks, header.quality, z_tile, y[part], how.rdoq_weight, its)
 
     team.map(encode, [index for index in tiles if index not in covered], part_of(progress, refined_at, 1))
     return tiles, y_hat
@@ -302,13 +309,14 @@ def refined(
     filters: Filters,
     iterations: int,
     progress: Progress | None,
+    worth: Worth | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """y and z of a band as efforts above 4 make them, by PyTorch."""
     from vaecodec.codec import refine, torch_settings
 
     x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
     with torch_settings.own_settings(runtime.threads):
-        return refine.refine(runtime.networks, header.quality, x, seen, known, iterations, progress)
+        return refine.refine(runtime.networks, header.quality, x, seen, known, iterations, progress, worth)
 
 
 def fit(

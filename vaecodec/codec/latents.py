@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vaecodec import core
 from vaecodec.bitstream.tiles import Tile
 from vaecodec.codec.defaults import RDOQ_WEIGHT
+from vaecodec.codec.tuning import Worth, plain
 from vaecodec.entropy import rans, trellis
 from vaecodec.entropy.rans import UNREAD, Run
 from vaecodec.errors import CorruptFileError
@@ -94,16 +95,18 @@ def quantise(
     y: NDArray[np.float32],
     rdoq_weight: float = RDOQ_WEIGHT,
     noise: Noise | None = None,
+    worth: Worth | None = None,
 ) -> Symbols:
     """The symbols of a tile, step by step.
 
     Args:
         q: 0..1000. z: (ceil(h/4), ceil(w/4), N). y: (h, w, M), in quantiser steps.
         rdoq_weight: of the error where symbols are chosen; infinite for plain rounding.
-        noise: see `Noise`.
+        noise: see `Noise`. worth: of errors, where they do not all count alike.
     """
     weights = networks.weights
-    lmbda = step_lambda(weights, q) * rdoq_weight
+    worth = worth or plain(weights.cfg.M, y.shape[:2])
+    lmbda = worth(step_lambda(weights, q) * rdoq_weight).reshape(-1)
     rates = math.isfinite(rdoq_weight)
     z_hat = np.rint(z).clip(-Z_MAX, Z_MAX).astype(np.int16)
     tables, table = z_tables(weights, q, z_hat[..., 0].size)
@@ -117,13 +120,13 @@ def quantise(
         d = flat.take(place) - y_hat.reshape(-1).take(place) * np.float32(1 / MEAN_ONE)
         quantiser = None
         if dependent:
-            worth = lmbda.take(place % len(lmbda)) if rates else np.ones(len(d), np.float32)
-            value, quantiser = trellis.choose(d, table, worth, weights.y_tables, rates, noise)
+            cost = lmbda.take(place) if rates else np.ones(len(d), np.float32)
+            value, quantiser = trellis.choose(d, table, cost, weights.y_tables, rates, noise)
             table = table + quantiser * np.uint16(rans.QUANTISER_ROWS)
         else:
             value = np.rint(d).clip(-R_MAX, R_MAX).astype(np.int32)
             if rates:
-                value = rdoq(value, d, table, lmbda.take(place % len(lmbda)), weights.y_tables, noise)
+                value = rdoq(value, d, table, lmbda.take(place), weights.y_tables, noise)
         runs.append(Run(weights.y_tables, table, value, dependent))
         places.append(place)
         return value, quantiser
@@ -162,10 +165,15 @@ def rdoq(
 
 
 def encode_tile(
-    networks: Networks, q: int, z: NDArray[np.floating], y: NDArray[np.float32], rdoq_weight: float = RDOQ_WEIGHT
+    networks: Networks,
+    q: int,
+    z: NDArray[np.floating],
+    y: NDArray[np.float32],
+    rdoq_weight: float = RDOQ_WEIGHT,
+    worth: Worth | None = None,
 ) -> tuple[Tile, NDArray[np.int16]]:
     """Code a tile (see `quantise`). Returns a Tile without alpha and overlay, and y_hat."""
-    symbols = quantise(networks, q, z, y, rdoq_weight)
+    symbols = quantise(networks, q, z, y, rdoq_weight, worth=worth)
     return pack_tile(symbols.runs), symbols.y_hat
 
 

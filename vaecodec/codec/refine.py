@@ -29,6 +29,7 @@ from vaecodec.codec.analysis import Analysed
 from vaecodec.codec.defaults import REFINED
 from vaecodec.codec.filter_fit import Fits, as_planes, filtered
 from vaecodec.codec.latents import Symbols, quantise, step_lambda, z_tables
+from vaecodec.codec.tuning import Worth, plain
 from vaecodec.codec.windows import inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity
 from vaecodec.model import trained
@@ -61,23 +62,26 @@ def refine(
     filters: Filters,
     iterations: int,
     progress: Callable[[float], None] | None = None,
+    worth: Worth | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Targets for `quantise` that cost less than the analysis's own y and z.
 
     Args:
         q: 0..1000. x: (H, W, 3) levels minus 128 of the rows that `seen.y` covers, not padded.
         filters: of the picture's tiles as far as they are known, the first row of y being their top. Those of the band
-            are fitted on the way. progress: called with the share done, 0..1.
+            are fitted on the way. progress: called with the share done, 0..1. worth: of errors, where they do not all
+            count alike.
 
     Returns: (n, w, M) for y and the integers (ceil(n / 4), ceil(w / 4), N) of z for the n rows of the band, the best of
     all iterations by true bits and the distortion of the float networks.
     """
     weights, band = networks.weights, seen.inner
-    lmbda = torch.from_numpy(step_lambda(weights, q)) * REFINED
     scale = quality_lambda(q) * REFINED / 3
     y, z = torch.from_numpy(seen.y), torch.from_numpy(np.ascontiguousarray(seen.z))
     target, around = y[band], y * MEAN_ONE
-    distortion, hyper = Distortion(weights, q, torch.from_numpy(x), band, filters), Hyper(weights, q, z)
+    worth = worth or plain(weights.cfg.M, (target.shape[0], target.shape[1]))
+    lmbda = torch.from_numpy(worth(step_lambda(weights, q) * REFINED))
+    distortion, hyper = Distortion(weights, q, torch.from_numpy(x), band, filters, worth), Hyper(weights, q, z)
     rng = torch.Generator().manual_seed(0)
     best, chosen = math.inf, (target, z)
     stride = 0.5 * iterations**-0.35  # the share of the way to the lowest point that the target goes
@@ -87,7 +91,7 @@ def refine(
         temperature = TEMPERATURE * max(0, iterations - 1 - k) / iterations if k else 0.0
         z_hat = hyper.draw(partial(gumbel, Z_TEMPERATURE * temperature, rng))
         noise = partial(gumbel, temperature, rng) if temperature else None
-        tiles = draw(networks, q, z_hat, target, filters.side, noise)
+        tiles = draw(networks, q, z_hat, target, filters.side, noise, worth)
         around[band] = torch.from_numpy(np.concatenate([t.y_hat for t in tiles], axis=1)).float()
         error, slope = distortion(around, gradient=not last, fit=k % FIT_EVERY == 0 and not last)
         loss = sum(t.bits() for t in tiles) + scale * error
@@ -97,19 +101,24 @@ def refine(
             progress((k + 1) / (iterations + 1))
         if not last:
             y_slope, z_slope = rate_slopes(weights, q, tiles)
-            lowest = around[band] * (1 / MEAN_ONE) - (slope * scale + y_slope) / (2 * CURVATURE * lmbda)
+            # Weights of channels are those of the slope: as if the synthesis were orthonormal.
+            slope *= torch.from_numpy(worth.channel) * scale
+            lowest = around[band] * (1 / MEAN_ONE) - (slope + y_slope) / (2 * CURVATURE * lmbda)
             target = target.lerp(lowest, stride)
             hyper.move(z_hat, z_slope)
     return chosen[0].numpy(), chosen[1].numpy()
 
 
-def draw(networks: Networks, q: int, z_hat: Tensor, target: Tensor, side: int, noise: Draw | None) -> list[Symbols]:
+def draw(
+    networks: Networks, q: int, z_hat: Tensor, target: Tensor, side: int, noise: Draw | None, worth: Worth
+) -> list[Symbols]:
     """The symbols of each tile of a band, from the left, for z_hat (h, w, N) and a target (n, w, M) of y. side: of the
     tiles, in positions of y. noise: see `quantise`."""
     tiles, numbers = [], (lambda shape: noise(shape).numpy()) if noise else None
     for columns, _ in split(slice(0, target.shape[1]), side, 0):
         z = z_hat[:, columns.start // Z_CELL : -(-columns.stop // Z_CELL)].numpy()
-        tiles.append(quantise(networks, q, z, target[:, columns].numpy(), REFINED, noise=numbers))
+        its = worth.part(slice(None), columns)
+        tiles.append(quantise(networks, q, z, target[:, columns].numpy(), REFINED, numbers, its))
     return tiles
 
 
@@ -152,12 +161,13 @@ class Distortion:
 
         e (e / e0) ** -s (u / u0) ** s
 
-    with e the squared error, u = 1 - MS-SSIM (ms_ssim.py), s = STRUCTURE, and e0 and u0 what they are at first. So it
-    begins as the squared error, and a change of either counts by what it is to the whole, whatever picture and quality.
+    with e the squared error, by what it is worth in each place, u = 1 - MS-SSIM (ms_ssim.py), s = STRUCTURE, and e0 and
+    u0 what they are at first. So it begins as that error, and a change of either counts by what it is to the whole,
+    whatever picture and quality.
     """
 
-    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice, filters: Filters) -> None:
-        """x, band, filters: see `refine`."""
+    def __init__(self, weights: Weights, q: int, x: Tensor, band: slice, filters: Filters, worth: Worth) -> None:
+        """x, filters, worth: see `refine`. band: rows of y."""
         self.model, self.q, self.x, self.band, self.filters = (
             trained.soft(weights),
             torch.full((1,), q),
@@ -165,6 +175,8 @@ class Distortion:
             band,
             filters,
         )
+        rows = band.start, -(-len(x) // CELL) - band.stop  # beyond the band: as its nearest ones
+        self.place = torch.from_numpy(np.pad(worth.place, (rows, (0, 0)), "edge"))
         self.first: dict[tuple[int, int], tuple[float, float]] = {}  # e0 and u0 of the window at a row and a column
 
     def __call__(self, y_hat: Tensor, gradient: bool, fit: bool) -> tuple[float, Tensor]:
@@ -189,7 +201,7 @@ class Distortion:
                 # What the filters do is taken for given: they move a pixel by little of what its neighbours do.
                 seen = filtered(self.filters, planes, (r, c), (outer_r, outer_c)).permute(1, 2, 0) * (1 / OUT_ONE)
                 x_hat = (x_hat + (seen - x_hat.detach()))[: wanted.shape[0], : wanted.shape[1]]
-                lost = self.of_window((r.start, c.start), wanted, x_hat)
+                lost = self.of_window((r, c), wanted, x_hat)
             if gradient:
                 slope[outer_r, outer_c] += torch.autograd.grad(lost, leaf)[0][0]
             total += float(lost)
@@ -199,10 +211,11 @@ class Distortion:
             fits.settle(float(quality_lambda(int(self.q))) / 3)
         return total, slope[self.band] * MEAN_ONE
 
-    def of_window(self, at: tuple[int, int], x: Tensor, x_hat: Tensor) -> Tensor:
-        e = (x_hat - x).square().sum() + 1e-4
+    def of_window(self, at: tuple[slice, slice], x: Tensor, x_hat: Tensor) -> Tensor:
+        place = self.place[at].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[: x.shape[0], : x.shape[1]]
+        e = ((x_hat - x).square() * place[..., None]).sum() + 1e-4
         u = dissimilarity(x[None] + 128, x_hat[None] + 128)[0] + 1e-4
-        e0, u0 = self.first.setdefault(at, (float(e.detach()), float(u.detach())))
+        e0, u0 = self.first.setdefault((at[0].start, at[1].start), (float(e.detach()), float(u.detach())))
         return e0 * (e / e0) ** (1 - STRUCTURE) * (u / u0) ** STRUCTURE
 
 
