@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vaecodec.bitstream.limits import SCALES
-from vaecodec.codec.defaults import EFFORT, QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY, TUNES
 from vaecodec.errors import VaecError
 from vaecodec.jobs import Decode, Encode
 from vaecodec.pictures.writing import format_of
@@ -69,6 +69,7 @@ def region(text: str) -> tuple[int, ...]:
 
 
 FLAG = word({"true": True, "false": False, "1": True, "0": False})
+TUNING = word({name: name for name in TUNES})
 STRIP = word({name: name for name in ("none", "private", "all")})
 SIDE = whole(1, 2**31 - 1)
 
@@ -76,7 +77,7 @@ SIDE = whole(1, 2**31 - 1)
 def encoding(query: Iterable[tuple[str, str]], settings: Settings) -> Encode:
     """Raises: VaecError."""
     known = {"quality": number(0, 100), "effort": whole(1, settings.max_effort), "progressive": FLAG}
-    values = parsed(query, known | {"preview": FLAG, "strip": STRIP, "frame": SIDE})
+    values = parsed(query, known | {"tune": TUNING, "preview": FLAG, "strip": STRIP, "frame": SIDE})
     rate = values.pop("quality", QUALITY)
     effort = values.pop("effort", min(EFFORT, settings.max_effort))
     return Encode(rate, effort, settings.max_pixels, **values)
