@@ -42,7 +42,9 @@ def refused(answer: Answer, status: int, words: str) -> None:
     assert re.search(words, answer.json["detail"]) and "\n" not in answer.json["detail"]
 
 
-@pytest.mark.parametrize("options", ["", "quality=40&effort=1&strip=private", "progressive=true&preview=1", "tune=ssim"])
+@pytest.mark.parametrize(
+    "options", ["", "quality=40&effort=1&strip=private", "progressive=true&preview=1", "tune=ssim"]
+)
 def test_encode_gives_what_the_command_gives(service: Service, real: Run, options: str) -> None:
     arguments = {"quality=40": "-q 40", "effort=1": "--effort 1", "strip=private": "--strip private"}
     arguments |= {"progressive=true": "--progressive", "preview=1": "--preview", "tune=ssim": "--tune ssim", "": ""}

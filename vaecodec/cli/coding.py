@@ -17,6 +17,7 @@ from vaecodec.cli.options import (
     FileName,
     batch_options,
     denoising,
+    effort_option,
     frame_option,
     inputs,
     metadata_options,
@@ -24,11 +25,11 @@ from vaecodec.cli.options import (
     png_level_option,
     rate_options,
     strip_option,
+    tune_option,
 )
 from vaecodec.cli.plan import Outputs, output_format, plan
 from vaecodec.cli.presets import preset_option
 from vaecodec.cli.values import OneOf, Region, Sigma, Whole
-from vaecodec.codec.defaults import EFFORT, TUNE, TUNES
 from vaecodec.console import loading
 from vaecodec.jobs import CodecOnDemand, Decode, Encode
 from vaecodec.trees import is_picture, is_vaec
@@ -41,19 +42,8 @@ if TYPE_CHECKING:
 @inputs
 @preset_option
 @rate_options
-@click.option(
-    "--effort",
-    type=Whole(1, 9),
-    default=EFFORT,
-    metavar="E",
-    help=f"1 to 9, slower and better; {EFFORT} by default.",
-)
-@click.option(
-    "--tune",
-    type=OneOf(TUNES),
-    default=TUNE,
-    help=f"What is best for the size: PSNR, or what the eye sees; {TUNE} by default.",
-)
+@effort_option
+@tune_option
 @click.option("--denoise", type=Sigma(), metavar="SIGMA", help="Remove noise of so many levels first; or auto.")
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive/--sequential", help="Its first part shows the whole picture.")

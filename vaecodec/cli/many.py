@@ -14,12 +14,20 @@ import click
 
 from vaecodec import files
 from vaecodec.cli.batch import cores, rest
-from vaecodec.cli.options import FileName, options, png_level_option, rate_options, strip_option
+from vaecodec.cli.options import (
+    FileName,
+    effort_option,
+    options,
+    png_level_option,
+    rate_options,
+    strip_option,
+    tune_option,
+)
 from vaecodec.cli.plan import output_format
 from vaecodec.cli.presets import preset_option
 from vaecodec.cli.results import failed
 from vaecodec.cli.values import Number, OneOf, Size, Whole
-from vaecodec.codec.defaults import EFFORT, QUALITY
+from vaecodec.codec.defaults import QUALITY
 from vaecodec.console import Overall, count, loading, put, say
 from vaecodec.distributed import tables
 from vaecodec.distributed.names import Listing, absolute, found_in, listed, make_folder
@@ -27,7 +35,7 @@ from vaecodec.distributed.writing import Coder, Files, Parts, Row
 from vaecodec.jobs import Decode, Encode, Features, Work
 from vaecodec.outcomes import FAILED
 from vaecodec.remote import located
-from vaecodec.trees import is_picture, is_vaec, place_in
+from vaecodec.trees import place_in
 
 if TYPE_CHECKING:
     from vaecodec.codec.ratecontrol import Target
@@ -110,7 +118,8 @@ def many_options(command: Callable[..., int]) -> Callable[..., int]:
 @many_options
 @preset_option
 @rate_options
-@click.option("--effort", type=Whole(1, 9), default=EFFORT, metavar="E", help=f"As of encode; {EFFORT} by default.")
+@effort_option
+@tune_option
 @click.option("--preview/--no-preview", default=None, help="A small picture ahead; large ones have it.")
 @click.option("--progressive/--sequential", help="Its first part shows the whole picture.")
 @strip_option
@@ -118,6 +127,7 @@ def many_options(command: Callable[..., int]) -> Callable[..., int]:
 def encode_many(
     rate: float | Target,
     effort: int,
+    tune: str,
     preview: bool | None,
     progressive: bool,
     strip: str,
@@ -130,8 +140,8 @@ def encode_many(
     like that of SOURCE. Workers write the outputs. What is there already is left out: the same line again goes on where
     a run has ended.
     """
-    work = Encode(rate, effort, max_pixels, strip, preview=preview, progressive=progressive)
-    return to_files(work, work.ending, is_picture, many)
+    work = Encode(rate, effort, max_pixels, strip, preview=preview, progressive=progressive, tune=tune)
+    return to_files(work, work.ending, many)
 
 
 @click.command("decode-many")
@@ -154,7 +164,7 @@ def decode_many(
     ending = f".{ending.removeprefix('.')}"
     output_format(Path(f"a{ending}"))
     work = Decode(max_pixels, None, int(scale[-1]) if scale else 1, max_size, strip, png_level=png_level)
-    return to_files(work, ending, is_vaec, many)
+    return to_files(work, ending, many)
 
 
 @click.command("features-many")
@@ -168,23 +178,23 @@ def features_many(quality: float, max_pixels: int, many: Many) -> int:
     TARGET tells are left out.
     """
 
+    work = Features(quality, max_pixels)
+
     def planned() -> Listing:
         parts = (path for path in map(located, found_in(many.target)) if tables.is_part(path))
-        return listed(
-            many.source, lambda p: is_picture(p) or is_vaec(p), lambda p: tables.text(str(p)), tables.paths_in(parts)
-        )
+        return listed(many.source, work.takes, lambda p: tables.text(str(p)), tables.paths_in(parts))
 
-    return run(planned, Parts(Features(quality, max_pixels), many.target), PART, many)
+    return run(planned, Parts(work, many.target), PART, many)
 
 
-def to_files(work: Work, ending: str, is_input: Callable[[Path], bool], many: Many) -> int:
+def to_files(work: Work, ending: str, many: Many) -> int:
     """A file for each file."""
 
     def output(path: Path) -> str:
         return str(many.target / place_in(many.source, path).with_suffix(ending))
 
     def planned() -> Listing:
-        return listed(many.source, is_input, output, set() if many.force else found_in(many.target))
+        return listed(many.source, work.takes, output, set() if many.force else found_in(many.target))
 
     return run(planned, Files(work, ending, many.force), BATCH, many)
 

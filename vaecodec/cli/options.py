@@ -16,7 +16,7 @@ from vaecodec.cli.batch import How
 from vaecodec.cli.plan import Outputs
 from vaecodec.cli.presets import from_preset
 from vaecodec.cli.values import Number, OneOf, Shard, Size, Whole
-from vaecodec.codec.defaults import QUALITY
+from vaecodec.codec.defaults import EFFORT, QUALITY, TUNE, TUNES
 from vaecodec.console import reason
 from vaecodec.errors import VaecError
 from vaecodec.extras import need_torch
@@ -144,6 +144,21 @@ def batch_options(command: Callable[..., int]) -> Callable[..., int]:
 
     return with_batch
 
+
+effort_option = click.option(
+    "--effort",
+    type=Whole(1, 9),
+    default=EFFORT,
+    metavar="E",
+    help=f"1 to 9, slower and better; {EFFORT} by default.",
+)
+
+tune_option = click.option(
+    "--tune",
+    type=OneOf(TUNES),
+    default=TUNE,
+    help=f"What is best for the size: PSNR, or what the eye sees; {TUNE} by default.",
+)
 
 png_level_option = click.option(
     "--png-level",
