@@ -11,10 +11,9 @@ from tests.commands import Run
 from tests.files_with_faults import join, split
 from tests.forgery import EXTRA
 from tests.sample_pictures import picture
-from vaecodec import files
+from vaecodec import files, jobs
 from vaecodec.bitstream.chunks import CHUNK_OVERHEAD, read_chunks
 from vaecodec.bitstream.container import INDEX, pack_index, parse, parse_indexed, unpack_index
-from vaecodec.cli import jobs
 from vaecodec.codec import Codec
 from vaecodec.errors import CorruptFileError, LimitError
 from vaecodec.pictures.picture import Picture
