@@ -165,7 +165,7 @@ def test_refusals(run: Run, arguments: tuple[str, ...], code: int, said: str) ->
 
 
 def test_without_the_engine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray.data", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     result = run("encode-many", "in", "out")
     assert result.code == 1 and "pip install 'vaecodec[ray]'" in result.err and not os.path.exists("out")
     result = run("decode-many", "in", "out", "--format", "xyz")
