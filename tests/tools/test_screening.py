@@ -98,7 +98,13 @@ def test_checkpoints_know_their_candidate(folder: Path, tmp_path: Path) -> None:
 def test_steps_are_the_budget(folder: Path, tmp_path: Path) -> None:
     run = run_of(folder, tmp_path / "run", save_steps=3)
     saves: list[int] = []
-    run.save = lambda: saves.append(run.step)  # type: ignore[method-assign]
+
+    def save() -> None:
+        saves.append(run.step)
+        run.path.parent.mkdir(exist_ok=True)
+        run.path.touch()
+
+    run.save = save  # type: ignore[method-assign]
     train.fit(run, train.Loss(torch.device("cpu")), lambda *_: -1.0)  # type: ignore[arg-type]
     assert (run.step, run.progress) == (4, 1.0)
     assert saves[0] == 3 and saves[-1] == 4

@@ -11,6 +11,7 @@ import argparse
 import csv
 import math
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -46,7 +47,7 @@ PATHS = {"pictures", "out", "init"}  # options that may differ from machine to m
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pictures", type=Path, help="folder of training pictures (searched recursively)")
-    p.add_argument("out", type=Path, help="folder for checkpoint.pt and log.csv; resumed if it has a checkpoint")
+    p.add_argument("out", type=Path, help="folder for checkpoint.pt, best.pt and log.csv; resumed if it has the first")
     p.add_argument("--minutes", type=float, default=60, help="wall-clock budget of the whole run, over all resumes")
     p.add_argument("--steps", type=int, help="budget of the whole run in steps, instead of minutes")
     p.add_argument("--save-steps", type=int, default=100, help="with --steps: steps between checkpoints")
@@ -126,6 +127,7 @@ class Run:
         self.model: Model = candidate(args.candidate, Config(**{k: int(v) for k, v in overrides.items()}))
         torch.manual_seed(args.seed)  # noise and qualities are the same whatever model that was
         self.step, self.seconds, self.skipped, self.settled = 0, 0.0, 0, False
+        self.best = math.inf  # BD-rate of the quick checks, in per cent
         self.norms: deque[float] = deque(maxlen=200)
         self.path = args.out / "checkpoint.pt"
         saved = self.saved()
@@ -160,10 +162,18 @@ class Run:
         self.optimisers = self.new_optimisers()
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        self.settled = saved["settled"]
+        self.settled, self.best = saved["settled"], saved.get("best", math.inf)
         self.norms.extend(saved["norms"])
         torch.set_rng_state(saved["rng"])
         self.crops.rng = np.random.default_rng([self.args.seed, self.step])
+
+    def keep(self, bd: float) -> None:
+        """Save, and keep what is the best so far aside: a run may diverge, and goes on from there then."""
+        better = bd < self.best  # never where there is nothing to check: NaN
+        self.best = bd if better else self.best
+        self.save()
+        if better and self.ranks.first:
+            shutil.copyfile(self.path, self.path.with_name("best.pt"))
 
     def save(self) -> None:
         if not self.ranks.first:
@@ -178,6 +188,7 @@ class Run:
             "seconds": self.seconds,
             "skipped": self.skipped,
             "settled": self.settled,
+            "best": self.best,
             "norms": list(self.norms),
             "rng": torch.get_rng_state(),
         }
@@ -309,12 +320,12 @@ def fit(run: Run, loss_of: Loss, heldout: HeldOut | None) -> None:
             last = time.monotonic()
         if run.step % args.interval and not due:
             continue
+        bd = heldout(run.model, run.ema) if heldout and due else None
         if log:
-            rate = (run.step - at) / (now - mark)
-            log.add(run, sums / since, rate, heldout(run.model, run.ema) if heldout and due else None)
+            log.add(run, sums / since, (run.step - at) / (now - mark), bd)
         sums, since = np.zeros(3), 0
         if due:
-            run.save()
+            run.keep(math.inf if bd is None else bd)
             next_eval = run.seconds + 60 * args.eval_minutes
             last = time.monotonic()
         mark, at = time.monotonic(), run.step
