@@ -32,7 +32,7 @@ class FakeCodec:
     threads: int | None = None
     qualities: list[float] = []  # noqa: RUF012
     efforts: list[int] = []  # noqa: RUF012
-    tunes: list[str] = []  # noqa: RUF012
+    tunes: list[str | None] = []  # noqa: RUF012
     fail: BaseException | None = None
 
     def __init__(self, threads: int | None = None) -> None:
@@ -47,7 +47,7 @@ class FakeCodec:
         effort: int = 3,
         preview: bool | None = None,
         progressive: bool = False,
-        tune: str = "psnr",
+        tune: str | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> bytes:
         if self.fail:

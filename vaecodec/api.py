@@ -14,7 +14,7 @@ from vaecodec.arguments import BytesLike, Source, as_bytes, as_file, as_limit, a
 from vaecodec.bitstream.info import Info, read_info
 from vaecodec.bitstream.limits import MAX_PIXELS
 from vaecodec.codec.codec import Codec
-from vaecodec.codec.defaults import EFFORT, QUALITY, TUNE
+from vaecodec.codec.defaults import EFFORT, QUALITY
 from vaecodec.codec.ratecontrol import Target
 from vaecodec.codec.team import available
 from vaecodec.errors import VaecError
@@ -47,7 +47,7 @@ def encode(
     tile: int | None = None,
     preview: bool | None = None,
     progressive: bool = False,
-    tune: str = TUNE,
+    tune: str | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> bytes:
     """Code a picture into the bytes of a `.vaec` file.
@@ -65,7 +65,8 @@ def encode(
         tile: side of the tiles in pixels, a multiple of 64 up to 1024.
         preview: whether a small picture goes ahead of it, by default with large ones.
         progressive: whether the first part of the file shows the whole picture, without its details.
-        tune: what is best for the size: "psnr", or "ssim", which is nearer to what the eye sees.
+        tune: what is best for the size: "ssim", which is near to what the eye sees, or "psnr". By default "ssim", and
+            "psnr" with target_psnr.
         max_pixels: refuse a larger file; None for no limit.
 
     Raises: VaecError where an argument is not usable, or no quality reaches the target; PictureError and LimitError for

@@ -14,7 +14,7 @@ from vaecodec.bitstream import container, limits
 from vaecodec.bitstream.chunks import SIGNATURE
 from vaecodec.bitstream.header import Header
 from vaecodec.bitstream.limits import MAX_PIXELS
-from vaecodec.codec.defaults import EFFORT, EFFORTS, QUALITY, TUNE
+from vaecodec.codec.defaults import EFFORT, EFFORTS, QUALITY
 from vaecodec.console import human, loading
 from vaecodec.errors import TruncatedError
 from vaecodec.extras import need_torch
@@ -102,7 +102,7 @@ class Encode:
     recipe: Recipe | None = None
     device: str = "cpu"
     progressive: bool = False
-    tune: str = TUNE
+    tune: str | None = None
     frame: int | None = None
     ending: ClassVar[str] = ".vaec"
     takes = staticmethod(is_picture)
@@ -114,7 +114,7 @@ class Encode:
 
     @property
     def needs_torch(self) -> bool:
-        return bool(self.recipe) or EFFORTS[self.effort].filters
+        return bool(self.recipe) or EFFORTS[self.effort].iterations > 0
 
     def open(self, source: Path | bytes) -> Step:
         """A picture's file may be left on disk. A file that is no picture is refused early."""

@@ -38,7 +38,7 @@ def crop() -> Pixels:
 
 def test_the_issue_names_them_all() -> None:
     avifs = {f"avif{sub}{speed}{tune}" for sub in ("", "-444") for speed in ("", "-s2") for tune in ("", "-psnr")}
-    ours = {"vaec", "vaec-e9", "vaec-ssim", "vaec-e9-ssim"}
+    ours = {"vaec", "vaec-e9", "vaec-psnr", "vaec-e9-psnr"}
     others = {"jpeg", "jpeg-444", "webp", "jpeg2000", "jxl", "png", "webp-lossless", "jxl-lossless"}
     assert set(KNOWN) == avifs | ours | others
     assert {n for n, c in KNOWN.items() if c.lossless} == {"png", "webp-lossless", "jxl-lossless"}

@@ -17,7 +17,7 @@ from tools.train.data import psnr
 from vaecodec.bitstream.header import CELL
 from vaecodec.codec import Codec, latents, refine
 from vaecodec.codec.defaults import EFFORTS
-from vaecodec.codec.filter_fit import applied, as_planes
+from vaecodec.codec.soft_filter import applied, as_planes
 from vaecodec.codec.tuning import Worth, plain
 from vaecodec.errors import VaecError
 from vaecodec.metrics.ms_ssim import dissimilarity
@@ -42,7 +42,7 @@ def saving(codec: Codec, pixels: np.ndarray, more: int, less: int, tile: int | N
     for effort in (less, more):
         points = []
         for quality in (20, 40, 60, 80):
-            data = codec.encode(pixels, quality, effort=effort, tile=tile)
+            data = codec.encode(pixels, quality, effort=effort, tile=tile, tune="psnr")
             points.append((len(data) * 8 / pixels[..., 0].size, psnr(pixels, codec.decode(data).pixels)))
         curves.append(points)
     return bd_rate(*curves)[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.random_models import CONFIGS, model
 from vaecodec.codec import Codec, synthesis, windows
-from vaecodec.codec.filter_fit import applied, as_planes
+from vaecodec.codec.soft_filter import applied, as_planes
 from vaecodec.codec.synthesis import Synthesis
 from vaecodec.codec.team import Team, team
 from vaecodec.core.networks import KERNEL, Chain, Exact, Film, SynthesisRows, filter_pixels, full, kernels

@@ -15,12 +15,14 @@ from PIL import Image
 from tests.reference_decoder import filtered, read_filter
 from tests.sample_pictures import picture
 from tools.train.data import psnr
+from vaecodec import core
 from vaecodec.bitstream.chunks import read_chunks
 from vaecodec.bitstream.container import INDEX
 from vaecodec.bitstream.tiles import Tile, tile_chunks
-from vaecodec.codec import Codec, filter_fit
+from vaecodec.codec import Codec, filter_fit, soft_filter
 from vaecodec.codec.encoder import with_index
-from vaecodec.codec.filter_fit import COLOURS, Fit, applied, as_planes
+from vaecodec.codec.filter_fit import COLOURS, Fit
+from vaecodec.codec.soft_filter import applied, as_planes
 from vaecodec.errors import CorruptFileError
 from vaecodec.model.loop_filter import CHROMA, KINDS, LUMA, OUT_ONE, STRENGTH_MAX, Filter, Filters
 from vaecodec.pictures.picture import Picture
@@ -88,16 +90,20 @@ def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     planes = as_planes(torch.from_numpy(np.random.default_rng(3).normal(0, 2000, (50, 20, 3))).float().round())
     found = kernel(L0=9, L11=-4, L_3=70, C2=5, C_5=-30)
     whole = applied(found, planes)
-    monkeypatch.setattr(filter_fit, "STRIP", 8)
+    monkeypatch.setattr(soft_filter, "STRIP", 8)
     assert torch.equal(applied(found, planes), whole)
 
 
+def seen(x_hat: np.ndarray) -> np.ndarray:
+    """The planes of x_hat (h, w, 3) in 1/64 level, as the core gives them."""
+    return as_planes(torch.from_numpy(x_hat).float()).numpy().astype(np.int16)
+
+
 def test_fit_finds_the_filter_that_was_at_work() -> None:
-    x_hat = torch.from_numpy(np.random.default_rng(0).normal(0, 400, (90, 70, 3))).float().round()
+    x_hat = np.rint(np.random.default_rng(0).normal(0, 400, (90, 70, 3)))
     made = kernel(L0=9, L2=-3, L_5=20, C0=4, C_3=-11)
-    planes = as_planes(x_hat)
     fit = Fit()
-    fit.add(planes, applied(made, planes) * (1 / OUT_ONE))
+    fit.add(seen(x_hat), filtered(x_hat, list(made.values)).astype(np.int16) - 128)
     assert fit.best(1.0, NONE) == made
     assert fit.best(1.0, kernel(L0=8, C5=1)) == made
     assert fit.best(1.0, made) is None, "the default is best"
@@ -105,11 +111,47 @@ def test_fit_finds_the_filter_that_was_at_work() -> None:
 
 
 def test_fit_leaves_a_good_picture_alone() -> None:
-    x_hat = torch.from_numpy(np.random.default_rng(1).normal(0, 2000, (64, 64, 3))).float().round()
+    rng = np.random.default_rng(1)
+    x_hat = np.rint(rng.normal(0, 2000, (64, 64, 3)))
     fit = Fit()
-    noise = torch.from_numpy(np.random.default_rng(2).normal(0, 2, (3, 64, 64))).float()
-    fit.add(as_planes(x_hat), x_hat.permute(2, 0, 1) / 64 + noise)
+    fit.add(seen(x_hat), np.rint(x_hat / 64 + rng.normal(0, 2, x_hat.shape)).astype(np.int16))
     assert fit.best(0.1, NONE) is None
+
+
+def test_sums_are_those_of_all_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By NumPy, of numbers as large as they may be; in parts, they are the same."""
+    rng = np.random.default_rng(5)
+    rows = rng.choice([-filter_fit.BOUND, filter_fit.BOUND], (3, 1000)).astype(np.int16)
+    sums = np.ones((3, 3), np.int64)
+    core.gram(rows, sums)
+    np.testing.assert_array_equal(sums, 1 + rows.astype(np.int64) @ rows.T.astype(np.int64))
+    planes, wanted = seen(rng.normal(0, 4000, (50, 20, 3))), rng.integers(-128, 128, (50, 20, 3)).astype(np.int16)
+    whole, parts = Fit(), Fit()
+    whole.add(planes, wanted)
+    monkeypatch.setattr(filter_fit, "LINES", 7)
+    parts.add(planes, wanted)
+    np.testing.assert_array_equal(whole.sums, parts.sums)
+    with pytest.raises(ValueError, match="another number"):
+        core.gram(rows, np.zeros((2, 2), np.int64))
+
+
+def test_normal_equations_are_those_of_the_filter() -> None:
+    """Moving a coefficient moves pixels, as the filter's definition has it, by what the fit says it does."""
+    rng = np.random.default_rng(6)
+    x_hat = 64 * np.rint(rng.normal(0, 30, (40, 40, 3)))  # whole levels, of which no bit is lost
+    planes, wanted = as_planes(torch.from_numpy(x_hat).float()), rng.integers(-20, 20, (40, 40, 3))
+    fit = Fit()
+    fit.add(planes.numpy().astype(np.int16), wanted)
+    gram, slope = fit.normal()
+    target = torch.from_numpy(wanted).permute(2, 0, 1) * OUT_ONE
+
+    def error(values: np.ndarray) -> float:
+        made = applied(Filter(tuple(values.tolist())), planes).double()
+        return float((made - target).square().sum())
+
+    values = rng.integers(-9, 10, sum(KINDS))
+    change = error(values) - error(np.zeros_like(values))
+    assert change == pytest.approx(values @ gram @ values - 2 * slope @ values, rel=1e-9)
 
 
 def test_planes_are_the_colours() -> None:

@@ -43,11 +43,11 @@ def refused(answer: Answer, status: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["", "quality=40&effort=1&strip=private", "progressive=true&preview=1", "tune=ssim"]
+    "options", ["", "quality=40&effort=1&strip=private", "progressive=true&preview=1", "tune=psnr"]
 )
 def test_encode_gives_what_the_command_gives(service: Service, real: Run, options: str) -> None:
     arguments = {"quality=40": "-q 40", "effort=1": "--effort 1", "strip=private": "--strip private"}
-    arguments |= {"progressive=true": "--progressive", "preview=1": "--preview", "tune=ssim": "--tune ssim", "": ""}
+    arguments |= {"progressive=true": "--progressive", "preview=1": "--preview", "tune=psnr": "--tune psnr", "": ""}
     words = " ".join(arguments[option] for option in options.split("&")).split()
     wanted = real("encode", *words, SAMPLE, "-").out
     answer = service.post(f"/encode?{options}", SAMPLE.read_bytes())

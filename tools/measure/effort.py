@@ -17,7 +17,7 @@ import numpy as np
 from tools.measure.bdrate import bd_rate
 from tools.train.data import jpeg_point, load, psnr
 from vaecodec.codec import Codec
-from vaecodec.codec.defaults import EFFORTS, TUNE
+from vaecodec.codec.defaults import EFFORTS
 from vaecodec.metrics.scores import decibel, ms_ssim, ssimulacra2, ssimulacra2_source
 
 JPEG_QUALITIES = (5, 10, 20, 40, 65, 85, 94, 98)
@@ -67,7 +67,7 @@ def main() -> None:
             for path, x in pictures.items():
                 pixels = x.shape[0] * x.shape[1]
                 start = time.perf_counter()
-                data = codec.encode(x, quality, effort=int(effort), tune=tune or TUNE)
+                data = codec.encode(x, quality, effort=int(effort), tune=tune or None)
                 coded = time.perf_counter()
                 decoded = codec.decode(data).pixels
                 times.append([1e6 * t / pixels for t in (coded - start, time.perf_counter() - coded)])

@@ -21,17 +21,19 @@ from vaecodec.bitstream.tiles import EMPTY, tile_chunks
 from vaecodec.codec import Codec, screen
 from vaecodec.codec.decoder import finish_tile
 from vaecodec.codec.encoder import EncodeOptions, header_for, with_index
-from vaecodec.codec.filter_fit import as_planes, filtered
+from vaecodec.codec.filter_fit import fit_filter
 from vaecodec.codec.latents import decode_tile, encode_tile
 from vaecodec.codec.pixels import as_rgb, paste
+from vaecodec.codec.soft_filter import as_planes, filtered
 from vaecodec.codec.synthesis import synthesis_margin
 from vaecodec.codec.torch_settings import own_settings
+from vaecodec.codec.tuning import worth_of
 from vaecodec.codec.windows import inner, windows
 from vaecodec.core.networks import NOT_CODED
 from vaecodec.model import native, trained
 from vaecodec.model.architecture import INDEX_ONE, SKIPPED_MAX, TABLES, Z_CELL, quality_lambda
 from vaecodec.model.exact import half
-from vaecodec.model.loop_filter import OUT_ONE, Filters
+from vaecodec.model.loop_filter import OUT_ONE, Filter, Filters
 from vaecodec.model.networks import checkerboard, z_features
 from vaecodec.model.weights import Weights
 from vaecodec.pictures.preview import FROM, make_preview
@@ -114,8 +116,10 @@ def draw(
 
 
 def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
-    """A file of pixels (H, W, 3) at effort 3. Drawn tiles are looked for, but coded as the others."""
+    """A file of pixels (H, W, 3) at effort 3. Drawn tiles are looked for, but coded as the others. Tiles' filters are
+    fitted to what the core makes of them."""
     header = header_for(codec, pixels, round(quality * QUALITY_MAX / 100), EncodeOptions())
+    default = Filter.of_model(codec.weights, header.quality)
     parts = [SIGNATURE + pack_chunk("HEAD", header.pack())]
     if header.width * header.height >= FROM:
         parts.append(pack_chunk(PREVIEW, make_preview(pixels)))
@@ -126,7 +130,11 @@ def encode(codec: Codec, pixels: NDArray[np.uint8], quality: float) -> bytes:
         for index, (r, c) in enumerate(boxes(header)):
             screen.find(lambda index=index: as_rgb(header.crop(pixels, index)), quality_lambda(header.quality) / 3)  # type: ignore[misc]
             z_box = slice(r.start // Z_CELL, -(-r.stop // Z_CELL)), slice(c.start // Z_CELL, -(-c.stop // Z_CELL))
-            tile, _ = encode_tile(networks, header.quality, z[z_box], y[r, c])
+            worth = worth_of(codec.weights, header.quality, y[r, c])
+            tile, y_hat = encode_tile(networks, header.quality, z[z_box], y[r, c], worth=worth)
+            rgb = as_rgb(header.crop(pixels, index))
+            if found := fit_filter(codec.networks, header, index, rgb, y_hat, default):
+                tile = tile.having(filter=found.pack(default))
             chunks += tile_chunks(index, tile)
     return b"".join([*parts, *(chunks if header.grid == (1, 1) else with_index(chunks))])
 

@@ -21,7 +21,8 @@ from safetensors.numpy import save_file
 from tools.train.coded import symbols_of
 from tools.train.data import Crops
 from vaecodec.bitstream.header import QUALITY_MAX
-from vaecodec.codec.filter_fit import Fit, as_planes
+from vaecodec.codec.filter_fit import Fit
+from vaecodec.codec.soft_filter import as_planes
 from vaecodec.model import trained, weights
 from vaecodec.model.architecture import ANCHOR_STEP, ANCHORS, FILTER_NUMBERS, FILTER_ONE, PIXEL_ONE
 from vaecodec.model.loop_filter import KINDS, check_defaults
@@ -54,16 +55,17 @@ def fit(loaded: weights.Weights, crops: Crops, count: int) -> NDArray[np.int16]:
         y_hat = torch.from_numpy(symbols_of(networks, q, pixels.numpy()).y_hat)[None]
         x_hat = model.g_s(y_hat, qs, model.steps(qs))[0]
         one = Fit()
-        one.add(as_planes(x_hat), x.permute(2, 0, 1))
+        one.add(as_planes(x_hat).numpy().astype(np.int16), x.numpy().astype(np.int16))
+        its_gram, its_slope = one.normal()
         weight = 1 / (float((x_hat * (1 / PIXEL_ONE) - x).square().mean()) + FLOOR)
         share = hat(q)
-        gram += np.kron(np.outer(share, share), one.gram[CHROMATIC][:, CHROMATIC] * weight)
-        slope += np.kron(share, one.slope[CHROMATIC] * weight)
+        gram += np.kron(np.outer(share, share), its_gram[CHROMATIC][:, CHROMATIC] * weight)
+        slope += np.kron(share, its_slope[CHROMATIC] * weight)
     ridge = RIDGE * np.trace(gram) / len(gram)
     while True:
         found = np.linalg.solve(gram + ridge * np.eye(n), slope).reshape(ANCHORS, -1)
         table = np.zeros((ANCHORS, FILTER_NUMBERS), np.int16)
-        table[:, CHROMATIC] = np.rint(found)  # the Fit's unit is 1/FILTER_ONE
+        table[:, CHROMATIC] = np.rint(found)
         try:
             check_defaults(table.astype(np.int64))
         except ValueError:

@@ -330,8 +330,8 @@ def catalogue(options: Options) -> dict[str, BenchCodec]:
     known: list[BenchCodec] = [
         Vaec(options),
         Vaec(options, effort=9),
-        Vaec(options, tune="ssim"),
-        Vaec(options, effort=9, tune="ssim"),
+        Vaec(options, tune="psnr"),
+        Vaec(options, effort=9, tune="psnr"),
         jpeg("4:2:0"),
         jpeg("4:4:4"),
         PillowCodec("webp", "WebP, method 6", "WEBP", "webp", {"method": 6}, settings=(0, 10, 30, 50, 70, 85, 93, 98)),

@@ -55,7 +55,7 @@ def encode(
     inputs: tuple[Path, ...],
     rate: float | Target,
     effort: int,
-    tune: str,
+    tune: str | None,
     denoise: float | str | None,
     preview: bool | None,
     progressive: bool,

@@ -127,7 +127,7 @@ def many_options(command: Callable[..., int]) -> Callable[..., int]:
 def encode_many(
     rate: float | Target,
     effort: int,
-    tune: str,
+    tune: str | None,
     preview: bool | None,
     progressive: bool,
     strip: str,

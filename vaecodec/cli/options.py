@@ -156,8 +156,7 @@ effort_option = click.option(
 tune_option = click.option(
     "--tune",
     type=OneOf(TUNES),
-    default=TUNE,
-    help=f"What is best for the size: PSNR, or what the eye sees; {TUNE} by default.",
+    help=f"What is best for the size: PSNR, or what the eye sees; {TUNE} by default, psnr with --target-psnr.",
 )
 
 png_level_option = click.option(

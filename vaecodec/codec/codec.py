@@ -44,7 +44,7 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
-        tune: str = TUNE,
+        tune: str | None = None,
         progress: Progress | None = None,
     ) -> bytes:
         """Code a picture.
@@ -57,13 +57,13 @@ class Codec(Runtime):
                 1024 x 1024, and equal ones above, which are smaller where a side has more than 4096. preview: whether
                 a small picture goes ahead of it, by default with large ones (preview.py). progressive: whether the high
                 channels of all tiles stand behind everything else, so that the first part of the file shows the whole
-                picture. tune: what is best for the size, "psnr" or "ssim", which is nearer to what the eye sees.
+                picture. tune: what is best for the size: "ssim", which is near to what the eye sees, or "psnr".
                 progress: called with the share done, 0..1.
 
         Raises: VaecError where an argument is out of range.
         """
         picture = as_picture(image)
-        options = EncodeOptions(effort, tile, preview, progressive, tune)
+        options = EncodeOptions(effort, tile, preview, progressive, tune or TUNE)
         return b"".join(encoder.encode_parts(self, picture, quality, options, progress))
 
     def encode_to(
@@ -75,22 +75,23 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
-        tune: str = TUNE,
+        tune: str | None = None,
         progress: Progress | None = None,
     ) -> Found:
         """Code a picture at the best quality that keeps to a size, or at the lowest that reaches a likeness.
 
         Takes several trials. A size is met within 1 % where quality 100 needs as much.
-        Args: see `encode`. Raises: VaecError where an argument is out of range or no quality meets the target.
+        Args: see `encode`; tune is "psnr" by default where a PSNR is to be reached. Raises: VaecError where an argument
+        is out of range or no quality meets the target.
         """
         picture, effort = as_picture(image), as_whole(effort, "effort")
+        tuned = tune or ("psnr" if target.psnr is not None else TUNE)
 
         def coded(
             effort: int, quality: float, progress: Progress | None, decoded: NDArray[np.uint8] | None
         ) -> Iterator[bytes]:
-            return encoder.encode_parts(
-                self, picture, quality, EncodeOptions(effort, tile, preview, progressive, tune), progress, decoded
-            )
+            options = EncodeOptions(effort, tile, preview, progressive, tuned)
+            return encoder.encode_parts(self, picture, quality, options, progress, decoded)
 
         return ratecontrol.encode_to(coded, picture, target, effort, progress)
 
@@ -103,7 +104,7 @@ class Codec(Runtime):
         tile: int | None = None,
         preview: bool | None = None,
         progressive: bool = False,
-        tune: str = TUNE,
+        tune: str | None = None,
         progress: Progress | None = None,
         decoded: NDArray[np.uint8] | None = None,
     ) -> Iterator[bytes]:
@@ -112,7 +113,7 @@ class Codec(Runtime):
         Args: decoded: of the picture's shape, filled with what the file decodes to once all pieces are there; this
             takes less than decoding it.
         """
-        options = EncodeOptions(effort, tile, preview, progressive, tune)
+        options = EncodeOptions(effort, tile, preview, progressive, tune or TUNE)
         return encoder.encode_parts(self, picture, quality, options, progress, decoded)
 
     def decode(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 QUALITY, EFFORT = 75.0, 3  # by default; quality 0..100, effort 1..9
 TUNES = ("psnr", "ssim")
-TUNE = "psnr"
+TUNE = "ssim"  # and "psnr" where a PSNR is to be reached
 RDOQ_WEIGHT = 1.5  # weight of the error in `latents.rdoq`; chosen on the held-out pictures
 REFINED = 0.75  # the same in refine.py: so files get both smaller and better; 1 only makes them better
 
@@ -26,9 +26,9 @@ class Effort:
 
 EFFORTS = {
     1: Effort(rdoq_weight=math.inf, overlays=False),
-    2: Effort(overlays=False),
-    3: Effort(),
-    4: Effort(filters=True),
+    2: Effort(overlays=False, filters=True),
+    3: Effort(filters=True),
+    4: Effort(REFINED, iterations=1, filters=True),
     5: Effort(REFINED, iterations=2, filters=True),
     6: Effort(REFINED, iterations=8, filters=True),
     7: Effort(REFINED, iterations=12, filters=True, thorough=True),

@@ -35,6 +35,7 @@ from vaecodec.bitstream.tiles import Tile, tile_chunks
 from vaecodec.codec import screen
 from vaecodec.codec.analysis import Analysed, Analysis
 from vaecodec.codec.defaults import EFFORT, EFFORTS, TUNE, TUNES, Effort
+from vaecodec.codec.filter_fit import fit_filter
 from vaecodec.codec.latents import encode_tile
 from vaecodec.codec.pixels import as_rgb, paste, patched
 from vaecodec.codec.runtime import Progress, Runtime, part_of
@@ -89,7 +90,7 @@ def encode_parts(
     if options.tune not in TUNES:
         raise VaecError(f"tune {shown(options.tune)} is not one of {', '.join(TUNES)}")
     pixels, how = picture.pixels, replace(EFFORTS[effort], tune=options.tune)
-    if how.filters:
+    if how.iterations:
         need_torch(f"effort {effort}")
     header = header_for(runtime, pixels, round(quality * QUALITY_MAX / 100), options)
     if header.alpha == ALPHA_CODED and not vp8l.available():
@@ -244,17 +245,16 @@ def code_bands(
     """The latents of all tiles, in order, none for those covered. `decoded`: what the decoder will see in them."""
     networks, rows = runtime.networks, header.grid[0]
     filters = Filters.read(runtime.weights, header, {})
-    alone = how.iterations or how.filters  # these work on one row of tiles at a time
     with team(runtime.threads) as threads:
         analysis = Analysis(networks, header.quality, pixels, threads.count)
         synthesis = None
         if decoded is not None:
             synthesis = Synthesis(networks, header.quality, decoded, filters, threads)
-        for band in bands(header, 1 if alone else None):
+        for band in bands(header, 1 if how.iterations else None):
             part = part_of(progress, band.start / rows, band.stop / rows)
             tiles, y_hat = encode_band(runtime, header, analysis, band, how, filters, covered, part, threads)
-            if how.filters:
-                fit(runtime, header, analysis, band.start, y_hat, filters, tiles, covered)
+            for index, tile in tiles.items():
+                filters.add(index, tile)
             if synthesis:
                 synthesis.wait(synthesis.add(y_hat))
             if look:
@@ -285,6 +285,7 @@ def encode_band(
     if how.iterations:
         part = part_of(progress, seen_at, refined_at)
         y, z = refined(runtime, header, analysis, seen, filters, how.iterations, part, worth)
+    pixels = analysis.pixels[rows[0] * CELL : rows[1] * CELL] if how.filters else None  # at once: they may be in a file
     tiles = {index: Tile.empty() for index in range(band.start * columns, band.stop * columns)}
     y_hat = np.zeros(y.shape, np.int16)
 
@@ -295,7 +296,12 @@ def encode_band(
         z_tile = z[top // Z_CELL : -(-(top + h) // Z_CELL), left // Z_CELL : -(-(left + w) // Z_CELL)]
         part = slice(top, top + h), slice(left, left + w)
         its = worth.part(*part) if worth else None
-        tiles[index], y_hat[part] = encode_tile(runtime.networks, header.quality, z_tile, y[part], how.rdoq_weight, its)
+        tile, y_hat[part] = encode_tile(runtime.networks, header.quality, z_tile, y[part], how.rdoq_weight, its)
+        if pixels is not None:
+            rgb = as_rgb(pixels[top * CELL : (top + h) * CELL, left * CELL : (left + w) * CELL])
+            found = fit_filter(runtime.networks, header, index, rgb, y_hat[part], filters.default)
+            tile = tile.having(filter=found.pack(filters.default)) if found else tile
+        tiles[index] = tile
 
     team.map(encode, [index for index in tiles if index not in covered], part_of(progress, refined_at, 1))
     return tiles, y_hat
@@ -317,23 +323,3 @@ def refined(
     x, known = analysis.under(seen), replace(filters, of_tile=dict(filters.of_tile), top=seen.start)
     with torch_settings.own_settings(runtime.threads):
         return refine.refine(runtime.networks, header.quality, x, seen, known, iterations, progress, worth)
-
-
-def fit(
-    runtime: Runtime,
-    header: Header,
-    analysis: Analysis,
-    row: int,
-    y_hat: NDArray[np.int16],
-    filters: Filters,
-    tiles: dict[int, Tile],
-    covered: Collection[int],
-) -> None:
-    """Give tiles of a row the filters that suit them better than the default, by PyTorch."""
-    from vaecodec.codec import filter_fit, torch_settings
-
-    with torch_settings.own_settings(runtime.threads):
-        fitted = filter_fit.fit_filters(runtime.weights, header, analysis, row, y_hat, filters.default)
-    for index in fitted.keys() - covered:
-        tiles[index] = tiles[index].having(filter=fitted[index].pack(filters.default))
-        filters.add(index, tiles[index])

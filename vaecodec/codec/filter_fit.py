@@ -1,39 +1,40 @@
-"""Filters that suit a tile better than its quality's, by least squares; and what filters do, in PyTorch.
+"""The filter that suits a tile better than its quality's, by least squares.
 
-The core has the filters that decoders use (vaecodec/core/filter.h). Here they are for efforts that look for better
-ones.
+Sums are of integers and the rest is single operations in a set order, so that a picture makes the same file everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from vaecodec import core
 from vaecodec.bitstream.header import CELL, Header
-from vaecodec.codec.analysis import Analysis
-from vaecodec.codec.windows import inner, windows
-from vaecodec.model import trained
-from vaecodec.model.architecture import FILTER_ONE, PIXEL_ONE, quality_lambda
+from vaecodec.codec.synthesis import Columns
+from vaecodec.model.architecture import FILTER_ONE, quality_lambda
 from vaecodec.model.loop_filter import (
     CHROMA,
     CLIP,
     KINDS,
     LUMA,
+    OUT_ONE,
     REACH,
-    SAMPLE_MAX,
     SAMPLE_ONE,
     STRENGTH_MAX,
     Filter,
-    Filters,
     Offsets,
 )
-from vaecodec.model.weights import Weights
+from vaecodec.model.native import Networks
 
-STRIP = 256  # rows that are looked at together, so that they stay in a cache
+EVERY = 2  # rows of positions, of which one tells enough
+MARGIN = 1  # positions beside a pixel's own that matter to it; the others that it sees hardly do
+LINES = 16  # of pixels that are looked at together, so that they stay in a cache
+BOUND = 2047  # on all numbers that are multiplied, see `vaec_gram`
+# How many bits they lose for that, plain responses, which may be large, and errors: what is left is fine enough.
+LUMA_BITS, CHROMA_BITS, ERROR_BITS = 3, 1, 2
+ROUNDS = 4
 # R, G and B are (luma + these times the two planes of chroma) / 4.
 COLOURS = ((3, -1), (-1, -1), (-1, 3))
 # What each coefficient moves a colour by: those of luma that, those of chroma so much of both planes.
@@ -41,189 +42,168 @@ OF_LUMA, OF_CHROMA = sum(KINDS[:2]), sum(KINDS[2:])
 MIXES = [
     np.block(
         [
-            [np.eye(OF_LUMA), np.zeros((OF_LUMA, 2 * OF_CHROMA))],
-            [np.zeros((OF_CHROMA, OF_LUMA)), np.kron(ab, np.eye(OF_CHROMA))],
+            [np.eye(OF_LUMA, dtype=np.int64), np.zeros((OF_LUMA, 2 * OF_CHROMA), np.int64)],
+            [np.zeros((OF_CHROMA, OF_LUMA), np.int64), np.kron(ab, np.eye(OF_CHROMA, dtype=np.int64))],
         ]
     )
     for ab in COLOURS
 ]
-
-
-def applied(of: Filter, planes: Tensor) -> Tensor:
-    """R, G and B (3, h, w) in 1/4096 level, of planes (3, h + 6, w + 6); see `as_planes`. Exact."""
-    h, w = (n - 2 * REACH for n in planes.shape[1:])
-    out = torch.empty(3, h, w, dtype=planes.dtype)
-    luma, luma_clipped, chroma, chroma_clipped = of.kinds()
-    for top in range(0, h, STRIP):
-        strip = planes[:, top : top + STRIP + 2 * REACH]
-        light = corrections(strip[0], LUMA, luma, luma_clipped, 4 * CLIP)
-        colour = corrections(strip[1:], CHROMA, chroma, chroma_clipped, CLIP)
-        rgb = out[:, top : top + STRIP]
-        torch.sub(light, colour[0], out=rgb[1]).sub_(colour[1])
-        torch.add(rgb[1], colour[0], alpha=4, out=rgb[0])
-        torch.add(rgb[1], colour[1], alpha=4, out=rgb[2])
-    return out
-
-
-def as_planes(x_hat: Tensor) -> Tensor:
-    """R + 2 G + B, R - G and B - G, (3, H + 6, W + 6), in 1/8 level, of x_hat (H, W, 3) in 1/64; edges repeated."""
-    x = (x_hat.permute(2, 0, 1) * (SAMPLE_ONE / PIXEL_ONE)).round_().clamp_(-SAMPLE_MAX, SAMPLE_MAX - 1)
-    r, g, b = rgb = torch.nn.functional.pad(x[None], (REACH,) * 4, mode="replicate")[0]
-    planes = torch.empty_like(rgb)
-    torch.add(r, g, alpha=2, out=planes[0]).add_(b)
-    torch.sub(r, g, out=planes[1])
-    torch.sub(b, g, out=planes[2])
-    return planes
-
-
-def corrections(planes: Tensor, offsets: Offsets, plain: Sequence[int], clipped: Sequence[int], bound: int) -> Tensor:
-    """Planes (..., h + 6, w + 6) filtered, (..., h, w), in 1/128 of their unit."""
-    total = interior(planes) * FILTER_ONE
-    for offset, a, b in zip(offsets, plain, clipped, strict=True):
-        if a or b:
-            u = differences(planes, offset)
-            weighed = u.clamp(-bound, bound).mul_(b).add_(u, alpha=a) if b else u.mul_(a)
-            total += both_ways(weighed, offset)
-    return total
-
-
-def interior(planes: Tensor) -> Tensor:
-    """Without `REACH` on each side."""
-    return planes[..., REACH:-REACH, REACH:-REACH]
-
-
-def differences(planes: Tensor, offset: tuple[int, int]) -> Tensor:
-    """What lies an offset (i, j) on, less what is here: of the interior, and of all that is that far before it."""
-    i, j = offset
-    h, w = (n - REACH for n in planes.shape[-2:])
-    first, last = REACH - max(j, 0), w + max(-j, 0)
-    return planes[..., REACH : h + i, first + j : last + j] - planes[..., REACH - i : h, first:last]
-
-
-def both_ways(u: Tensor, offset: tuple[int, int]) -> Tensor:
-    """The sum of odd functions of the differences to both pixels an offset away, u being those of `differences`."""
-    i, j = offset
-    h, w = u.shape[-2] - i, u.shape[-1] - abs(j)
-    after, before = max(j, 0), max(-j, 0)
-    return u[..., i:, after : after + w] - u[..., :h, before : before + w]
-
-
-def filtered(filters: Filters, planes: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> Tensor:
-    """R, G and B (3, h, w) in 1/4096 level of rows and columns `part` of positions, of `as_planes` of those `outer`."""
-    out = torch.empty(3, *((p.stop - p.start) * CELL for p in part), dtype=torch.float32)
-    for r, c, kernel in filters.parts(*part):
-        made = applied(kernel, around(planes, inner(outer[0], r, CELL), inner(outer[1], c, CELL)))
-        out[:, inner(part[0], r, CELL), inner(part[1], c, CELL)] = made
-    return out
-
-
-def around(planes: Tensor, rows: slice, columns: slice) -> Tensor:
-    """Some pixels of `as_planes`, and those within reach of them."""
-    return planes[:, rows.start : rows.stop + 2 * REACH, columns.start : columns.stop + 2 * REACH]
+UNITS = np.repeat(
+    (1 << LUMA_BITS, 1, 1 << CHROMA_BITS, 1, 1 << CHROMA_BITS, 1, 1 << ERROR_BITS), (*KINDS, *KINDS[2:], len(COLOURS))
+)  # of the numbers that are multiplied: those of a response are 1/32 level / 128, those of an error 1/32 level
 
 
 class Fit:
-    """Least squares: which filter brings some pixels nearest to what they should be, for what it costs."""
+    """Which filter brings some pixels nearest to what they should be, for what it costs."""
 
     def __init__(self) -> None:
-        n = sum(KINDS)
-        self.gram, self.slope = np.zeros((n, n)), np.zeros(n)
+        self.sums = np.zeros((OF_LUMA + 2 * OF_CHROMA + 3,) * 2, np.int64)
 
-    def add(self, planes: Tensor, wanted: Tensor) -> None:
-        """More of them: planes (3, h + 6, w + 6) and what they should be, (3, h, w) in levels minus 128."""
-        for top in range(0, wanted.shape[1], STRIP):
-            strip = planes[:, top : top + STRIP + 2 * REACH]
-            luma, chroma = responses(strip[0], LUMA, 4 * CLIP), responses(strip[1:], CHROMA, CLIP)
-            seen = torch.cat((luma, *chroma.unbind(1))).flatten(1) * (1 / (4 * FILTER_ONE))
-            light, first, second = interior(strip)
-            made = torch.stack([light + a * first + b * second for a, b in COLOURS]) * (1 / 4)
-            error = (wanted[:, top : top + STRIP] * SAMPLE_ONE - made).flatten(1)
-            gram, slope = ((seen @ other.T).double().numpy() for other in (seen, error))
-            for mix, its in zip(MIXES, slope.T, strict=True):
-                self.gram += mix @ gram @ mix.T
-                self.slope += mix @ its
+    def add(self, planes: NDArray[np.int16], wanted: NDArray[np.integer]) -> None:
+        """More of them: planes (3, h + 6, w + 6), see `SynthesisRows.push`, and what the pixels should be, (h, w, 3) in
+        levels minus 128."""
+        for top in range(0, len(wanted), LINES):
+            strip, there = planes[:, top : top + LINES + 2 * REACH], wanted[top : top + LINES]
+            rows = np.empty((len(self.sums), *there.shape[:2]), np.int16)
+            responses(strip[0], LUMA, LUMA_BITS, 4 * CLIP, rows[:OF_LUMA])
+            for plane, out in zip(strip[1:], np.split(rows[OF_LUMA:-3], 2), strict=True):
+                responses(plane, CHROMA, CHROMA_BITS, CLIP, out)
+            light, first, second = strip[:, REACH:-REACH, REACH:-REACH]
+            for out, (a, b), colour in zip(rows[-3:], COLOURS, np.moveaxis(there, 2, 0), strict=True):
+                made = light + a * first + b * second
+                out[:] = shorter(4 * SAMPLE_ONE * colour.astype(np.int16) - made, ERROR_BITS)
+            core.gram(rows.clip(-BOUND, BOUND).reshape(len(rows), -1), self.sums)
+
+    def normal(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The normal equations: gram times the best coefficients, in 1/128, is the slope."""
+        sums = self.sums * np.outer(UNITS, UNITS)
+        seen, errors = sums[:-3, :-3], sums[:-3, -3:]
+        gram = sum(mix @ seen @ mix.T for mix in MIXES)
+        slope = sum(mix @ its for mix, its in zip(MIXES, errors.T, strict=True))
+        return gram.astype(np.float64), slope.astype(np.float64) * FILTER_ONE
 
     def best(self, lmbda: float, default: Filter) -> Filter | None:
         """The filter that saves most; None where none is better than the default.
 
         Args: lmbda: of a squared error of one level in a sample, in bits.
         """
-        lmbda, usual = lmbda / SAMPLE_ONE**2, np.array(default.values)
-        ridge = 1e-6 * np.trace(self.gram) / len(usual) + 1e-9
-        start = np.linalg.solve(self.gram + ridge * np.eye(len(usual)), self.slope + ridge * usual)
-        change = np.rint(start).astype(np.int64) - usual
-        slope = self.slope - self.gram @ usual
-        cost = self._cost(change, slope, lmbda)
-        for _ in range(4):  # one coefficient after the other, until nothing gets better
-            before = cost
-            for k in range(len(change)):
-                for value in {change[k] - 1, change[k] + 1, int(change[k] / 2), 0} - {change[k]}:
-                    other = change.copy()
-                    other[k] = value
-                    if (its := self._cost(other, slope, lmbda)) < cost:
-                        change, cost = other, its
-            if cost == before:
+        usual, lmbda = np.array(default.values), lmbda / OUT_ONE**2
+        gram, slope = self.normal()
+        ridge = 1e-6 * math.fsum(gram.diagonal()) / len(usual) + 1e-3
+        change = np.rint(solved(gram, ridge, slope + ridge * usual)).astype(np.int64) - usual
+        saving = Saving(gram, slope, usual.tolist(), change.tolist(), lmbda)
+        for _ in range(ROUNDS):  # one coefficient after the other, until nothing gets better
+            if not any([saving.improve(k) for k in range(len(usual))]):
                 break
-        found = Filter(tuple((usual + change).tolist()))
-        return found if cost < 0 and found.strength() <= STRENGTH_MAX else None
-
-    def _cost(self, change: NDArray[np.int64], slope: NDArray[np.float64], lmbda: float) -> float:
-        """Bits of a change of the default, less what it saves."""
-        bits = 2 * np.floor(np.log2(2 * np.abs(change) + 0.5)).clip(0) + 1  # of the codes of `pack`
-        saved = change @ (2 * slope - self.gram @ change) * lmbda
-        return float(bits.sum() - saved)
+        found = Filter(tuple((usual + saving.change).tolist()))
+        return found if saving.total() > 0 and found.strength() <= STRENGTH_MAX else None
 
 
-def responses(planes: Tensor, offsets: Offsets, bound: int) -> Tensor:
-    """What each coefficient would be multiplied by, (2 n, ..., h, w): plain differences, then clipped ones."""
-    u = [(offset, differences(planes, offset)) for offset in offsets]
-    return torch.stack([both_ways(d, o) for o, d in u] + [both_ways(d.clamp(-bound, bound), o) for o, d in u])
+def shorter(a: NDArray[np.int16], bits: int) -> NDArray[np.int16]:
+    """Without its last bits, rounded."""
+    return (a + (1 << bits >> 1)) >> bits
 
 
-class Fits:
-    """Fits of the filters of a band's tiles, window by window."""
+def responses(plane: NDArray[np.int16], offsets: Offsets, bits: int, bound: int, out: NDArray[np.int16]) -> None:
+    """What each coefficient is multiplied by: plain differences to both pixels an offset away, then clipped ones.
 
-    def __init__(self, filters: Filters, band: slice) -> None:
-        """band: its rows, counted like those of the filters."""
-        self.filters, self.band = filters, band
-        self.of_tile: dict[int, Fit] = {}
-
-    def add(self, planes: Tensor, wanted: Tensor, part: tuple[slice, slice], outer: tuple[slice, slice]) -> None:
-        """A window: `as_planes` of rows and columns `outer` of positions, and what the pixels of `part` should be,
-        (H, W, 3) in levels minus 128, not padded."""
-        for r, c, number in self.filters.by_tile(*part):
-            if self.band.start <= r.start < self.band.stop:
-                there = wanted[inner(part[0], r, CELL), inner(part[1], c, CELL)].permute(2, 0, 1)
-                row, column = (inner(o, p, CELL).start for o, p in zip(outer, (r, c), strict=True))
-                size = slice(row, row + there.shape[1]), slice(column, column + there.shape[2])
-                self.of_tile.setdefault(number, Fit()).add(around(planes, *size), there)
-
-    def settle(self, lmbda: float) -> None:
-        """Give tiles the filters that are worth their bits, and the others the default. lmbda: see `Fit.best`."""
-        for number, fit in self.of_tile.items():
-            if best := fit.best(lmbda, self.filters.default):
-                self.filters.of_tile[number] = best
-            else:
-                self.filters.of_tile.pop(number, None)
-
-
-def fit_filters(
-    weights: Weights, header: Header, analysis: Analysis, row: int, y_hat: NDArray[np.int16], default: Filter
-) -> dict[int, Filter]:
-    """The filters that suit the tiles of a row better than the default, by number.
-
-    They are fitted where the band alone, y_hat (n, w, M) in 1/16 step, says what g_s will make of it: with few tiles to
-    a band, not near the rows above and below.
+    Args: plane: (h + 6, w + 6). bits: by which plain ones are shorter. out: (2 n, h, w), written.
     """
-    margin, side, (n, w) = weights.cfg.margin + 1, header.tile_side // CELL, y_hat.shape[:2]
-    first, last = margin if row else 0, n if row == header.grid[0] - 1 else n - margin
-    filters = Filters(default, side, header.grid[1], top=row * side)
-    fits = Fits(filters, slice(0, n))
-    model, q = trained.exact(weights), torch.full((1,), header.quality)
-    for r, c, outer_r, outer_c in windows(first, last, w, n, margin, side):
-        y = torch.from_numpy(y_hat[outer_r, outer_c]).float()[None]
-        wanted = torch.from_numpy(analysis.levels(slice(row * side + r.start, row * side + r.stop), c))
-        planes = as_planes(model.g_s(y, q, model.steps(q))[0])
-        fits.add(planes, wanted, (r, c), (outer_r, outer_c))
-    fits.settle(quality_lambda(header.quality) / 3)
-    return filters.of_tile
+    (_, h, w), here = out.shape, plane[REACH:-REACH, REACH:-REACH]
+    for k, (i, j) in enumerate(offsets):
+        for sign in (1, -1):
+            top, left = REACH + sign * i, REACH + sign * j
+            u = plane[top : top + h, left : left + w] - here
+            clipped = u.clip(-bound, bound)
+            if sign > 0:
+                out[k], out[len(offsets) + k] = u, clipped
+            else:
+                out[k] += u
+                out[len(offsets) + k] += clipped
+        out[k] = shorter(out[k], bits)
+
+
+def solved(gram: NDArray[np.float64], ridge: float, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x with (gram + ridge) x = slope, by Gauss's elimination. BLAS would round differently on another machine."""
+    a = np.column_stack((gram + ridge * np.eye(len(gram)), slope))
+    for k in range(len(a)):  # positive definite: no pivot is 0
+        a[k] /= a[k, k]
+        others = np.arange(len(a)) != k
+        a[others] -= a[others, k, None] * a[k]
+    return a[:, -1]
+
+
+class Saving:
+    """What a change of the default filter saves, in bits, and costs."""
+
+    def __init__(
+        self, gram: NDArray[np.float64], slope: NDArray[np.float64], usual: list[int], change: list[int], lmbda: float
+    ) -> None:
+        """lmbda: of a squared error, in the units of slope."""
+        self.gram, self.change, self.lmbda = gram, change, lmbda
+        self.first = slope.copy()  # what is left of the slope at the default, and at the change
+        for row, value in zip(gram, usual, strict=True):
+            self.first -= row * value
+        self.left = self.first.copy()
+        for row, value in zip(gram, change, strict=True):
+            self.left -= row * value
+
+    def improve(self, k: int) -> bool:
+        """Change a coefficient for what saves more, if there is such a number."""
+        now = self.change[k]
+        most, best = 0.0, now
+        for value in (now - 1, now + 1, int(now / 2), 0):
+            d = value - now
+            saved = d * (2 * self.left[k] - d * self.gram[k, k]) * self.lmbda - (bits(value) - bits(now))
+            if d and saved > most:
+                most, best = saved, value
+        self.left -= self.gram[k] * (best - now)
+        self.change[k] = best
+        return best != now
+
+    def total(self) -> float:
+        """The bits saved, less those of the codes."""
+        saved = (c * (a + b) for c, a, b in zip(self.change, self.first, self.left, strict=True))
+        return math.fsum(saved) * self.lmbda - sum(map(bits, self.change))
+
+
+def bits(change: int) -> int:
+    """Of the code of a difference, see `Filter.pack`."""
+    return 2 * (2 * change + 1 if change >= 0 else -2 * change).bit_length() - 1
+
+
+class Look(Columns):
+    """A tile as g_s makes it from what the tile alone says, of which a part goes into a fit."""
+
+    def __init__(self, networks: Networks, q: int, rgb: NDArray[np.uint8], inside: tuple[slice, slice]) -> None:
+        """rgb: (H, W, 3), what it should be. inside: rows and columns of positions that are looked at."""
+        super().__init__(networks, q, *(-(-n // CELL) for n in rgb.shape[:2]))
+        self.rgb, self.inside, self.fit = rgb, inside, Fit()
+
+    def draw(self, row: int, first: int, planes: NDArray[np.int16]) -> None:
+        rows, columns = self.inside
+        if first or row % EVERY or not rows.start <= row < rows.stop:  # a sample is enough
+            return
+        left = columns.start * CELL
+        wanted = self.rgb[row * CELL : row * CELL + planes.shape[1] - 2 * REACH, left : columns.stop * CELL]
+        around = planes[:, : len(wanted) + 2 * REACH, left : left + wanted.shape[1] + 2 * REACH]
+        self.fit.add(around, wanted.astype(np.int16) - 128)
+
+
+def fit_filter(
+    networks: Networks, header: Header, index: int, rgb: NDArray[np.uint8], y_hat: NDArray[np.int16], default: Filter
+) -> Filter | None:
+    """The filter that suits a tile (H, W, 3) of y_hat (h, w, M), in 1/16 step, better than the default, if any does."""
+    places = zip(divmod(index, header.grid[1]), header.grid, y_hat.shape[:2], strict=True)
+    rows, columns = (away(*place) for place in places)
+    look = Look(networks, header.quality, rgb, (rows, columns))
+    look.add(y_hat, last=True)
+    return look.fit.best(quality_lambda(header.quality) / 3, default)
+
+
+def away(number: int, count: int, size: int) -> slice:
+    """What of the positions of tile `number` of `count` is away from borders behind which there are other tiles; all of
+    a small one."""
+    if size <= 4 * MARGIN:
+        return slice(0, size)
+    return slice(MARGIN if number else 0, size if number == count - 1 else size - MARGIN)

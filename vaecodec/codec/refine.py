@@ -27,8 +27,8 @@ from torch import Tensor
 from vaecodec.bitstream.header import CELL
 from vaecodec.codec.analysis import Analysed
 from vaecodec.codec.defaults import REFINED
-from vaecodec.codec.filter_fit import Fits, as_planes, filtered
 from vaecodec.codec.latents import Symbols, quantise, step_lambda, z_tables
+from vaecodec.codec.soft_filter import Fits, as_planes, filtered
 from vaecodec.codec.tuning import Worth, plain
 from vaecodec.codec.windows import inner, windows
 from vaecodec.metrics.ms_ssim import dissimilarity

@@ -6,6 +6,7 @@ wide as what a pixel sees.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -116,31 +117,24 @@ class Synthesis:
         self.done = self.height if self.added == self.height else max(self.done, self.added - self.margin)
 
 
-class Stripe:
-    """Some columns of a picture from above: rows of y_hat come in, those that have all that they see go out."""
+class Columns(ABC):
+    """Some columns from above: rows of y_hat come in, samples of those that have all that they see go out to `draw`."""
 
-    def __init__(
-        self,
-        networks: Networks,
-        q: int,
-        height: int,
-        part: slice,
-        outer: slice,
-        pixels: Pixels,
-        filters: Filters,
-    ) -> None:
-        """part: its columns of positions; outer: those with their margin."""
-        self.part, self.outer, self.height = part, outer, height
-        self.pixels, self.filters = pixels, filters
-        self.rows = networks.decoder.rows(q, height, outer.stop - outer.start)
+    def __init__(self, networks: Networks, q: int, height: int, width: int) -> None:
+        self.height = height
+        self.rows = networks.decoder.rows(q, height, width)
         self.still = Still(2 * networks.weights.cfg.margin + 3)
         # Six rows of samples, of which three have their pixels, then those of a row of positions, all within reach.
-        self.planes = np.zeros((3, 2 * REACH + CELL, CELL * (outer.stop - outer.start) + 2 * REACH), np.int16)
+        self.planes = np.zeros((3, 2 * REACH + CELL, CELL * width + 2 * REACH), np.int16)
         self.out = 0  # rows of positions that have gone through g_s
 
+    @abstractmethod
+    def draw(self, row: int, first: int, planes: NDArray[np.int16]) -> None:
+        """What a row of positions looks like, from its line `first` on: planes (3, n + 6, ...) around n lines."""
+
     def add(self, y_hat: NDArray[np.int16], last: bool) -> None:
-        """The next rows of y_hat (n, w, M) of the whole width; whether they are the last ones."""
-        for row in y_hat[:, self.outer]:
+        """The next rows of y_hat (n, width, M); whether they are the last ones."""
+        for row in y_hat:
             self._push(row)
         while last and self.out < self.height:
             self._push(None)
@@ -158,18 +152,40 @@ class Stripe:
         if self.out == 0:
             self.planes[:, REACH : 2 * REACH] = self.planes[:, 2 * REACH, None]
         else:
-            self._draw(self.out - 1, CELL - REACH, self.planes[:, : 3 * REACH])
-        self._draw(self.out, 0, self.planes[:, REACH:])
+            self.draw(self.out - 1, CELL - REACH, self.planes[:, : 3 * REACH])
+        self.draw(self.out, 0, self.planes[:, REACH:])
         self.out += 1
         self.planes[:, : 2 * REACH] = self.planes[:, CELL:].copy()
 
     def _end(self) -> None:
         """The last pixels, below which the last samples are repeated."""
         self.planes[:, 2 * REACH : 3 * REACH] = self.planes[:, 2 * REACH - 1, None]
-        self._draw(self.height - 1, CELL - REACH, self.planes[:, : 3 * REACH])
+        self.draw(self.height - 1, CELL - REACH, self.planes[:, : 3 * REACH])
 
-    def _draw(self, row: int, first: int, planes: NDArray[np.int16]) -> None:
-        """Pixels of a row of positions, from its line `first` on, of planes (3, n + 6, ...) around n lines."""
+
+class Stripe(Columns):
+    """Some columns of a picture, whose pixels are drawn."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        q: int,
+        height: int,
+        part: slice,
+        outer: slice,
+        pixels: Pixels,
+        filters: Filters,
+    ) -> None:
+        """part: its columns of positions; outer: those with their margin."""
+        super().__init__(networks, q, height, outer.stop - outer.start)
+        self.part, self.outer = part, outer
+        self.pixels, self.filters = pixels, filters
+
+    def add(self, y_hat: NDArray[np.int16], last: bool) -> None:
+        """The next rows of y_hat (n, w, M) of the whole width; whether they are the last ones."""
+        super().add(y_hat[:, self.outer], last)
+
+    def draw(self, row: int, first: int, planes: NDArray[np.int16]) -> None:
         top = row * CELL + first
         count = min(planes.shape[1] - 2 * REACH, self.pixels.shape[0] - top)
         if count <= 0:

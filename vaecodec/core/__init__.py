@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-ABI = 3  # VAEC_ABI of vaec_core.h
+ABI = 4  # VAEC_ABI of vaec_core.h
 LOOKUP = 4096  # slots of 65536 at which symbols are looked up
 SIDE = 32  # chains that the search for paths works on at a time
 STATES = 64
@@ -209,6 +209,14 @@ def block_costs(
     return costs
 
 
+def gram(rows: NDArray[np.int16], sums: NDArray[np.int64]) -> None:
+    """Add the products of all pairs of rows (count, n) of numbers within +-2047 to sums (count, count): `vaec_gram`."""
+    count, n = rows.shape
+    if sums.shape != (count, count):
+        raise ValueError("sums of another number of rows")
+    library().vaec_gram(pointer(rows, np.int16), count, n, pointer(sums, np.int64))
+
+
 def pointer(array: NDArray[T], dtype: type[T]) -> int:
     """The address of an array's numbers."""
     if array.dtype != dtype or not array.flags.c_contiguous:
@@ -248,6 +256,7 @@ SIGNATURES = {
     "vaec_synthesis_row": "ppplilppl" + "pl>i",
     "vaec_shortcut": "ppippp" + "l>i",
     "vaec_filter": "ipplii" + "pl>",
+    "vaec_gram": "pilp>",
     "vaec_analysis_work": "pi>l",
     "vaec_analysis_row": "pppflilpppl>i",
     "vaec_hyper_analysis_work": "pii>l",

@@ -16,7 +16,7 @@
 #endif
 
 /* Raised with every change of a function's arguments: a library left over from another version is not used. */
-#define VAEC_ABI 3
+#define VAEC_ABI 4
 
 /* In place of a number of words. */
 #define VAEC_NO_SUCH_SYMBOL (-1)
@@ -205,6 +205,9 @@ VAEC_API int32_t vaec_shortcut(const vaec_synthesis *net, const int32_t *step, i
  * `stride` numbers a row, 3 samples around what is wanted. rgb: `step` bytes a row. */
 VAEC_API void vaec_filter(int32_t kernel, const int32_t *coefficients, const int16_t *const planes[3], int64_t stride,
                           int32_t height, int32_t width, uint8_t *rgb, int64_t step);
+
+/* Adds the products of all pairs of rows (count, n) of numbers within +-2047 to sums (count, count). */
+VAEC_API void vaec_gram(const int16_t *rows, int32_t count, int64_t n, int64_t *sums);
 
 /* g_a, in integers too. enter: 192 inputs, (row, column, colour) of 8 x 8 pixels less 128; leave: four positions to y;
  * shortcut: 768 inputs, of 16 x 16 pixels. */

@@ -7,7 +7,7 @@ import { VaecError } from "./errors.js";
 
 const PAGE = 65536;
 const MOST = 32768; // pages: 2 GiB
-const ABI = 3; // VAEC_ABI
+const ABI = 4; // VAEC_ABI
 
 export class Core {
   /** @param {WebAssembly.Module} module */
