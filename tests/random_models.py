@@ -19,6 +19,7 @@ CONFIGS = (
     Config(C=32, M=64, N=32, D=32, low=32, blocks_a=2, blocks_s=2, blocks_h=1, blocks_c=0),
     Config(C=40, M=70, N=33, D=65, low=33, blocks_a=3, blocks_s=3, blocks_h=2, blocks_c=2),
     Config(C=8, M=9, N=4, D=8, low=1, blocks_a=0, blocks_s=0, blocks_h=0, blocks_c=0),
+    Config(C=32, M=70, N=32, D=40, low=3, mid=37, blocks_a=1, blocks_s=1, blocks_h=1, blocks_c=1),
 )
 
 

@@ -232,10 +232,11 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
     f = np.clip(f + model.row("h_s.bias.t", quality), -2047, 2047)
     f = model.blocks("h_s.blocks", range(c["blocks_h"]), f)[:height, :width]
     y_hat = np.zeros((height, width, c["M"]))
-    for s in range(4):
-        group = slice(0, c["low"]) if s < 2 else slice(c["low"], c["M"])
+    ends = [0, c["low"], *([c["mid"]] if "mid" in c else []), c["M"]]
+    for s in range(2 * len(ends) - 2):
+        group = slice(ends[s // 2], ends[s // 2 + 1])
         if s > 0:
-            known = y_hat[..., : c["low"]] if s < 3 else y_hat
+            known = y_hat[..., : ends[(s + 1) // 2]]
             e = q(model.layer(f"context.{s}.enter", np.clip(known, -2047, 2047)))
             f = np.clip(f + e, -2047, 2047)
         f = model.blocks(f"context.{s}.blocks", range(c["blocks_c"]), f)
@@ -252,8 +253,9 @@ def decode_latents(model: Model, quality: int, height: int, width: int, coder: C
             r[run], quantiser[run] = coder.run(model.tables["y"], table[run], follows)
         moved = np.where(dependent, 13 * (2 * r - np.sign(r) * quantiser), 16 * r)
         y_hat[..., group] = np.where(step, np.clip(moved + mean, -16383, 16383), y_hat[..., group])
-        if s % 2 == 1:
-            coder.finish("low" if s == 1 else "high")
+        if s == 1:
+            coder.finish("low")
+    coder.finish("high")
     return y_hat
 
 

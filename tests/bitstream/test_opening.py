@@ -141,7 +141,8 @@ def test_threads(limit: int | None) -> None:
 
 @pytest.mark.parametrize("name", RECORD)
 def test_valid_files_are_decoded_whatever_pillow_allows(small: Codec, shipped: Codec, name: str) -> None:
-    codec = {"small": small, "base": shipped}[RECORD[name]["model"]]
+    kind = RECORD[name]["model"]
+    codec = {"small": small, "base": shipped}.get(kind) or Codec(VECTORS / f"{kind}.safetensors", threads=1)
     data = (VECTORS / "valid" / f"{name}.vaec").read_bytes()
     with untouched(LOW):
         pixels = codec.decode(data).pixels

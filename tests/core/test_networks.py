@@ -320,7 +320,7 @@ def everything(weights: Weights, seed: int) -> list[NDArray[Any]]:
     z_hat = rng.integers(-Z_MAX, Z_MAX + 1, (-(-h // 4), -(-w // 4), cfg.N))
     features, y_hat = networks.decoder.features(q, z_hat, h, w), np.zeros((h, w, cfg.M), np.int16)
     found: list[NDArray[Any]] = [features.copy()]
-    for step in range(4):
+    for step in range(len(cfg.known)):
         found += [*networks.decoder.step(step, q, features, y_hat), y_hat.copy(), features.copy()]
     y = y_of(rng, (h, w, cfg.M), "mixed")
     found += [planes_of(weights, q, y), networks.decoder.base(q, y[0])]
@@ -359,7 +359,7 @@ def test_shipped_networks(kernel: str, shipped: Codec) -> None:
 
     with torch.no_grad():
         whole = network.contexts(network.h_s(batch(z_hat), qs)[:, :7, :10], qs, code)
-    for step in range(4):
+    for step in range(len(cfg.known)):
         table, _ = decoder.step(step, q, features, y_hat)
         np.testing.assert_array_equal(table, slow_tables(weights, *told[step]))
     np.testing.assert_array_equal(y_hat, whole[0].numpy())

@@ -47,7 +47,7 @@ def test_sizes(cfg: Config) -> None:
     assert tuple(step.known for step in network.context) == cfg.known
 
 
-@given(st.integers(0, 1000), st.integers(0, 3))
+@given(st.integers(0, 1000), st.integers(0, len(CONFIGS) - 1))
 def test_rows_of_tables(q: int, which: int) -> None:
     weights = model(which, 0)
     network = trained.exact(weights)

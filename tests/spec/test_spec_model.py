@@ -80,6 +80,10 @@ def test_M4_a_damaged_or_incomplete_model_is_refused(tmp_path: Path) -> None:
         {"N": 1.5},
         {"D": None},
         {"low": 10**3},
+        {"mid": 0},
+        {"mid": 8},  # as many as `low`
+        {"mid": 16},  # as M
+        {"mid": 9.5},
         {"blocks_s": 10**9},
         {"blocks_c": -1},
         {"skip": "0"},

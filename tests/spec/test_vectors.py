@@ -31,7 +31,11 @@ from vaecodec.model import trained, weights
 STAGED = "small-size-65x64"
 MODELS_BROKEN = json.loads((VECTORS / "models.json").read_text())
 RECORD = json.loads((VECTORS / "vectors.json").read_text())
-MODELS: dict[str, Path] = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
+MODELS: dict[str, Path] = {
+    "base": weights.DEFAULT,
+    "small": VECTORS / "small.safetensors",
+    "three": VECTORS / "three.safetensors",
+}
 CODECS = {kind: Codec(path, threads=1) for kind, path in MODELS.items()}
 SMALL_HASH = "a3c6aa0934d51378"
 

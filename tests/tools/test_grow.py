@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tools.train.grow import grow, missing_rows
+from tools.train.grow import grow, missing_rows, with_third_group
 from vaecodec.model.architecture import Config
 from vaecodec.model.networks import Model, dct_basis
 
@@ -37,6 +37,30 @@ def test_the_new_channels_change_nothing_yet() -> None:
         seen.append(means)
     for a, b in zip(*seen, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+def test_a_third_group_begins_with_what_the_second_knows() -> None:
+    torch.manual_seed(2)
+    old = Model(Config(C=8, M=24, N=4, D=8, low=8))
+    for p in old.parameters():
+        p += 0.05 * torch.randn_like(p)
+    new = with_third_group(old, 12)
+    assert new.groups == ((0, 8), (8, 12), (12, 24)) and len(new.context) == 6
+    q, seen = torch.tensor([400]), []
+    for m in (old, new):
+        means: list[Tensor] = []
+
+        def code(i: int, mean: Tensor, index: Tensor, mask: Tensor, means: list = means) -> Tensor:
+            means.append(torch.stack((mean, index)))
+            return torch.zeros_like(mean)
+
+        m.contexts(m.h_s(torch.ones(1, 1, 2, 4), q), q, code)
+        seen.append(means)
+    for step in (0, 1):
+        torch.testing.assert_close(seen[1][step], seen[0][step])
+    torch.testing.assert_close(seen[1][2], seen[0][2][..., :4])
+    assert seen[1][4].shape[-1] == 12 and seen[1][4].abs().max() > 0
 
 
 def test_missing_rows_are_what_the_synthesis_lacks() -> None:

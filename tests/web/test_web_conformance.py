@@ -65,7 +65,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     site = parts() | {
         f"{kind}/{name}.vaec": VECTORS / kind / f"{name}.vaec" for kind in RECORD for name in RECORD[kind]
     }
-    site |= {"small.gz": VECTORS / "small.safetensors", "conformance.js": HERE / "conformance.mjs", "module.js": MODULE}
+    site |= {f"{kind}.gz": VECTORS / f"{kind}.safetensors" for kind in ("small", "three")}
+    site |= {"conformance.js": HERE / "conformance.mjs", "module.js": MODULE}
     site["worker.js"] = WORKER
     site |= damaged()
     site["index.html"] = b'<!doctype html><title>Conformance</title><script type="module" src="module.js"></script>'
@@ -88,9 +89,9 @@ def outcomes(web: Web, model: str, names: list[str], **options: Any) -> dict[str
     return found
 
 
-@pytest.mark.parametrize("model", ["vaec/model.gz", "small.gz"])
+@pytest.mark.parametrize("model", ["vaec/model.gz", "small.gz", "three.gz"])
 def test_vectors(web: Web, model: str) -> None:
-    kind_of = {"base": "vaec/model.gz", "small": "small.gz"}
+    kind_of = {"base": "vaec/model.gz", "small": "small.gz", "three": "three.gz"}
     for kind, record in RECORD.items():
         names = {f"{kind}/{name}.vaec": facts for name, facts in record.items() if kind_of[facts["model"]] == model}
         found = outcomes(web, model, list(names))

@@ -44,7 +44,7 @@ def models(tmp_path: Path) -> dict[str, str]:
     """Files by name; the package's is packed as it goes over the wire."""
     base = tmp_path / "model.gz"
     base.write_bytes(packed(DEFAULT))
-    return {"base": str(base), "small": str(SMALL)}
+    return {"base": str(base), "small": str(SMALL), "three": str(VECTORS / "three.safetensors")}
 
 
 @pytest.mark.parametrize("kind", ["valid", "invalid"])

@@ -116,6 +116,7 @@ MUTATIONS = [
             "table = table + 0",
         ),
         ("8: y_hat is not clamped", "np.clip(moved + mean, -16383, 16383)", "moved + mean"),
+        ("8: phase 1 does not know its own group", "ends[(s + 1) // 2]]", "ends[s // 2]]"),
         ("8: what is known is not clamped", "np.clip(known, -2047, 2047)", "known"),
         ("8: halves away from zero", "table = np.rint(index / 16)", "table = np.floor(index / 16 + 0.5)"),
         (

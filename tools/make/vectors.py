@@ -50,7 +50,7 @@ from vaecodec.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
-MODELS = {"small": VECTORS / "small.safetensors", "base": weights.DEFAULT}
+MODELS = {"base": weights.DEFAULT, "small": VECTORS / "small.safetensors", "three": VECTORS / "three.safetensors"}
 STAGED = "small-size-65x64"  # what a decoder has on the way is recorded too
 FORMAT = 9  # from this version of the format on files stay decodable,
 FOREVER = "0.5"  # and from this release on models do
@@ -134,6 +134,15 @@ def forged(model: Path) -> Iterator[Vector]:
     yield "random-progressive", "random symbols in a progressive file", forge(data, header, 2, 0.02, 300, 5)
     for value in (32767, -32767):
         yield f"escape-{value}", f"an escape at its limit, {value}", with_escape(data, value)
+
+
+def of_three_groups(model: Path) -> Iterator[Vector]:
+    """Files of a model with three groups of channels: the small one, grown by `tools.train.grow`, without encoder."""
+    data = model.read_bytes()
+    for q, features in ((0, 0), (560, 0), (1000, 1)):
+        header = Header(70, 40, 1, q, 1, 0, 0, "", b"", features=features)
+        what = f"random symbols, three groups of channels, quality {q / 10:g}" + ", progressive" * features
+        yield f"random-{q}", what, forge(data, header, 2, 0.01, 300, q)
 
 
 def with_escape(model: bytes, value: int) -> bytes:
@@ -328,7 +337,7 @@ def main() -> None:
     path = VECTORS / "vectors.json"
     record = json.loads(path.read_text()) if path.exists() else {"valid": {}, "invalid": {}}
     missing = "--missing" in sys.argv
-    kinds = ("base", "small") if "--all" in sys.argv else ("base",)
+    kinds = tuple(MODELS) if "--all" in sys.argv else ("base",)
     codecs = {kind: Codec(MODELS[kind], threads=1) for kind in kinds}
     made: dict[str, list[Vector]] = {"base": list(real(codecs["base"]))}
     if "small" in codecs:
@@ -336,6 +345,7 @@ def main() -> None:
         data = MODELS["small"].read_bytes()
         edges = forged_edges.valid(data)
         made["small"] = [*encoded(small), *forged(MODELS["small"]), *edges, *unusual(small)]
+        made["three"] = list(of_three_groups(MODELS["three"]))
         models = broken_models.record(data, split(small.encode(picture(1, 1), 50)))
         (VECTORS / "models.json").write_text(json.dumps(models, indent=1) + "\n")
         kept = record["invalid"] if missing else {}

@@ -1,10 +1,13 @@
-"""More latent channels for a trained model, the same function.
+"""A trained model made larger.
 
-    python -m tools.train.grow MODEL M OUT.pt --pictures FOLDER
+    python -m tools.train.grow MODEL OUT.pt --channels M --pictures FOLDER
+    python -m tools.train.grow MODEL OUT.pt --mid CHANNEL
 
-New channels begin as rows of the DCT: those that the synthesis of MODEL (a checkpoint or a model file) cannot
-represent and the pictures have most of, missing luma first. Nothing else looks at them yet. Go on with
-`tools/train/train.py ... --config M=384 --init OUT.pt`.
+More latent channels are the same function: new channels begin as rows of the DCT, those that the synthesis of MODEL (a
+checkpoint or a model file) cannot represent and the pictures have most of, missing luma first. Nothing else looks at
+them yet. A third group of channels, from --mid on, has two context steps more, which begin with what those of the
+second group know: at first a few per cent worse, as they see other features. Go on with
+`tools/train/train.py ... --config M=384,mid=128 --init OUT.pt`.
 """
 
 from __future__ import annotations
@@ -65,15 +68,44 @@ def grow(old: Model, m: int, blocks: Tensor) -> Model:
 
 
 @torch.no_grad()
+def with_third_group(old: Model, mid: int) -> Model:
+    """`old`, which has two groups of channels, with the second ending at `mid`. Phase 0 of the third adds nothing of
+    its own yet to the features."""
+    model, low = Model(replace(old.cfg, mid=mid)), old.cfg.low
+    state, source = model.state_dict(), old.state_dict()
+    for name, target in state.items():
+        if not name.startswith("context.") or name.startswith(("context.0.", "context.1.")):
+            target.copy_(source[name])
+            continue
+        _, step, part, *_ = name.split(".")
+        have = source[name.replace(f".{step}.", f".{2 + int(step) % 2}.", 1)]
+        if part == "leave":  # means, then indices
+            group = slice(mid - low, None) if int(step) > 3 else slice(0, mid - low)
+            target.copy_(torch.cat([half[group] for half in have.chunk(2)]))
+        elif step == "4":
+            if part == "enter":
+                target.zero_()
+        else:
+            target.copy_(have[tuple(slice(n) for n in target.shape)])
+    model.load_state_dict(state)
+    return model
+
+
+@torch.no_grad()
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", type=Path)
-    p.add_argument("m", type=int)
     p.add_argument("out", type=Path)
-    p.add_argument("--pictures", type=Path, required=True)
+    p.add_argument("--channels", type=int, metavar="M", help="latent channels")
+    p.add_argument("--mid", type=int, metavar="CHANNEL", help="where the second of three groups of channels ends")
+    p.add_argument("--pictures", type=Path, help="for --channels: what new ones have to represent")
     args = p.parse_args()
-    blocks = space_to_depth(Crops(args.pictures, 256, seed=1).batch(CROPS).float() - 128, 16).reshape(-1, 768)
-    model = grow(load_any(args.model), args.m, blocks)
+    model = load_any(args.model)
+    if args.channels:
+        blocks = space_to_depth(Crops(args.pictures, 256, seed=1).batch(CROPS).float() - 128, 16).reshape(-1, 768)
+        model = grow(model, args.channels, blocks)
+    if args.mid:
+        model = with_third_group(model, args.mid)
     torch.save({"config": model.cfg.to_dict(), "ema": model.state_dict()}, args.out)
 
 

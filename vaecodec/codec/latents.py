@@ -20,6 +20,7 @@ from vaecodec.model.architecture import ANCHOR_STEP, MEAN_ONE, R_MAX, STEP_ONE, 
 from vaecodec.model.native import Networks
 from vaecodec.model.weights import Weights
 
+LOW_STEPS = 2  # the phases of the low channels, whose words have a section of their own
 # Values of some coded elements, and their quantisers where they are dependent: of their tables, their places in y_hat
 # (h, w, M), which has their means, and whether they are dependent.
 Coder = Callable[
@@ -48,22 +49,22 @@ def y_of(
     z_hat: NDArray[np.integer],
     shape: tuple[int, int],
     code: Coder,
-    groups: int = 2,
+    groups: int | None = None,
     after: Callable[[int], None] = lambda step: None,
 ) -> NDArray[np.int16]:
     """The one traversal that encoder and decoder share: z_hat (zh, zw, N) to y_hat (h, w, M) in 1/16 step.
 
-    Four steps: two phases of a checkerboard over the low channels, two over the rest. In each, `code` tells the values
+    Two phases of a checkerboard over each group of channels, the low ones first. In each step, `code` tells the values
     of the elements that are coded, those that are dependent first.
 
     Args:
-        groups: how many of the two groups of channels, from the low one on; the others stay 0.
+        groups: how many of the groups of channels, from the low one on, by default all; the others stay 0.
         after: called with the number of each step that is done.
     """
     weights, decoder = networks.weights, networks.decoder
     y_hat = np.zeros((*shape, weights.cfg.M), np.int16)
     features = decoder.features(q, z_hat, *shape)
-    for step in range(2 * groups):
+    for step in range(2 * (groups or len(weights.cfg.groups))):
         tables, number = decoder.step(step, q, features, y_hat)
         start = weights.cfg.groups[step // 2][0]
         place, table = core.places(tables, weights.cfg.M, start, weights.dependent, number)
@@ -78,7 +79,7 @@ def y_of(
 class Symbols:
     """The symbols of a tile and what the decoder will make of them."""
 
-    runs: list[Run]  # z, then for each of the four steps of y its dependent symbols and its others
+    runs: list[Run]  # z, then for each step of y its dependent symbols and its others
     z_hat: NDArray[np.int16]  # (ceil(h/4), ceil(w/4), N)
     y_hat: NDArray[np.int16]  # (h, w, M) in 1/16 step
     places: list[NDArray[np.int32]]  # of the coded elements in y_hat, for each run but the first
@@ -187,7 +188,7 @@ def pack_tile(runs: list[Run]) -> Tile:
         symbols.append(symbol)
     lanes = rans.lanes_for(sum(map(len, symbols)), bits)
     states, words = rans.encode(runs, symbols, lanes)
-    z, low, high = words[0], b"".join(words[1:5]), b"".join(words[5:])
+    z, low, high = words[0], b"".join(words[1 : 1 + 2 * LOW_STEPS]), b"".join(words[1 + 2 * LOW_STEPS :])
     return Tile.empty(lanes, states).having(escapes=bytes(escapes), z=z, low=low, high=high)
 
 
@@ -280,12 +281,12 @@ def decode_z(
 
 
 def decode_tile(
-    networks: Networks, q: int, tile: Tile, h: int, w: int, groups: int = 2, strict: bool = True
+    networks: Networks, q: int, tile: Tile, h: int, w: int, groups: int | None = None, strict: bool = True
 ) -> tuple[NDArray[np.int16], bool]:
     """y_hat (h, w, M) in 1/16 step of a tile of h x w positions, and whether it is damaged.
 
     Args:
-        groups: 1 to read the low channels alone; the others are 0.
+        groups: 1 to read the low channels alone, the others being 0; by default all.
         strict: whether faults raise. Else they make the tile damaged, unless its end is missing and that is all;
             symbols that cannot be read are what the prior expects: r = 0.
 
@@ -301,10 +302,11 @@ def decode_tile(
         return value, quantiser if dependent else None
 
     def after(step: int) -> None:
-        if step % 2:
-            reader.end_section(1 + step // 2)
+        if step == LOW_STEPS - 1:
+            reader.end_section(1)
 
     y_hat = y_of(networks, q, z_hat, (h, w), code, groups, after)
-    if groups == 2:
+    if groups is None:
+        reader.end_section(2)
         reader.finish()
     return y_hat, reader.decoder.damaged

@@ -29,7 +29,7 @@ def scaled(runtime: Runtime, header: Header, tiles: list[Tile], scale: int) -> N
     all detail. At 1/8 the low channels are read alone.
     """
     columns, side = header.grid[1], header.tile_side // scale
-    groups = 1 if scale >= LOW_ONLY else 2
+    groups = 1 if scale >= LOW_ONLY else None
     out = np.empty((-(-header.height // scale), -(-header.width // scale), header.channels), np.uint8)
     for band_rows in bands(header):
         with team(runtime.threads) as threads:

@@ -51,7 +51,7 @@ class Band:
         rows: range,
         columns: range,
         team: Team,
-        groups: int = 2,
+        groups: int | None = None,
         strict: bool = True,
     ) -> None:
         """tiles: by number, those of these rows and columns at least. groups, strict: see `decode_tile`."""

@@ -5,6 +5,7 @@ Plain data, which needs no PyTorch. networks.py has the same layers to be traine
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, TypeVar
@@ -54,23 +55,26 @@ class Config:
     N: int = 96  # channels of z
     D: int = 192  # channels of the entropy networks at 1/16
     low: int = 32  # channels of the first group
+    mid: int = 0  # where a second group ends and a third begins; 0: there are two
     blocks_a: int = 5
     blocks_s: int = 6
     blocks_h: int = 1
     blocks_c: int = 2  # blocks per context step
 
     def to_dict(self) -> dict[str, int]:
-        return asdict(self)
+        """As a model file has it: without what is left out there."""
+        return {name: value for name, value in asdict(self).items() if value or name != "mid"}
 
     @property
-    def groups(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First channel and end of the two groups of y."""
-        return (0, self.low), (self.low, self.M)
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """First channel and end of the groups of y: the low ones, and one or two of the others."""
+        ends = [0, self.low, *([self.mid] if self.mid else []), self.M]
+        return tuple(itertools.pairwise(ends))
 
     @property
     def known(self) -> tuple[int, ...]:
         """How many channels of y_hat each context step may look at."""
-        return 0, self.low, self.low, self.M
+        return tuple(end for group in self.groups for end in group)
 
     @property
     def margin(self) -> int:

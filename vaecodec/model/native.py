@@ -57,7 +57,7 @@ class Decoder:
             self.chain(["h_s.block1"], cfg.D),
             self.chain([f"h_s.blocks.{i}" for i in range(cfg.blocks_h)], cfg.D),
         )
-        self.contexts = [self.context(s) for s in range(4)]
+        self.contexts = [self.context(s) for s in range(len(cfg.known))]
         chain = self.chain([f"g_s.blocks.{i}" for i in range(cfg.blocks_s)], cfg.C, film=cfg.blocks_s // 2)
         enter, shortcut, leave = (self.exact(f"g_s.{name}") for name in ("enter", "shortcut", "leave"))
         self.synthesis = networks.Synthesis(enter, shortcut, leave, chain)

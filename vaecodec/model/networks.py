@@ -286,14 +286,15 @@ class Model(nn.Module):
         """Quantiser steps (B,1,1,M) of quality q, in 1/64 level."""
         return self.step(q, self.grid)
 
-    def contexts(self, f: Tensor, q: Tensor, code: Coder, groups: int = 2) -> Tensor:
+    def contexts(self, f: Tensor, q: Tensor, code: Coder, groups: int | None = None) -> Tensor:
         """The one traversal that training, encoder and decoder share.
 
-        Four steps: two phases of a checkerboard over the low-frequency channels, two over the rest.
+        Two phases of a checkerboard over the low-frequency channels, then over each group of the rest.
         In each, `code` gets mean and index (in 1/16) and returns y_hat in 1/16 step.
 
         Args:
-            f: (B,h,w,D) from h_s. q: (B,). groups: how many of the two groups of channels, from the low one on.
+            f: (B,h,w,D) from h_s. q: (B,). groups: how many of the groups of channels, from the low one on; by default
+                all.
 
         Returns: y_hat (B,h,w,M), or of the low channels alone, in 1/16 step.
         """

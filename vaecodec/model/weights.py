@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,12 @@ FORMAT = "vaecodec-model-3"
 ENCODER = "enc."
 ENCODER_FORMAT = "vaecodec-encoder-1"
 WIDTHS, BLOCKS = range(1, 4097), range(65)  # far beyond any use
-# What a config has, and the ranges of its integers.
-RANGES = {name: BLOCKS if name.startswith("blocks") else WIDTHS for name in Config().to_dict()} | {
+# What a config has, and the ranges of its integers; `mid` may be left out.
+RANGES = {field.name: BLOCKS if field.name.startswith("blocks") else WIDTHS for field in fields(Config)} | {
     "skip": range(TABLES),
     "dependent": range(TABLES + 1),
 }
+OPTIONAL = {"mid"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,20 +179,20 @@ def parse_config(metadata: Mapping[str, str]) -> dict[str, int]:
         values = json.loads(metadata.get("config", ""))
     except (ValueError, RecursionError):
         raise ValueError("its config is no JSON") from None
-    if not isinstance(values, dict) or values.keys() != RANGES.keys():
+    if not isinstance(values, dict) or values.keys() | OPTIONAL != RANGES.keys():
         raise ValueError(f"its config is not of {', '.join(RANGES)}")
     for name, value in values.items():
         if type(value) is not int or value not in RANGES[name]:
             raise ValueError(f"its config has {name} out of range")
-    if values["low"] >= values["M"]:
-        raise ValueError("its config has more low channels than channels")
+    if not values["low"] < values.get("mid", values["M"]) <= values["M"] - ("mid" in values):
+        raise ValueError("its config has groups of channels without channels")
     return values
 
 
 def architecture(file: TensorFile) -> Config:
     """What networks a file is for. Raises: ValueError; see `parse_config`."""
     config = parse_config(file.metadata)
-    return Config(**{name: config[name] for name in Config().to_dict()})
+    return Config(**{field.name: config[field.name] for field in fields(Config) if field.name in config})
 
 
 def checked(file: TensorFile, cfg: Config) -> dict[str, NDArray]:

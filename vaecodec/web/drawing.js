@@ -105,15 +105,15 @@ function positionsOf(header, number) {
 }
 
 /** y_hat and filter of a tile; of one that has no latents, or has a fault, neither. @param {Work} work */
-async function latentsOf(work, number, groups = 2) {
+async function latentsOf(work, number, lowOnly = false) {
   const { header, engines, damaged } = work;
   try {
     const tile = await work.tile(number);
     if (tile.missing || tile.present < 3) damaged?.add(number);
     if (!tile.lanes || (tile.cut && tile.present < 2)) return {}; // the low channels alone are worth showing
     const { height: h, width: w } = positionsOf(header, number);
-    const some = tile.present === 2 ? 1 : groups;
-    return await engines.run("latents", { quality: header.quality, tile, h, w, groups: some });
+    const some = lowOnly || tile.present === 2;
+    return await engines.run("latents", { quality: header.quality, tile, h, w, lowOnly: some });
   } catch (error) {
     if (!damaged || error.code !== "corrupt") throw error;
     damaged.add(number);
@@ -209,7 +209,7 @@ export async function drawScaled(work, scale) {
   let done = 0;
   await Promise.all(Array.from({ length: count }, async (_, number) => {
     const box = positionsOf(header, number);
-    const y = (await latentsOf(work, number, scale >= LOW_ONLY ? 1 : 2)).y;
+    const y = (await latentsOf(work, number, scale >= LOW_ONLY)).y;
     const n = box.height * box.width;
     const { pixels } = await engines.run("linear",
       { quality: header.quality, y: y ?? new Int16Array(n * engines.facts.channels), scale });

@@ -22,10 +22,10 @@ export class Engine {
     return engine;
   }
 
-  /** y_hat (h, w, M) of a tile, and its filter, where it has one of its own. groups: 1 for the low channels alone. */
-  latents({ quality, tile, h, w, groups }) {
+  /** y_hat (h, w, M) of a tile, and its filter, where it has one of its own. lowOnly: the other channels are 0. */
+  latents({ quality, tile, h, w, lowOnly }) {
     const filter = tile.filter.length ? readFilter(tile.filter, this.model.row("filter", quality)) : null;
-    return { y: decodeLatents(this.model, quality, tile, h, w, groups), filter };
+    return { y: decodeLatents(this.model, quality, tile, h, w, lowOnly), filter };
   }
 
   /** The wanted pixels of a window, RGBA; see `drawWindow`. */

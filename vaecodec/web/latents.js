@@ -3,6 +3,7 @@
 import { corrupt } from "./errors.js";
 
 const ROUNDS_MAX = 20480, STATE_START = 65536, R_MAX = 32767, Z_MAX = 63;
+const LOW_STEPS = 2; // the phases of the low channels, whose words have a section of their own
 const FAULTS = { [-3]: "an escape is cut off", [-4]: "an escape is not in its shortest form", [-5]: "an escape is out of range" };
 
 /** How many machines a dependent run of n symbols has. */
@@ -71,12 +72,12 @@ class Reader {
 /**
  * y_hat (h, w, M) in 1/16 step of a tile of h x w positions.
  *
- * groups: 1 for the low channels alone, the others being 0.
+ * lowOnly: the others are 0.
  * @param {import("./model.js").Model} model
  * @param {number} q 0 to 1000
  * @returns {Int16Array}
  */
-export function decodeLatents(model, q, tile, h, w, groups = 2) {
+export function decodeLatents(model, q, tile, h, w, lowOnly = false) {
   const { core, config: { M, N } } = model;
   model.zTables(q); // which stay
   return core.within(() => {
@@ -84,11 +85,14 @@ export function decodeLatents(model, q, tile, h, w, groups = 2) {
     const reader = new Reader(core, tile, zh * zw * N + h * w * M);
     const features = hyperFeatures(model, q, reader, zh, zw, h, w);
     const yHat = core.zeros(2 * h * w * M);
-    for (let step = 0; step < 2 * groups; step++) {
+    for (let step = 0; step < (lowOnly ? LOW_STEPS : model.steps.length); step++) {
       core.within(() => contextStep(model, q, reader, step, features, yHat, h, w));
-      if (step % 2) reader.endSection(1 + (step >> 1));
+      if (step === LOW_STEPS - 1) reader.endSection(1);
     }
-    if (groups === 2) reader.finish();
+    if (!lowOnly) {
+      reader.endSection(2);
+      reader.finish();
+    }
     return core.i16(yHat, h * w * M).slice();
   });
 }
@@ -113,10 +117,10 @@ function hyperFeatures(model, q, reader, zh, zw, h, w) {
   return features;
 }
 
-/** One of the four steps: which elements are coded from which tables, and their values added to their means. */
+/** A context step: which elements are coded from which tables, and their values added to their means. */
 function contextStep(model, q, reader, step, features, yHat, h, w) {
   const { core, config: { M, skip, dependent } } = model;
-  const [start, end] = model.groups[step >> 1], count = end - start;
+  const { start, end } = model.steps[step], count = end - start;
   const bias = core.put(model.row("index_bias", q).slice(start, end));
   const map = core.take(h * w * count), number = core.take(16), net = model.contexts[step];
   const size = core.call("context_work", net, h, w);

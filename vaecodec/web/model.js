@@ -1,6 +1,6 @@
 /** A model's networks and tables in the core's memory, laid out as vaec_core.h says; vaecodec/core/networks.py is the twin. */
 
-import { row } from "./modelfile.js";
+import { row, steps } from "./modelfile.js";
 
 const KERNEL = 1; // the one for WebAssembly
 const GROUP = 32, BLOCK = 16; // of channels; of outputs that stand together
@@ -17,8 +17,8 @@ export class Model {
     this.core = core;
     this.file = file;
     this.config = file.config;
-    const { C, M, D, low, blocks_s, blocks_h, blocks_c } = file.config;
-    this.groups = [[0, low], [low, M]];
+    const { C, D, blocks_s, blocks_h, blocks_c } = file.config;
+    this.steps = steps(file.config);
     this.margin = Math.ceil(blocks_s / 2);
     this.channels = full(D); // of features at 1/16
     this.hyper = core.struct(
@@ -27,15 +27,14 @@ export class Model {
       this.#chain(["h_s.block1"], D),
       this.#chain(this.#paths("h_s.blocks", blocks_h), D),
     );
-    this.contexts = [0, 1, 2, 3].map((s) => {
-      const known = [0, low, low, M][s], [start, end] = this.groups[s >> 1];
-      return core.struct(
+    this.contexts = this.steps.map(({ known, start, end }, s) =>
+      core.struct(
         known ? this.#linear(`context.${s}.enter`) : this.#nothing(),
         this.#linear(`context.${s}.leave`, { outputs: 2 }),
         this.#chain(this.#paths(`context.${s}.blocks`, blocks_c), D),
         [known, start, end - start, full(end - start), s % 2],
-      );
-    });
+      ),
+    );
     this.synthesis = this.#synthesis(this.#chain(this.#paths("g_s.blocks", blocks_s), C, blocks_s >> 1));
     this.y = this.#tables("y", 0, 128);
     this.z = new Map(); // by anchor, made when they are wanted

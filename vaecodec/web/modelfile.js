@@ -80,13 +80,14 @@ function readConfig(meta) {
   } catch {
     throw bad("its config is no JSON");
   }
-  const names = [...WIDTHS, ...COUNTS, "skip", "dependent"];
+  const names = [...WIDTHS, ...COUNTS, "skip", "dependent", ...(Object.hasOwn(config ?? {}, "mid") ? ["mid"] : [])];
   const within = (name) => {
     const v = config?.[name];
-    const [least, most] = WIDTHS.includes(name) ? [1, 4096] : [0, name === "skip" ? TABLES - 1 : TABLES];
+    const [least, most] = name === "mid" || WIDTHS.includes(name) ? [1, 4096] : [0, name === "skip" ? TABLES - 1 : TABLES];
     return Number.isInteger(v) && v >= least && v <= most;
   };
-  if (!names.every(within) || Object.keys(config).length !== names.length || config.low >= config.M)
+  const whole = names.every(within) && Object.keys(config).length === names.length;
+  if (!whole || steps(config).some(({ start, end }) => start >= end))
     throw bad("its config is out of range");
   return config;
 }
@@ -148,10 +149,23 @@ function littleEndian(data) {
 }
 
 /**
+ * The context steps: how many channels of y_hat each one looks at, and the first of those that it codes, and their end.
+ * @param {Record<string, number>} config
+ */
+export function steps({ low, mid, M }) {
+  const ends = mid ? [low, mid, M] : [low, M];
+  return ends.flatMap((end, group) => {
+    const start = group ? ends[group - 1] : 0;
+    return [{ known: start, start, end }, { known: end, start, end }];
+  });
+}
+
+/**
  * The exact layers and quality tables of a config, by path: [outputs, inputs, limit of the inputs, wide], or for a
  * table [columns, least, most].
  */
-function architecture({ C, M, N, D, low, blocks_s, blocks_h, blocks_c }) {
+function architecture(config) {
+  const { C, M, N, D, blocks_s, blocks_h, blocks_c } = config;
   const layers = new Map(), tables = new Map();
   const layer = (path, outputs, inputs, limit = 2047, wide = false) => layers.set(path, [outputs, inputs, limit, wide]);
   const block = (path, n) => (layer(`${path}.w1`, 2 * n, n), layer(`${path}.dw`, 2 * n, 9), layer(`${path}.w2`, n, n));
@@ -166,12 +180,11 @@ function architecture({ C, M, N, D, low, blocks_s, blocks_h, blocks_c }) {
   block("h_s.block1", D);
   for (let i = 0; i < blocks_h; i++) block(`h_s.blocks.${i}`, D);
   for (let i = 0; i < blocks_s; i++) block(`g_s.blocks.${i}`, C);
-  for (let s = 0; s < 4; s++) {
-    const known = [0, low, low, M][s];
+  steps(config).forEach(({ known, start, end }, s) => {
     if (known) layer(`context.${s}.enter`, D, known);
     for (let i = 0; i < blocks_c; i++) block(`context.${s}.blocks.${i}`, D);
-    layer(`context.${s}.leave`, 2 * (s < 2 ? low : M - low), D);
-  }
+    layer(`context.${s}.leave`, 2 * (end - start), D);
+  });
   return { layers, tables };
 }
 
