@@ -169,7 +169,10 @@ const links = [...document.querySelectorAll("#files a")];
 function mark(link) {
   for (const one of links) one.toggleAttribute("aria-current", one === link);
   link?.setAttribute("aria-current", "true");
-  link?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (!link) return;
+  // Not scrollIntoView: in newer versions of Chromium Tab then goes on from there.
+  const place = link.getBoundingClientRect(), seen = $("files").getBoundingClientRect();
+  $("files").scrollBy(Math.min(0, place.left - seen.left) + Math.max(0, place.right - seen.right), 0);
 }
 
 function openLink(link) {
