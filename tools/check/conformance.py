@@ -25,7 +25,8 @@ from tests.broken_models import changed
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
-MODELS = {"small": VECTORS / "small.safetensors", "base": ROOT / "vaecodec" / "weights" / "base.safetensors"}
+MODELS = {kind: VECTORS / f"{kind}.safetensors" for kind in ("small", "three")}
+MODELS["base"] = ROOT / "vaecodec" / "weights" / "base.safetensors"
 OWN = f"{shlex.quote(sys.executable)} -m vaecodec decode -f {{in}} {{out}}"
 SECONDS = 60  # that a file may take
 

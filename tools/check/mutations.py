@@ -21,7 +21,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
-MODELS = {"small": VECTORS / "small.safetensors", "base": ROOT / "vaecodec" / "weights" / "base.safetensors"}
+MODELS = {kind: VECTORS / f"{kind}.safetensors" for kind in ("small", "three")}
+MODELS["base"] = ROOT / "vaecodec" / "weights" / "base.safetensors"
 MODULES = ("reference_model", "reference_pixels", "reference_decoder")  # each imports those before it
 
 
