@@ -23,12 +23,12 @@ from vaecodec.errors import VaecError
 from vaecodec.model.weights import DEFAULT
 
 VECTORS = Path(__file__).parents[2] / "tests" / "vectors"
-CODED = "934bce7f549e470d4fd102bb16f41e8e417061c159deb1238c037ca0164f43ce"  # SHA-256 of a drawn picture's file
+CODED = "8aba688d12379289dcc23fe961087d429814c683ea66166902f919af3e41e3b2"  # SHA-256 of a drawn picture's file
 
 
 def codecs() -> dict[str, Codec]:
     """By the name that the record gives their models."""
-    models = {"small": VECTORS / "small.safetensors", "base": DEFAULT}
+    models = {"base": DEFAULT} | {kind: VECTORS / f"{kind}.safetensors" for kind in ("small", "three")}
     return {name: Codec(path, threads=1) for name, path in models.items()}
 
 
