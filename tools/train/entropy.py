@@ -1,9 +1,10 @@
 """Train the entropy networks alone, on fixed latents: python -m tools.train.entropy PICTURES OUT --init MODEL
 
 h_s, the context steps and the biases of the index learn from the latents of crops, which the encoder of MODEL (a model
-file) makes once and leaves in OUT. g_a and g_s have no part in it: a step takes a quarter of one of train.py's. The
-loss is that of settling (loss.py), with the error of y_hat in place of the picture's. The learning rate rises for 100
-steps, and falls as a cosine over the last 70 %. Writes OUT/checkpoint.pt every --interval steps, for export_model.py.
+file) makes once and leaves in OUT. g_a and g_s have no part in it, so that a step is far less work than one of
+train.py. The loss is that of settling (loss.py), with the error of y_hat in place of the picture's. The learning rate
+rises for 100 steps, and falls as a cosine over the last 70 %. Writes OUT/checkpoint.pt every --interval steps, for
+export_model.py.
 """
 
 from __future__ import annotations
