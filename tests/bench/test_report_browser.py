@@ -95,7 +95,8 @@ class Page:
         self.click(button)
         path = self.downloads / name
         deadline = time.monotonic() + 10
-        while not path.exists() and time.monotonic() < deadline:
+        # Chromium makes an empty file of that name first, and moves the whole one there.
+        while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.02)
         return path.read_text("utf-8")
 

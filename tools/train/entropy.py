@@ -2,9 +2,9 @@
 
 h_s, the context steps and the biases of the index learn from the latents of crops, which the encoder of MODEL (a model
 file) makes once and leaves in OUT. g_a and g_s have no part in it, so that a step is far less work than one of
-train.py. The loss is that of settling (loss.py), with the error of y_hat in place of the picture's. The learning rate
-rises for 100 steps, and falls as a cosine over the last 70 %. Writes OUT/checkpoint.pt every --interval steps, for
-export_model.py.
+train.py. The loss is that of settling (loss.py), with the error of y_hat in place of the picture's, weighed as the
+encoder does by default (tuning.py). The learning rate rises for 100 steps, and falls as a cosine over the last 70 %.
+Writes OUT/checkpoint.pt every --interval steps, for export_model.py.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from tools.train.train import HeldOut, optimisers
 from vaecodec.bitstream.header import CELL, QUALITY_MAX
 from vaecodec.codec.analysis import Analysis
 from vaecodec.codec.defaults import RDOQ_WEIGHT
+from vaecodec.codec.latents import step_lambda
 from vaecodec.codec.team import Team
+from vaecodec.codec.tuning import worth_of
 from vaecodec.model import weights
-from vaecodec.model.architecture import MEAN_ONE, STEP_ONE, Z_MAX, quality_lambda
+from vaecodec.model.architecture import MEAN_ONE, Z_MAX, quality_lambda
 from vaecodec.model.likelihood import index_scale, logistic_bits
 from vaecodec.model.native import Networks
 from vaecodec.model.networks import Model, z_features
@@ -41,9 +43,10 @@ EMA = 0.998
 
 
 class Latents:
-    """y (n, h, w, M) in 1/64 step, z (n, h / 4, w / 4, N) and qualities of crops, in files of a folder."""
+    """y (n, h, w, M) in 1/64 step, z (n, h / 4, w / 4, N) and qualities of crops of a model, in files of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, model: weights.Weights, folder: Path) -> None:
+        self.model = model
         self.y, self.z, self.q = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in "yzq")
         self.order = np.argsort(self.q, kind="stable")
 
@@ -62,25 +65,24 @@ class Latents:
                 y[i] = np.rint(seen.y * FINE).clip(-32767, 32767)
                 z[i] = np.rint(seen.z).clip(-Z_MAX, Z_MAX)
             np.save(folder / "q.npy", q)
-        return cls(folder)
+        return cls(model, folder)
 
-    def batch(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """y in steps, z and q of n crops, which span the whole dial."""
+    def batch(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """y in steps, z, q and what an error costs in each place (n, h, w, M), of n crops that span the whole dial."""
         places = self.order[((np.arange(n) + rng.random(n)) / n * len(self.order)).astype(int)]
-        y, z, q = (torch.from_numpy(a[places]) for a in (self.y, self.z, self.q))
-        return y.float() * (1 / FINE), z.float(), q.long()
+        y, z, q = self.y[places].astype(np.float32) / FINE, self.z[places].astype(np.float32), self.q[places]
+        cost = [worth_of(self.model, int(k), a)(step_lambda(self.model, int(k))) for k, a in zip(q, y, strict=True)]
+        return torch.from_numpy(y), torch.from_numpy(z), torch.from_numpy(q), torch.from_numpy(np.stack(cost))
 
 
-def loss_of(model: Model, y: Tensor, z: Tensor, q: Tensor) -> Tensor:
+def loss_of(model: Model, y: Tensor, z: Tensor, q: Tensor, cost: Tensor) -> Tensor:
     """Mean of (bits + what the error of y_hat costs) a pixel, weighed as in `Loss`."""
-    lam = quality_lambda(q)
-    cost = lam[:, None, None, None] * (model.steps(q).detach() / STEP_ONE) ** 2 / 3
     residuals = Residuals(model, y, cost * RDOQ_WEIGHT, settle=True)
     y_hat = model.contexts(z_features(model, z, q, *y.shape[1:3]), q, residuals)
     d, index = residuals.joined()
     spent = logistic_bits(d, index_scale(index)).sum((1, 2, 3))
     spent = spent + (cost * (y_hat * (1 / MEAN_ONE) - y).square()).sum((1, 2, 3))
-    return (spent / (y.shape[1] * y.shape[2] * CELL**2) / (0.3 + 3 * lam.sqrt())).mean()
+    return (spent / (y.shape[1] * y.shape[2] * CELL**2) / (0.3 + 3 * quality_lambda(q).sqrt())).mean()
 
 
 def schedule(step: int, steps: int) -> float:
