@@ -15,9 +15,11 @@ from PIL import Image
 
 from tests.sample_pictures import close, noisy
 from tools.train.data import load, psnr
+from tools.train.fit_filter import with_filters
 from vaecodec.codec import Codec
 from vaecodec.errors import UnsupportedError
 from vaecodec.model import weights
+from vaecodec.model.architecture import ANCHORS, FILTER_NUMBERS
 from vaecodec.pictures.picture import Picture
 from vaecodec.restoration import cleaner
 from vaecodec.restoration.denoiser import SHIPPED, Denoiser, pack
@@ -104,3 +106,11 @@ def test_training(tmp_path: Path) -> None:
     tool("export_denoiser", tmp_path / "denoiser.pt", out, "--model", model)
     trained = Denoiser(weights.load(model), path=out)
     assert trained.clean(load(KODAK)[:64, :64].astype(np.float32), 20).shape == (64, 64, 3)
+
+    other, bound = tmp_path / "other.safetensors", tmp_path / "bound.safetensors"  # a model with other filters
+    with_filters(model, other, np.ones((ANCHORS, FILTER_NUMBERS), np.int16))
+    with pytest.raises(UnsupportedError):
+        Denoiser(weights.load(other), path=out)
+    tool("export_denoiser", out, bound, "--model", other)
+    for name, value in Denoiser(weights.load(other), path=bound).analysis.state_dict().items():
+        assert torch.equal(value, trained.analysis.state_dict()[name])

@@ -29,12 +29,13 @@ def pictures(tmp_path: Path) -> Path:
 
 def test_the_latents_are_those_of_the_encoder(pictures: Path, tmp_path: Path) -> None:
     model = weights.load(SMALL)
-    made = entropy.Latents.make(model, Crops(pictures, 64, seed=1), 5, tmp_path / "latents")
-    again = entropy.Latents.make(model, Crops(pictures, 64, seed=2), 9, tmp_path / "latents")
-    np.testing.assert_array_equal(made.y, again.y)  # made once
-    y, z, q = made.batch(5, np.random.default_rng(0))
-    assert y.shape == (5, 4, 4, model.cfg.M) and z.shape == (5, 1, 1, model.cfg.N)
-    assert q.tolist() == sorted(made.q.tolist()) and y.abs().max() > 1
+    made = entropy.Latents(model, Crops(pictures, 64, seed=1), 5, tmp_path / "latents")
+    again = entropy.Latents(model, Crops(pictures, 64, seed=2), 9, tmp_path / "latents")
+    np.testing.assert_array_equal(made.examples.arrays[0], again.examples.arrays[0])  # made once
+    y, z, q, cost = made.batch(5, np.random.default_rng(0))
+    assert y.shape == cost.shape == (5, 4, 4, model.cfg.M) and z.shape == (5, 1, 1, model.cfg.N)
+    assert q.tolist() == sorted(made.examples.q.tolist()) and y.abs().max() > 1
+    assert cost.min() > 0
 
 
 def test_bits_fall_and_nothing_else_moves(
@@ -46,7 +47,8 @@ def test_bits_fall_and_nothing_else_moves(
     assert "step 60" in capsys.readouterr().out
     before, after = load_any(SMALL), load_any(tmp_path / "checkpoint.pt")
     grown = entropy.with_third_group(before, 12)
-    batch = entropy.Latents(tmp_path / "latents").batch(12, np.random.default_rng(0))
+    latents = entropy.Latents(weights.load(SMALL), Crops(pictures, 64, seed=1), 12, tmp_path / "latents")
+    batch = latents.batch(12, np.random.default_rng(0))
     with torch.no_grad():
         assert entropy.loss_of(after, *batch) < 0.95 * entropy.loss_of(grown, *batch)
     for name, value in after.state_dict().items():

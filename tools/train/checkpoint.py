@@ -43,6 +43,13 @@ def load_weights(model: Model, path: Path) -> None:
     model.load_state_dict(load_any(path).state_dict())
 
 
+def load_part(model: Model, path: Path, prefixes: tuple[str, ...]) -> None:
+    """What has one of these prefixes, from a checkpoint or a model file; the rest of `model` stays."""
+    model.load_state_dict(
+        model.state_dict() | {k: v for k, v in load_any(path).state_dict().items() if k.startswith(prefixes)}
+    )
+
+
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(__doc__)
