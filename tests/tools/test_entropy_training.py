@@ -32,10 +32,10 @@ def test_the_latents_are_those_of_the_encoder(pictures: Path, tmp_path: Path) ->
     made = entropy.Latents(model, Crops(pictures, 64, seed=1), 5, tmp_path / "latents")
     again = entropy.Latents(model, Crops(pictures, 64, seed=2), 9, tmp_path / "latents")
     np.testing.assert_array_equal(made.examples.arrays[0], again.examples.arrays[0])  # made once
-    y, z, q, cost = made.batch(5, np.random.default_rng(0))
-    assert y.shape == cost.shape == (5, 4, 4, model.cfg.M) and z.shape == (5, 1, 1, model.cfg.N)
+    y, z, q, cost, weighed = made.batch(5, np.random.default_rng(0))
+    assert y.shape == weighed.shape == (5, 4, 4, model.cfg.M) and z.shape == (5, 1, 1, model.cfg.N)
     assert q.tolist() == sorted(made.examples.q.tolist()) and y.abs().max() > 1
-    assert cost.min() > 0
+    assert cost.shape == (5, 1, 1, model.cfg.M) and weighed.min() > 0
 
 
 def test_bits_fall_and_nothing_else_moves(

@@ -2,8 +2,9 @@
 
 h_s, the context steps and the biases of the index learn from the latents of crops, which the encoder of MODEL (a model
 file) makes once and leaves in OUT. g_a and g_s have no part in it, so that a step is far less work than one of
-train.py. The loss is that of settling (loss.py), with the error of y_hat in place of the picture's, weighed as the
-encoder does by default (tuning.py). Writes OUT/checkpoint.pt for export_model.py, and says the estimate of train.py.
+train.py. The loss is that of settling (loss.py), with the error of y_hat in place of the picture's, and symbols chosen
+by the weights of the default encoder (tuning.py). Writes OUT/checkpoint.pt for export_model.py, and says the estimate
+of train.py.
 """
 
 from __future__ import annotations
@@ -52,16 +53,18 @@ class Latents:
         self.model, self.examples = model, part.Examples.make(folder, "yz", count, crops.rng, one)
 
     def batch(self, n: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-        """y in steps, z, q, and what an error of a step costs in each place (n, h, w, M)."""
+        """y in steps, z, q, what an error of a step costs (n, 1, 1, M), and what the encoder takes it for (n, h, w, M)."""
         y, z, q = self.examples.draw(n, rng)
         y = y.astype(np.float32) / FINE
-        cost = [worth_of(self.model, int(k), a)(step_lambda(self.model, int(k))) for k, a in zip(q, y, strict=True)]
-        return tuple(map(torch.from_numpy, (y, z.astype(np.float32), q, np.stack(cost))))
+        cost = [step_lambda(self.model, int(k)) for k in q]
+        weighed = [worth_of(self.model, int(k), a)(c) for k, a, c in zip(q, y, cost, strict=True)]
+        arrays = y, z.astype(np.float32), q, np.stack(cost)[:, None, None], np.stack(weighed)
+        return tuple(map(torch.from_numpy, arrays))
 
 
-def loss_of(model: Model, y: Tensor, z: Tensor, q: Tensor, cost: Tensor) -> Tensor:
+def loss_of(model: Model, y: Tensor, z: Tensor, q: Tensor, cost: Tensor, weighed: Tensor) -> Tensor:
     """Mean of (bits + what the error of y_hat costs) a pixel, weighed as in `Loss`."""
-    residuals = Residuals(model, y, cost * RDOQ_WEIGHT, settle=True)
+    residuals = Residuals(model, y, weighed * RDOQ_WEIGHT, settle=True)
     y_hat = model.contexts(z_features(model, z, q, *y.shape[1:3]), q, residuals)
     d, index = residuals.joined()
     spent = logistic_bits(d, index_scale(index)).sum((1, 2, 3))
