@@ -1,4 +1,4 @@
-"""docs/log/training-log.png, BD-rate over pixels seen, from the table of training-log.md: python -m tools.make.training"""
+"""The curve of training-log.md, BD-rate over pixels seen, from the table of that page: python -m tools.make.training"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Latents:
         self.model, self.examples = model, part.Examples.make(folder, "yz", count, crops.rng, one)
 
     def batch(self, n: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-        """y in steps, z, q, what an error of a step costs (n, 1, 1, M), and what the encoder takes it for (n, h, w, M)."""
+        """y in steps, z, q, what errors of a step cost (n, 1, 1, M), and what they count for (n, h, w, M)."""
         y, z, q = self.examples.draw(n, rng)
         y = y.astype(np.float32) / FINE
         cost = [step_lambda(self.model, int(k)) for k in q]
