@@ -23,7 +23,7 @@ from vaecodec.errors import VaecError
 from vaecodec.model.weights import DEFAULT
 
 VECTORS = Path(__file__).parents[2] / "tests" / "vectors"
-CODED = "8aba688d12379289dcc23fe961087d429814c683ea66166902f919af3e41e3b2"  # SHA-256 of a drawn picture's file
+CODED = "0e71ef9f7d3b785fd669ae465613643fe3229c881b38ca8657fea3abecfbd35e"  # SHA-256 of a drawn picture's file
 
 
 def codecs() -> dict[str, Codec]:

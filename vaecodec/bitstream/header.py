@@ -41,7 +41,7 @@ class Known(NamedTuple):
 
 
 # By number. 1 is the one that every decoder has.
-MODELS = {1: Known("base", bytes.fromhex("8cdb75b48860a429"))}
+MODELS = {1: Known("base", bytes.fromhex("14198f26b6838975"))}
 
 
 @dataclass(frozen=True)

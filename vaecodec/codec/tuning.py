@@ -18,9 +18,9 @@ from vaecodec.model.architecture import STEP_ONE
 from vaecodec.model.weights import ENCODER, Weights
 
 # Chosen on the held-out pictures, see docs/log/experiments.md.
-FREQUENCY = 3.0  # at which an error counts for half of what it does in flat areas
-FLAT = 3.0  # how much that is
-MASKING = 0.2  # the exponent by which an error's weight falls with the energy around it
+FREQUENCY = 4.5  # at which an error counts for half of what it does in flat areas
+FLAT = 2.6  # how much that is
+MASKING = 0.15  # the exponent by which an error's weight falls with the energy around it
 ENERGY = 128.0  # levels squared, a pixel: where the weight is 1
 OCTAVES, STEPS = 16, 4  # of energy, and the weights for each
 FROM = np.rint(

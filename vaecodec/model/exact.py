@@ -33,9 +33,8 @@ from vaecodec.model.architecture import (
     WIDE_FRACTION,
 )
 
-
-# Bits that the weights of wide layers, the largest part of a model, do without: it packs 5 % smaller, and their error is
-# 70 dB below what they make.
+# Bits that the weights of wide layers do without: a model packs 5 % smaller, and their error is 70 dB below what they
+# make.
 WIDE_SPARED = 3
 
 
