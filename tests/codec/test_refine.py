@@ -95,7 +95,7 @@ def test_structure_is_refined_too(shipped: Codec, photo: np.ndarray, monkeypatch
         both = (torch.tensor(p)[None].float() for p in (photo, shipped.decode(data).pixels))
         sizes.append(len(data))
         unlike.append(float(dissimilarity(*both)))
-    assert sizes[1] < 1.01 * sizes[0]
+    assert sizes[1] < 1.02 * sizes[0]
     assert unlike[1] < 0.97 * unlike[0]
 
 

@@ -32,7 +32,8 @@ from vaecodec.codec.latents import Symbols
 from vaecodec.model.native import Networks
 from vaecodec.pictures.picture import Picture
 
-STEPS = ("low, first phase", "low, second phase", "high, first phase", "high, second phase")
+GROUPS = {2: ("low", "high"), 3: ("low", "middle", "high")}  # of channels, by how many there are
+STEPS = 2 * max(GROUPS)  # of the context, at most
 BANDS = 8  # of channels, each an eighth of M, by falling variance
 
 
@@ -42,10 +43,10 @@ class Account:
 
     pixels: int = 0
     z: float = 0.0
-    steps: NDArray = field(default_factory=lambda: np.zeros(4))
+    steps: NDArray = field(default_factory=lambda: np.zeros(STEPS))
     bands: NDArray = field(default_factory=lambda: np.zeros(BANDS))
-    coded: NDArray = field(default_factory=lambda: np.zeros(4))  # symbols
-    nonzero: NDArray = field(default_factory=lambda: np.zeros(4))
+    coded: NDArray = field(default_factory=lambda: np.zeros(STEPS))  # symbols
+    nonzero: NDArray = field(default_factory=lambda: np.zeros(STEPS))
     counts: dict[tuple[int, int], int] = field(default_factory=dict)  # (table, value) -> how often
     table_bits: float = 0.0
     file_bits: int = 0
@@ -118,12 +119,14 @@ def report(codec: Codec, pictures: Sequence[NDArray], qualities: Sequence[int]) 
     rows = [[f"{q / 10:g}", f"{a.file_bits / a.pixels:.4f}", *percentages(a.section_bits)] for q, a in accounts.items()]
     print(table(head, rows))
     print("\nShares of y in per cent by context step; in brackets of its coded symbols those that are not 0:\n")
-    rows = [
-        [f"{q / 10:g}"]
-        + [f"{p} ({100 * n / max(c, 1):.0f})" for p, n, c in zip(percentages(a.steps), a.nonzero, a.coded, strict=True)]
-        for q, a in accounts.items()
+    steps = [
+        f"{group}, {phase} phase" for group in GROUPS[len(codec.weights.cfg.groups)] for phase in ("first", "second")
     ]
-    print(table(["quality", *STEPS], rows))
+    rows = []
+    for q, a in accounts.items():
+        cells = list(zip(percentages(a.steps), a.nonzero, a.coded, strict=True))[: len(steps)]
+        rows.append([f"{q / 10:g}", *(f"{p} ({100 * n / max(c, 1):.0f})" for p, n, c in cells)])
+    print(table(["quality", *steps], rows))
     print("\nShares of y in per cent by channel, in eighths of M:\n")
     rows = [[f"{q / 10:g}", *percentages(a.bands)] for q, a in accounts.items()]
     print(table(["quality", *map(str, range(1, BANDS + 1))], rows))
