@@ -108,8 +108,9 @@ def decoded(model: Model, x: Tensor, y_hat: Tensor, q: Tensor) -> Tensor:
 def loss_of(model: Model, x: Tensor, y_hat: Tensor, q: Tensor) -> Tensor:
     """Mean of the logarithms of the error and of 1 - MS-SSIM."""
     x_hat = decoded(model, x, y_hat, q)
-    mse, unlike = (x_hat - x).square().mean((1, 2, 3)) + FLOOR[0], dissimilarity(x, x_hat) + FLOOR[1]
-    return ((1 - STRUCTURE) * mse.log() + STRUCTURE * unlike.log()).mean()
+    with torch.autocast("cpu", enabled=False):  # bfloat16 has too few digits for variances
+        mse, unlike = (x_hat - x).square().mean((1, 2, 3)) + FLOOR[0], dissimilarity(x, x_hat) + FLOOR[1]
+        return ((1 - STRUCTURE) * mse.log() + STRUCTURE * unlike.log()).mean()
 
 
 class Judge:
