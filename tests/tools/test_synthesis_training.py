@@ -12,12 +12,14 @@ from conftest import VECTORS
 
 from tools.train import synthesis
 from tools.train.checkpoint import load_any
+from tools.train.coded import symbols_of
 from tools.train.data import Crops, load
 from vaecodec.codec.filter_fit import Fit
 from vaecodec.codec.soft_filter import applied, as_planes
 from vaecodec.model import weights
 from vaecodec.model.architecture import FILTER_NUMBERS, PIXEL_ONE
 from vaecodec.model.loop_filter import OUT_ONE, Filter
+from vaecodec.model.native import Networks
 
 SMALL = VECTORS / "small.safetensors"
 PHOTO = Path(__file__).parents[1] / "data" / "kodim23.png"
@@ -57,6 +59,18 @@ def test_the_error_falls_and_nothing_else_moves(
         assert synthesis.loss_of(after, *batch) < synthesis.loss_of(before, *batch) - 0.01
     for name, value in after.state_dict().items():
         assert name.startswith(synthesis.TRAINED) or torch.equal(value, before.state_dict()[name]), name
+
+
+def test_the_loss_is_the_same_in_bfloat16() -> None:
+    """Variances of a bright, smooth picture have fewer digits than that has."""
+    x = load(PHOTO)[100:228, 300:428] // 16 + 230
+    y_hat = symbols_of(Networks(weights.load(SMALL)), 950, x).y_hat
+    batch = (*(torch.from_numpy(a[None].astype(np.float32)) for a in (x, y_hat)), torch.tensor([950]))
+    model = load_any(SMALL)
+    with torch.no_grad():
+        exact = synthesis.loss_of(model, *batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert synthesis.loss_of(model, *batch) == pytest.approx(float(exact), abs=0.2)
 
 
 def test_decibels_are_of_the_model_that_coded() -> None:

@@ -9,7 +9,6 @@ of train.py.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +74,7 @@ def loss_of(model: Model, y: Tensor, z: Tensor, q: Tensor, cost: Tensor, weighed
 def main() -> None:
     p = part.parser(__doc__)
     p.add_argument("--mid", type=int, help="first give it a third group of channels, from here on")
-    args: argparse.Namespace = p.parse_args()
+    args = p.parse_args()
     torch.manual_seed(args.seed)
     crops = Crops(args.pictures, args.size, args.seed)
     latents = Latents(weights.load(args.init), crops, args.crops, args.out / "latents")

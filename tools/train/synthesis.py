@@ -9,7 +9,6 @@ export_model.py, and says how many decibels held-out pictures have won.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from torch.nn.functional import pad
 from tools.train import part
 from tools.train.checkpoint import load_any, load_part
 from tools.train.coded import symbols_of
-from tools.train.data import Crops
+from tools.train.data import Crops, psnr
 from tools.train.train import EVAL_QUALITIES, HeldOut
 from vaecodec.codec.filter_fit import COLOURS
 from vaecodec.codec.soft_filter import both_ways, differences, interior
@@ -126,9 +125,8 @@ class Judge:
     def decibels(self, model: Model, quality: int) -> float:
         found = []
         for x, y_hat in self.coded[quality]:
-            a, b = (torch.from_numpy(part[None].astype(np.float32)) for part in (x, y_hat))
-            x_hat = decoded(model, a, b, torch.tensor([quality])).round().clamp(0, 255)
-            found.append(10 * math.log10(255**2 / max(float((x_hat - a).square().mean()), 1e-10)))
+            batch = (torch.from_numpy(a[None].astype(np.float32)) for a in (x, y_hat))
+            found.append(psnr(x, decoded(model, *batch, torch.tensor([quality]))[0].round().clamp(0, 255).numpy()))
         return float(np.mean(found))
 
     def __call__(self, model: Model) -> str:
