@@ -125,8 +125,9 @@ class Judge:
     def decibels(self, model: Model, quality: int) -> float:
         found = []
         for x, y_hat in self.coded[quality]:
-            batch = (torch.from_numpy(a[None].astype(np.float32)) for a in (x, y_hat))
-            found.append(psnr(x, decoded(model, *batch, torch.tensor([quality]))[0].round().clamp(0, 255).numpy()))
+            a, b = (torch.from_numpy(array[None].astype(np.float32)) for array in (x, y_hat))
+            x_hat = decoded(model, a, b, torch.tensor([quality]))[0].round().clamp(0, 255)
+            found.append(psnr(x, x_hat.numpy()))
         return float(np.mean(found))
 
     def __call__(self, model: Model) -> str:
